@@ -1,0 +1,215 @@
+//! Setting up: the operator's policy becomes an [`Egress`], a tenant's configuration becomes a [`Connection`].
+//!
+//! Everything that can be known to be wrong is found here, all at once and with its place, so that a connection
+//! that exists can only fail for reasons of the day. No request is made.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use crate::auth::Setup;
+use crate::client;
+use crate::config::{ConnectionSpec, EndpointConfig};
+use crate::connection::{Connection, Endpoint};
+use crate::dns::{Lookup, SystemLookup};
+use crate::error::ConfigError;
+use crate::limits::{Limits, REDACT_MIN_CHARS};
+use crate::path::Base;
+use crate::policy::EgressPolicy;
+use crate::redact::Redactor;
+use crate::secret::Secret;
+use crate::source::SecretSource;
+
+/// The way out, as the operator has set it up. One a process.
+pub struct Egress {
+    secrets: SecretSource,
+    shared: Arc<Shared>,
+}
+
+/// What all connections use.
+pub(crate) struct Shared {
+    pub(crate) policy: EgressPolicy,
+    pub(crate) limits: Limits,
+    pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) tls: rustls::ClientConfig,
+}
+
+impl Egress {
+    /// Set up with the machine's own DNS. Reads certificates; makes no request.
+    ///
+    /// # Errors
+    /// When a file of the policy's `ca_files` can't be used.
+    pub fn new(
+        policy: EgressPolicy,
+        secrets: SecretSource,
+        limits: Limits,
+    ) -> Result<Self, ConfigError> {
+        Self::with_lookup(policy, secrets, limits, Arc::new(SystemLookup::new()))
+    }
+
+    /// Set up with another way to resolve names: for tests and for the SDK's test host. Addresses are checked all
+    /// the same.
+    ///
+    /// # Errors
+    /// As [`Egress::new`].
+    pub fn with_lookup(
+        policy: EgressPolicy,
+        secrets: SecretSource,
+        limits: Limits,
+        lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, ConfigError> {
+        let tls = client::tls(&policy.ca_files)?;
+        Ok(Self {
+            secrets,
+            shared: Arc::new(Shared {
+                policy,
+                limits,
+                lookup,
+                tls,
+            }),
+        })
+    }
+
+    /// Check a connection's configuration, read its secrets, and give the handle to call through. Keep the handle:
+    /// it has the sockets, the sessions and the count of calls.
+    ///
+    /// # Errors
+    /// All that is wrong, each with its place.
+    pub fn connect(&self, spec: ConnectionSpec) -> Result<Arc<Connection>, Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        let mut secrets = Vec::new();
+        let mut endpoints = BTreeMap::new();
+        for (number, config) in spec.endpoints.iter().enumerate() {
+            if config.name.is_empty()
+                || config.name.len() > 64
+                || config.name.chars().any(char::is_control)
+            {
+                errors.push(ConfigError::new(
+                    format!("endpoints[{number}].name"),
+                    "has not 1 to 64 plain characters",
+                ));
+                continue;
+            }
+            if endpoints.contains_key(&config.name) {
+                errors.push(ConfigError::new(
+                    format!("endpoints.{}", config.name),
+                    "is there twice",
+                ));
+                continue;
+            }
+            // A faulty endpoint is noted as well, so that a second one of the same name is still found.
+            let endpoint = self.endpoint(&spec, config, &mut errors, &mut secrets);
+            endpoints.insert(config.name.clone(), endpoint);
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        if secrets
+            .iter()
+            .any(|secret| secret.expose().chars().count() < REDACT_MIN_CHARS)
+        {
+            tracing::warn!(
+                tenant = spec.tenant,
+                connection = spec.connection,
+                "a secret of this connection has fewer than {REDACT_MIN_CHARS} characters; it is not redacted in answers"
+            );
+        }
+        let redactor = Redactor::new(secrets.iter().map(Secret::expose));
+        let endpoints = endpoints
+            .into_iter()
+            .filter_map(|(name, endpoint)| Some((name, endpoint?)))
+            .collect();
+        Ok(Arc::new(Connection::new(
+            spec.tenant,
+            spec.connection,
+            endpoints,
+            redactor,
+            Arc::clone(&self.shared),
+        )))
+    }
+
+    fn endpoint(
+        &self,
+        spec: &ConnectionSpec,
+        config: &EndpointConfig,
+        errors: &mut Vec<ConfigError>,
+        secrets: &mut Vec<Secret>,
+    ) -> Option<Endpoint> {
+        let at = format!("endpoints.{}", config.name);
+        let mut wrong = |field: &str, message: String| {
+            errors.push(ConfigError::new(format!("{at}.{field}"), message))
+        };
+        let limits = &self.shared.limits;
+        let timeout = config.timeout_ms.map_or(limits.default_timeout, |ms| {
+            Duration::from_millis(ms.into())
+        });
+        if timeout.is_zero() || timeout > limits.max_timeout {
+            wrong(
+                "timeout_ms",
+                format!("is not between 1 and {}", limits.max_timeout.as_millis()),
+            );
+        }
+        let methods = methods(&config.methods)
+            .map_err(|message| wrong("methods", message))
+            .ok();
+        let base = Base::parse(&config.base_url)
+            .map_err(|message| wrong("base_url", message))
+            .ok();
+        let reach = base.as_ref().and_then(|base| {
+            self.shared
+                .policy
+                .reach(base.url())
+                .map_err(|message| wrong("base_url", message))
+                .ok()
+        });
+        let setup = Setup {
+            source: &self.secrets,
+            tenant: &spec.tenant,
+            at: &at,
+            errors,
+            secrets: Vec::new(),
+        };
+        let authorised = setup.authorise(&config.auth, base?)?;
+        secrets.extend(authorised.secrets);
+        Some(Endpoint {
+            name: config.name.clone(),
+            base: authorised.base,
+            methods: methods?,
+            timeout,
+            reach: reach?,
+            auth: authorised.authoriser,
+        })
+    }
+}
+
+/// The methods that an endpoint allows. Neither CONNECT nor TRACE nor anything unheard of.
+fn methods(names: &[String]) -> Result<Vec<Method>, String> {
+    let usual = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ];
+    if names.is_empty() {
+        return Ok(usual.to_vec());
+    }
+    names
+        .iter()
+        .map(|name| {
+            usual
+                .iter()
+                .chain([&Method::HEAD])
+                .find(|method| method.as_str().eq_ignore_ascii_case(name))
+                .cloned()
+                .ok_or_else(|| {
+                    format!(
+                        "\"{}\" is none of GET, HEAD, POST, PUT, PATCH, DELETE",
+                        name.escape_default()
+                    )
+                })
+        })
+        .collect()
+}

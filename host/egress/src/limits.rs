@@ -1,0 +1,96 @@
+//! Every number of this crate, with its reason.
+//!
+//! Sizes and counts that an operator may want to change are fields of [`Limits`]; the rest are constants, because
+//! another value would be a bug and not a preference. All are enforced here, whatever the sandbox has checked before.
+
+use std::time::Duration;
+
+/// Sizes, counts and times of outgoing calls. [`Limits::default`] is what the documentation promises to plugins.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Headers that a guest may set on a request. Real APIs want fewer than ten.
+    pub request_headers: usize,
+    /// Bytes of all names and values of a request's headers together. Most servers refuse more than 16 KiB.
+    pub request_header_bytes: usize,
+    /// Bytes of a request's body: what may cross one host call (DESIGN, Limits).
+    pub request_body_bytes: usize,
+    /// Bytes of a request's path with query. Common servers and proxies stop at 8 KiB.
+    pub path_bytes: usize,
+    /// Bytes of all names and values of an answer's headers together. Larger than what a guest may send, since
+    /// content security policies and link headers of shops reach 20 KiB.
+    pub response_header_bytes: usize,
+    /// Bytes of an answer's body, counted after decompression: what may cross one host call.
+    pub response_body_bytes: usize,
+    /// Bytes of the answer to a session's login. A token and some user data; it is given to a template.
+    pub login_body_bytes: usize,
+    /// Time for a call when neither the request nor the endpoint says. A visitor waits for it.
+    pub default_timeout: Duration,
+    /// The longest that anybody may ask for: the wall time of a connector's call.
+    pub max_timeout: Duration,
+    /// Time to resolve, connect and finish the TLS handshake. A system that is up takes less than one second.
+    pub connect_timeout: Duration,
+    /// Calls of one connection at a time. Others wait within their own timeout. Keeps one tenant from taking all
+    /// sockets, and a tenant's small ERP from being run over by its own bot.
+    pub concurrency: usize,
+    /// How long a refused login is not tried again: systems lock accounts after a handful of wrong passwords.
+    pub login_refused_pause: Duration,
+    /// How long a login that got no answer is not tried again, so that callers who waited for it share the failure.
+    pub login_failed_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_headers: 64,
+            request_header_bytes: 16 * 1024,
+            request_body_bytes: 4 * 1024 * 1024,
+            path_bytes: 8 * 1024,
+            response_header_bytes: 64 * 1024,
+            response_body_bytes: 4 * 1024 * 1024,
+            login_body_bytes: 256 * 1024,
+            default_timeout: Duration::from_secs(10),
+            max_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            concurrency: 32,
+            login_refused_pause: Duration::from_secs(30),
+            login_failed_pause: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Idle connections are closed after this: shorter than the 60 to 75 s after which common servers close theirs, so
+/// that a request seldom meets a connection that is just being closed.
+pub(crate) const POOL_IDLE: Duration = Duration::from_secs(50);
+
+/// Secrets with fewer characters are not looked for in answers: replacing every `1234` of an ERP's answer would
+/// damage it.
+pub(crate) const REDACT_MIN_CHARS: usize = 6;
+
+/// Session credentials that are still looked for in answers after newer ones replaced them.
+pub(crate) const REDACT_SESSIONS: usize = 64;
+
+/// Strings in a login's answer with at least this many characters are secrets when they are part of the credential
+/// (a session id), shorter ones are user numbers and names.
+pub(crate) const LOGIN_SECRET_MIN_CHARS: usize = 16;
+
+/// Rounds of percent-decoding in the search for `..`. Two are seen in attacks; a path that still changes after five
+/// is refused.
+pub(crate) const DECODE_ROUNDS: usize = 5;
+
+/// Instructions of a login template: about a thousand times what a login takes.
+pub(crate) const TEMPLATE_FUEL: u64 = 50_000;
+
+/// Bytes of a secret's file. A private key in PEM has 3 KiB.
+pub(crate) const SECRET_FILE_BYTES: u64 = 64 * 1024;
+
+/// Characters of a path, endpoint name or request id in a log line.
+pub(crate) const LOG_FIELD_CHARS: usize = 256;
+
+/// DNS: time for one try at one server. Three tries stay within the connect timeout.
+pub(crate) const DNS_TRY: Duration = Duration::from_millis(1_500);
+
+/// DNS: tries after the first one.
+pub(crate) const DNS_RETRIES: usize = 2;
+
+/// DNS: answers kept. An address that is kept was checked, and is checked again at each use.
+pub(crate) const DNS_CACHE: u64 = 1_024;

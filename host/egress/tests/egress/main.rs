@@ -1,0 +1,21 @@
+//! Calls through the public API against real servers on loopback, which the policy grants.
+//!
+//! Each test has a server and connections of its own. Servers hold answers back with signals, never with sleeps.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this is a test; a panic is how it fails"
+)]
+
+mod support;
+
+mod addresses;
+mod answers;
+mod config;
+mod credentials;
+mod requests;
+mod sessions;
+mod time;
+mod tls;

@@ -1,0 +1,172 @@
+//! wasmtime, set up once for the process: pool, fuel, epochs, code cache.
+//!
+//! | setting | why |
+//! |---|---|
+//! | pooling allocator, copy-on-write images | a fresh instance costs microseconds and one system call |
+//! | pagemap scan + keep-resident | 4 us a call instead of 10; the only variant that scales with threads |
+//! | component-model async off | a fresh call is 2.6 times cheaper, and most of 2026's advisories were there |
+//! | no threads, memory64, GC, exceptions | no guest of ours needs them; each is attack surface |
+//!
+//! Intents and connectors have separate places in the pool: an intent that waits for its connector can't
+//! take the place that the connector needs.
+
+use crate::aot::{AotCache, hex};
+use crate::bindings;
+use crate::limits::{CORE_INSTANCES, EPOCH_TICK, LimitPolicy, MEMORIES, TABLE_ELEMENTS, WASM_STACK};
+use crate::state::CallState;
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Semaphore;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, error::Context as _};
+
+/// How to set up a [`Sandbox`].
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// Directory for compiled code; created with mode 0700.
+    pub cache_dir: PathBuf,
+    /// Plugin calls that may run at once, of each kind. The pool reserves 4 GiB of address space a memory
+    /// (no memory until it is used), so 128 of each kind is 2 TiB of the 128 TiB there are.
+    pub calls: u32,
+    /// What plugins may have.
+    pub policy: LimitPolicy,
+}
+
+impl SandboxConfig {
+    /// Defaults, with code cached in this directory.
+    pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
+        SandboxConfig { cache_dir: cache_dir.into(), calls: 128, policy: LimitPolicy::default() }
+    }
+}
+
+/// The engine that all plugins of a process share.
+#[derive(Clone)]
+pub struct Sandbox {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) base: Linker<CallState>,
+    pub(crate) cache: AotCache,
+    pub(crate) policy: LimitPolicy,
+    pub(crate) intents: Arc<Semaphore>,
+    pub(crate) connectors: Arc<Semaphore>,
+    pub(crate) calls: u32,
+    stop: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("calls", &self.inner.calls).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Sandbox {
+    /// Sets up the engine and starts its clock.
+    ///
+    /// # Errors
+    /// When the pool's address space can't be reserved or the code cache can't be used; the message says which.
+    pub fn new(config: SandboxConfig) -> Result<Sandbox> {
+        let engine = Engine::new(&engine_config(&config)).context(
+            "can't set up the instance pool: lower `calls`, or raise the limit on address space (ulimit -v, vm.overcommit_memory)",
+        )?;
+        let cache = AotCache::open(&config.cache_dir, &engine)?;
+        let mut base = Linker::new(&engine);
+        bindings::Host_::add_to_linker::<CallState, HasSelf<CallState>>(&mut base, |state| state)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        start_clock(&engine, stop.clone())?;
+        let pagemap = PoolingAllocationConfig::is_pagemap_scan_available();
+        tracing::info!(calls = config.calls, pagemap_scan = pagemap, "sandbox ready: pooling allocator, copy-on-write images");
+        Ok(Sandbox {
+            inner: Arc::new(Inner {
+                engine,
+                base,
+                cache,
+                policy: config.policy,
+                intents: Arc::new(Semaphore::new(config.calls as usize)),
+                connectors: Arc::new(Semaphore::new(config.calls as usize)),
+                calls: config.calls,
+                stop,
+            }),
+        })
+    }
+
+    /// What plugins may have.
+    pub fn policy(&self) -> &LimitPolicy {
+        &self.inner.policy
+    }
+
+    /// Places for plugin calls that are free now: intents, connectors.
+    pub fn free_places(&self) -> (usize, usize) {
+        (self.inner.intents.available_permits(), self.inner.connectors.available_permits())
+    }
+}
+
+/// SHA-256 of a component, in hexadecimal.
+pub fn digest(wasm: &[u8]) -> String {
+    hex(&Sha256::digest(wasm), 32)
+}
+
+fn engine_config(config: &SandboxConfig) -> Config {
+    let slots = config.calls.saturating_mul(2);
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(slots)
+        .total_core_instances(slots.saturating_mul(4))
+        .total_memories(slots)
+        .total_tables(slots.saturating_mul(2))
+        .total_stacks(slots)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(8)
+        .max_memory_size((config.policy.ceiling.memory_mib as usize) << 20)
+        .table_elements(TABLE_ELEMENTS)
+        .max_unused_warm_slots(slots)
+        // Measured best together (shared facts, performance.md): pages touched are reset in place, found by one ioctl.
+        .linear_memory_keep_resident(4 << 20)
+        .table_keep_resident(256 << 10)
+        .async_stack_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    let mut engine = Config::new();
+    engine
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .memory_init_cow(true)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(true)
+        .relaxed_simd_deterministic(true)
+        .max_wasm_stack(WASM_STACK)
+        // A fiber's stack holds the guest's and what host functions need below it.
+        .async_stack_size(WASM_STACK + (512 << 10))
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32));
+    engine
+}
+
+/// Ticks on its own OS thread: a busy async runtime must not be able to stop the clock.
+fn start_clock(engine: &Engine, stop: Arc<AtomicBool>) -> Result<()> {
+    let engine = engine.weak();
+    std::thread::Builder::new()
+        .name("confab-epoch".into())
+        .spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(EPOCH_TICK);
+                match engine.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => return,
+                }
+            }
+        })
+        .context("can't start the epoch clock")?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! What went wrong in a call, as a record: whose fault it was, which limit was hit, what it had used.
+//!
+//! Authors and operators get the record; visitors get the bot's fallback.
+
+use crate::call::CallReport;
+use serde::Serialize;
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blame {
+    /// The plugin's.
+    Guest,
+    /// Ours.
+    Host,
+    /// The business system's.
+    Upstream,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// Used up its fuel.
+    Fuel,
+    /// Took too long, host calls included.
+    Time,
+    /// Wanted more memory than it may have.
+    Memory,
+    /// Wanted more of something else than it may have (tables, handles, bytes across the border).
+    Resources,
+    /// Called the host too often.
+    HostCalls,
+    /// Recursed too deep.
+    Stack,
+    /// Panicked, aborted or did something undefined.
+    Trap,
+    /// Returned something that its contract doesn't allow.
+    Contract,
+    /// Could not be instantiated.
+    Instantiation,
+    /// All places for plugin calls are taken.
+    Overloaded,
+    /// A fault of the host.
+    Host,
+}
+
+impl FailureKind {
+    /// Stable name for metrics and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureKind::Fuel => "fuel",
+            FailureKind::Time => "time",
+            FailureKind::Memory => "memory",
+            FailureKind::Resources => "resources",
+            FailureKind::HostCalls => "host-calls",
+            FailureKind::Stack => "stack",
+            FailureKind::Trap => "trap",
+            FailureKind::Contract => "contract",
+            FailureKind::Instantiation => "instantiation",
+            FailureKind::Overloaded => "overloaded",
+            FailureKind::Host => "host",
+        }
+    }
+
+    /// Whose fault it is by nature.
+    pub fn blame(self) -> Blame {
+        match self {
+            FailureKind::Overloaded | FailureKind::Host => Blame::Host,
+            _ => Blame::Guest,
+        }
+    }
+}
+
+/// A failed call.
+#[derive(Clone, Debug, Serialize, thiserror::Error)]
+#[error("plugin {plugin} failed in {function}: {message}")]
+pub struct Failure {
+    /// Name of the plugin.
+    pub plugin: String,
+    /// Function that was called.
+    pub function: String,
+    /// What happened.
+    pub kind: FailureKind,
+    /// Whose fault it was.
+    pub blame: Blame,
+    /// One sentence.
+    pub message: String,
+    /// Functions of the guest on the stack, innermost first.
+    pub backtrace: Vec<String>,
+    /// What the call had used.
+    pub report: CallReport,
+}
+
+/// A limit that the host raised as an error, so that the trap can be told from others.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct LimitHit {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+}
+
+impl LimitHit {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        LimitHit { kind, message: message.into() }
+    }
+}
+
+/// Reads kind, sentence and backtrace out of wasmtime's error.
+pub(crate) fn classify(error: &wasmtime::Error) -> (FailureKind, String, Vec<String>) {
+    let backtrace = error
+        .downcast_ref::<wasmtime::WasmBacktrace>()
+        .map(|trace| {
+            trace.frames().iter().take(32).map(|frame| frame.func_name().unwrap_or("<unnamed>").to_owned()).collect()
+        })
+        .unwrap_or_default();
+    if let Some(hit) = error.downcast_ref::<LimitHit>() {
+        return (hit.kind, hit.message.clone(), backtrace);
+    }
+    if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
+        let (kind, message) = match trap {
+            wasmtime::Trap::OutOfFuel => (FailureKind::Fuel, "used up its fuel".to_owned()),
+            wasmtime::Trap::Interrupt => (FailureKind::Time, "computed longer than it may".to_owned()),
+            wasmtime::Trap::StackOverflow => (FailureKind::Stack, "recursed too deep".to_owned()),
+            wasmtime::Trap::UnreachableCodeReached => {
+                (FailureKind::Trap, "panicked or aborted (unreachable code)".to_owned())
+            }
+            other => (FailureKind::Trap, other.to_string()),
+        };
+        return (kind, message, backtrace);
+    }
+    let text = format!("{error:#}");
+    let kind = if text.contains("fuel") || text.contains("too large") || text.contains("exceeds") {
+        FailureKind::Resources
+    } else {
+        FailureKind::Contract
+    };
+    (kind, first_line(&text), backtrace)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(500).collect()
+}

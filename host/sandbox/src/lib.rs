@@ -1,0 +1,43 @@
+//! The sandbox: runs strangers' WebAssembly components with hard limits.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`limits`] | every limit, with its reason and the operator's floor and ceiling |
+//! | [`manifest`] | what a plugin says about itself |
+//! | [`engine`] | [`Sandbox`]: wasmtime, the instance pool, the epoch clock |
+//! | [`plugin`] | [`Plugin`]: a component that is loaded and ready to be called |
+//! | [`call`] | calling it: fresh instance, budgets, outer timeout, report |
+//! | [`services`] | [`HostServices`]: what the host does for a plugin, as a trait |
+//! | [`reflect`] | types as JSON Schema, values from and to JSON |
+//! | [`snapshot`] | keeping the memory of a prepared plugin |
+//! | [`failure`] | what went wrong, whose fault it was, which limit was hit |
+//!
+//! One way in: load a [`Plugin`], call it with a [`HostServices`]. Nothing of a call outlives it.
+//! This is the only crate that names wasmtime; what it gives out are plain values and JSON.
+#![deny(unsafe_code)]
+
+mod aot;
+mod bindings;
+pub mod call;
+pub mod docs;
+pub mod engine;
+pub mod failure;
+mod forward;
+mod host;
+pub mod limits;
+pub mod manifest;
+pub mod plugin;
+pub mod reflect;
+pub mod services;
+pub mod snapshot;
+mod state;
+
+pub use bindings::dialogue::{Choice, Handoff, Match, Outcome, Reply, Turn, Visitor};
+pub use bindings::types::Diagnostic;
+pub use call::{CallReport, Reported};
+pub use engine::{Sandbox, SandboxConfig};
+pub use failure::{Blame, Failure, FailureKind};
+pub use limits::{LimitPolicy, Limits};
+pub use manifest::{Kind, Manifest};
+pub use plugin::{Callable, Plugin};
+pub use services::{CallContext, CapabilityError, HostServices, HttpError, HttpRequest, HttpResponse, KvError};

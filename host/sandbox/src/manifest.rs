@@ -1,0 +1,144 @@
+//! What a plugin says about itself: a custom section `confab:manifest` of the component, JSON.
+//!
+//! Authors write it as `plugin.toml`; `confab plugin build` checks and embeds it. One file is the whole plugin.
+
+use crate::limits::LimitRequest;
+use serde::{Deserialize, Serialize};
+
+/// Name of the custom section that holds the manifest.
+pub const MANIFEST_SECTION: &str = "confab:manifest";
+/// Name of the custom section that holds the documentation of the plugin's own interfaces, see [`crate::docs`].
+pub const DOCS_SECTION: &str = "confab:docs";
+
+/// The three kinds of plugins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Decides turns.
+    Intent,
+    /// Speaks to one business system.
+    Connector,
+    /// Speaks one messenger's dialect.
+    Channel,
+}
+
+/// A plugin's manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Name by which bots and connections choose it: 1 to 63 of `a-z`, `0-9` and `-`.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// Who ships it.
+    pub publisher: String,
+    /// What it is.
+    pub kind: Kind,
+    /// One or two sentences for the tenant who chooses it.
+    #[serde(default)]
+    pub description: String,
+    /// JSON Schema of a connection's settings.
+    #[serde(default)]
+    pub settings: Option<serde_json::Value>,
+    /// Places that a connection must name.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointManifest>,
+    /// Limits it asks for.
+    #[serde(default)]
+    pub limits: LimitRequest,
+}
+
+/// A named place that a connector calls. Where it is, the connection says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointManifest {
+    /// Its name in `http.send`.
+    pub name: String,
+    /// What a tenant should put there.
+    #[serde(default)]
+    pub description: String,
+    /// HTTP methods that the plugin uses. Others are refused.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// How the system is signed in to, in the words of the egress crate.
+    #[serde(default)]
+    pub auth: serde_json::Value,
+    /// Whether a connection may do without it.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Why a manifest can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It isn't there.
+    #[error("the component has no `{MANIFEST_SECTION}` section: build it with `confab plugin build DIR`")]
+    Missing,
+    /// The bytes are no component.
+    #[error("not a WebAssembly component: {0}")]
+    NotAComponent(String),
+    /// It isn't what it should be.
+    #[error("manifest: {0}")]
+    Invalid(String),
+}
+
+impl Manifest {
+    /// Reads the manifest of a component, without compiling it.
+    ///
+    /// # Errors
+    /// [`ManifestError`], with what to do.
+    pub fn of_component(wasm: &[u8]) -> Result<Manifest, ManifestError> {
+        let section = custom_section(wasm, MANIFEST_SECTION)?.ok_or(ManifestError::Missing)?;
+        let manifest: Manifest =
+            serde_json::from_slice(section).map_err(|e| ManifestError::Invalid(e.to_string()))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Checks what types can't.
+    ///
+    /// # Errors
+    /// [`ManifestError::Invalid`] with the field and what it may hold.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        if !is_name(&self.name) {
+            return Err(ManifestError::Invalid(format!(
+                "name `{}` must have 1 to 63 of a-z, 0-9 and -, and start with a letter",
+                self.name
+            )));
+        }
+        if !self.version.split(['.', '-', '+']).take(3).all(|part| part.parse::<u64>().is_ok())
+            || self.version.split('.').count() < 3
+        {
+            return Err(ManifestError::Invalid(format!("version `{}` must be like 1.2.3", self.version)));
+        }
+        for endpoint in &self.endpoints {
+            if !is_name(&endpoint.name) {
+                return Err(ManifestError::Invalid(format!("endpoint name `{}` must be like `api`", endpoint.name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether this may name a plugin, an endpoint, a tenant and the like.
+pub fn is_name(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// A custom section of the outermost component or module.
+pub(crate) fn custom_section<'a>(wasm: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, ManifestError> {
+    let mut depth = 0_u32;
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        match payload.map_err(|e| ManifestError::NotAComponent(e.to_string()))? {
+            wasmparser::Payload::ModuleSection { .. } | wasmparser::Payload::ComponentSection { .. } => depth += 1,
+            wasmparser::Payload::End(_) => depth = depth.saturating_sub(1),
+            wasmparser::Payload::CustomSection(section) if depth == 0 && section.name() == name => {
+                return Ok(Some(section.data()));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}

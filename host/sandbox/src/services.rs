@@ -1,0 +1,169 @@
+//! What the host does for a plugin during a call, as a trait.
+//!
+//! The engine implements it, once for bots and once for connections. Every method has a default that
+//! refuses, so that a host that grants nothing ([`DenyAll`]) is the empty implementation: `prepare`, reflection
+//! and the install gate run under it.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only for debugging the plugin.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Should be looked at.
+    Warn,
+    /// Went wrong.
+    Error,
+}
+
+/// Why a capability call gave no result; `confab:capabilities/types.error`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct CapabilityError {
+    /// Stable reason, e.g. `not-found`.
+    pub code: String,
+    /// One sentence for operators, without secrets.
+    pub message: String,
+    /// Seconds after which the same call may succeed.
+    pub retry_after: Option<u32>,
+}
+
+impl CapabilityError {
+    /// An error that says nothing of retrying.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        CapabilityError { code: code.to_owned(), message: message.into(), retry_after: None }
+    }
+}
+
+/// Why stored data could not be read or written; `confab:plugin/kv.kv-error`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KvError {
+    /// `invalid-input`, `too-large`, `limit` or `unavailable`.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+/// A request as a plugin makes it; `confab:plugin/http.request`.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// Method.
+    pub method: String,
+    /// Path below the endpoint, with query.
+    pub path: String,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Bytes,
+    /// Milliseconds to wait.
+    pub timeout_ms: Option<u32>,
+}
+
+/// An answer as a plugin sees it.
+#[derive(Clone, Debug)]
+pub struct HttpResponse {
+    /// Status.
+    pub status: u16,
+    /// Headers, without credentials.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer; `confab:plugin/http.http-error`.
+#[derive(Clone, Debug)]
+pub struct HttpError {
+    /// See the WIT.
+    pub code: String,
+    /// One sentence, without secrets.
+    pub message: String,
+    /// Seconds after which another try may help.
+    pub retry_after: Option<u32>,
+}
+
+/// The call that a connector serves; `confab:plugin/connection.call-context`.
+#[derive(Clone, Debug, Default)]
+pub struct CallContext {
+    /// The connection's id.
+    pub connection: String,
+    /// The same for each try of the same write.
+    pub idempotency_key: String,
+    /// The visitor's language.
+    pub locale: Option<String>,
+}
+
+fn no_kv() -> KvError {
+    KvError { code: "unavailable", message: "no data can be stored from here".into() }
+}
+
+/// What the host does for a plugin. Errors are data that the plugin sees; limits are enforced before a method is called.
+#[async_trait]
+pub trait HostServices: Send + 'static {
+    /// Called for each log line, already cut to size.
+    fn log(&mut self, _level: LogLevel, _line: &str) {}
+    /// Milliseconds since 1970; the same all through a call.
+    fn now_millis(&self) -> u64 {
+        0
+    }
+    /// Fills with random bytes, from the turn's seed.
+    fn random(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+    /// The connection's settings as JSON.
+    fn settings(&self) -> Arc<str> {
+        Arc::from("{}")
+    }
+    /// The call that is served.
+    fn context(&self) -> CallContext {
+        CallContext::default()
+    }
+    /// What a bot may call: capability, function, description, JSON Schema of the arguments.
+    fn available(&self) -> Vec<(String, String, String, String)> {
+        Vec::new()
+    }
+    /// Calls a capability function. `arguments` is an object by parameter name in snake_case.
+    async fn invoke(&mut self, capability: &str, _function: &str, _arguments: Value) -> Result<Value, CapabilityError> {
+        Err(CapabilityError::new("unsupported", format!("{capability} can't be called from here")))
+    }
+    /// Sends a request to an endpoint.
+    async fn http(&mut self, _endpoint: &str, _request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        Err(HttpError { code: "refused".into(), message: "no request can be made from here".into(), retry_after: None })
+    }
+    /// Reads stored data.
+    async fn kv_get(&mut self, _key: &str) -> Result<Option<Bytes>, KvError> {
+        Err(no_kv())
+    }
+    /// Writes stored data.
+    async fn kv_set(&mut self, _key: &str, _value: Bytes) -> Result<(), KvError> {
+        Err(no_kv())
+    }
+    /// Writes stored data if there is none; gives back what was there.
+    async fn kv_insert(&mut self, _key: &str, _value: Bytes) -> Result<Option<Bytes>, KvError> {
+        Err(no_kv())
+    }
+    /// Deletes stored data.
+    async fn kv_delete(&mut self, _key: &str) -> Result<(), KvError> {
+        Err(no_kv())
+    }
+    /// Entries by prefix, in key order.
+    async fn kv_scan(&mut self, _prefix: &str, _after: Option<&str>, _limit: u32) -> Result<Vec<(String, Bytes)>, KvError> {
+        Err(no_kv())
+    }
+    /// Adds to a counter.
+    async fn kv_add(&mut self, _key: &str, _delta: i64) -> Result<i64, KvError> {
+        Err(no_kv())
+    }
+}
+
+/// Grants nothing.
+#[derive(Debug, Default)]
+pub struct DenyAll;
+
+impl HostServices for DenyAll {}

@@ -1,0 +1,149 @@
+//! What a store holds during one call: the services, the budgets, and what has been used of them.
+
+use crate::failure::{FailureKind, LimitHit};
+use crate::limits::{LOG_LINE_BYTES, LOG_LINES, Limits, RESOURCES, TABLE_ELEMENTS};
+use crate::services::{HostServices, LogLevel};
+use std::time::{Duration, Instant};
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+/// Data of a store.
+pub(crate) struct CallState {
+    pub(crate) services: Box<dyn HostServices>,
+    pub(crate) limits: Limits,
+    pub(crate) started: Instant,
+    pub(crate) memory: MemoryAccount,
+    pub(crate) host_calls: u32,
+    pub(crate) http_calls: u32,
+    pub(crate) kv_calls: u32,
+    log_lines: u32,
+    pub(crate) last_lines: Vec<String>,
+    table: Option<ResourceTable>,
+    wasi: Option<WasiCtx>,
+}
+
+/// Lines of log that a failure record keeps.
+const KEPT_LINES: usize = 10;
+
+impl CallState {
+    pub(crate) fn new(services: Box<dyn HostServices>, limits: Limits) -> Self {
+        CallState {
+            services,
+            limits,
+            started: Instant::now(),
+            memory: MemoryAccount { limit: (limits.memory_mib as usize) << 20, used: 0, peak: 0 },
+            host_calls: 0,
+            http_calls: 0,
+            kv_calls: 0,
+            log_lines: 0,
+            last_lines: Vec::new(),
+            table: None,
+            wasi: None,
+        }
+    }
+
+    pub(crate) fn time_left(&self) -> Duration {
+        Duration::from_millis(self.limits.wall_ms).saturating_sub(self.started.elapsed())
+    }
+
+    /// Counts a host call of a kind; over the limit the guest is stopped.
+    pub(crate) fn count(used: &mut u32, limit: u32, what: &str) -> Result<(), LimitHit> {
+        *used += 1;
+        if *used > limit {
+            return Err(LimitHit::new(FailureKind::HostCalls, format!("made more than {limit} {what} in one call")));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn count_invoke(&mut self) -> Result<(), LimitHit> {
+        Self::count(&mut self.host_calls, self.limits.host_calls, "capability calls")
+    }
+
+    pub(crate) fn count_http(&mut self) -> Result<(), LimitHit> {
+        Self::count(&mut self.http_calls, self.limits.http_calls, "HTTP requests")
+    }
+
+    pub(crate) fn count_kv(&mut self) -> Result<(), LimitHit> {
+        Self::count(&mut self.kv_calls, self.limits.kv_calls, "reads and writes of stored data")
+    }
+
+    /// Passes a line on, unless the call has written enough. Control characters can't forge lines.
+    pub(crate) fn log(&mut self, level: LogLevel, message: &str) {
+        self.log_lines = self.log_lines.saturating_add(1);
+        if self.log_lines > LOG_LINES {
+            return;
+        }
+        let mut end = message.len().min(LOG_LINE_BYTES);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        let line: String = message
+            .get(..end)
+            .unwrap_or_default()
+            .chars()
+            .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
+            .collect();
+        self.services.log(level, &line);
+        if self.last_lines.len() == KEPT_LINES {
+            self.last_lines.remove(0);
+        }
+        self.last_lines.push(line);
+    }
+
+    pub(crate) fn dropped_log_lines(&self) -> u32 {
+        self.log_lines.saturating_sub(LOG_LINES)
+    }
+}
+
+/// Sums over all memories of the store: two memories of half the limit are as large as one of the whole.
+pub(crate) struct MemoryAccount {
+    limit: usize,
+    used: usize,
+    pub(crate) peak: usize,
+}
+
+impl ResourceLimiter for CallState {
+    fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        let account = &mut self.memory;
+        let after = account.used.saturating_add(desired.saturating_sub(current));
+        if after > account.limit {
+            return Err(LimitHit::new(
+                FailureKind::Memory,
+                format!("wanted {} MiB of memory, may have {}", after.div_ceil(1 << 20), account.limit >> 20),
+            )
+            .into());
+        }
+        account.used = after;
+        account.peak = account.peak.max(after);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(error)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS {
+            return Err(LimitHit::new(
+                FailureKind::Resources,
+                format!("wanted a table of {desired} elements, may have {TABLE_ELEMENTS}"),
+            )
+            .into());
+        }
+        Ok(true)
+    }
+}
+
+impl WasiView for CallState {
+    /// Made on first use: most guests import no WASI at all. Nothing is granted: no files, no environment, no network.
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let ctx = self.wasi.get_or_insert_with(|| WasiCtxBuilder::new().build());
+        let table = self.table.get_or_insert_with(|| {
+            let mut table = ResourceTable::new();
+            table.set_max_capacity(RESOURCES);
+            table
+        });
+        WasiCtxView { ctx, table }
+    }
+}

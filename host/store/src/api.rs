@@ -1,0 +1,248 @@
+//! The trait [`Store`] and the plain values that go through it.
+//!
+//! The shape follows a turn: [`Store::begin_turn`] waits for the conversation's turn lock and reads its state,
+//! [`Store::commit_turn`] writes everything the turn made and gives the lock back, in one step. Between the two the
+//! caller holds a [`Lease`]; its fence tells the store whether it is still the newest.
+//!
+//! Heads, transcript entries, answers and documents are opaque bytes: the engine owns their meaning and their version.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::error::StoreError;
+use crate::redis_store::RemoteHold;
+use crate::turn_queue::TurnGuard;
+
+/// Names one conversation. Any text is allowed in each part, separators too.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConversationKey {
+    /// The tenant that owns the bot.
+    pub tenant: String,
+    /// The bot within the tenant.
+    pub bot: String,
+    /// The conversation within the bot.
+    pub id: String,
+}
+
+impl ConversationKey {
+    /// A key of these three parts.
+    pub fn new(tenant: impl Into<String>, bot: impl Into<String>, id: impl Into<String>) -> Self {
+        Self {
+            tenant: tenant.into(),
+            bot: bot.into(),
+            id: id.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConversationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.tenant, self.bot, self.id)
+    }
+}
+
+/// How long to wait for a turn lock, and how long to keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseOptions {
+    /// Longest time to wait for the lock; then [`StoreError::Busy`]. Zero: take it now or not at all.
+    pub wait: Duration,
+    /// After this long without a commit another turn may take the lock over. Choose it longer than the longest
+    /// turn. It only *allows* a takeover: a late commit still succeeds if nobody else began a turn.
+    pub hold: Duration,
+}
+
+/// The right to commit the next turn of a conversation.
+///
+/// Dropping it gives the lock back without writing: at once in the embedded store, by a message to the server in
+/// Redis (or, if that can't be sent, when the hold time has run out).
+#[derive(Debug)]
+pub struct Lease {
+    /// The conversation.
+    pub key: ConversationKey,
+    /// Grows with each lease of a conversation, also across restarts and hosts. Below 2^53, so JSON keeps it exact.
+    pub fence: u64,
+    pub(crate) hold: Hold,
+}
+
+/// What a lease keeps hold of, by backend.
+#[derive(Debug)]
+pub(crate) enum Hold {
+    Embedded(TurnGuard),
+    Redis(RemoteHold),
+}
+
+/// A turn that has begun: the lease, and the conversation as the last commit left it.
+#[derive(Debug)]
+pub struct OpenTurn {
+    /// Hand it to [`Store::commit_turn`] or [`Store::abandon_turn`].
+    pub lease: Lease,
+    /// The state that the last commit wrote; `None` if there was none or it has expired.
+    pub head: Option<Bytes>,
+    /// Number of turns committed so far; 0 if the conversation is new or has expired.
+    pub turns: u64,
+}
+
+/// Everything that a turn leaves behind.
+#[derive(Debug, Clone)]
+pub struct TurnCommit {
+    /// The conversation's new state. It replaces the old one whole, so keep it small (kilobytes).
+    pub head: Bytes,
+    /// Appended to the transcript in this order.
+    pub entries: Vec<Bytes>,
+    /// Life of the whole conversation from now on; each commit renews it. Clamped to 1 ms .. 100 years.
+    pub expires_in: Duration,
+    /// The answer to keep under the request's idempotency key, if it had one.
+    pub answer: Option<StoredAnswer>,
+}
+
+/// An answer kept so that a repeated request gets the same one.
+#[derive(Debug, Clone)]
+pub struct StoredAnswer {
+    /// The idempotency key, unique within the conversation. A second answer under it replaces the first.
+    pub key: String,
+    /// The answer.
+    pub body: Bytes,
+    /// Its own life, independent of the conversation's.
+    pub expires_in: Duration,
+}
+
+/// One change to the configuration documents.
+#[derive(Debug, Clone)]
+pub struct DocumentChange {
+    /// The kind of document ("bot", "tenant", ...).
+    pub kind: String,
+    /// The document within its kind.
+    pub id: String,
+    /// The new body; `None` deletes (deleting what isn't there is no error).
+    pub body: Option<Bytes>,
+}
+
+/// One step of a counter that is shared for a window of time.
+#[derive(Debug, Clone)]
+pub struct CounterIncrement {
+    /// What is counted (an API key, an address).
+    pub key: String,
+    /// Number of the window, by the caller's own division of time. Each window counts from 0.
+    pub window: u64,
+    /// How much to add; 0 reads.
+    pub delta: u64,
+    /// How long to remember the counter after this step; choose at least the window's length.
+    pub keep: Duration,
+}
+
+/// All that is persistent. One instance serves the whole process, as `Arc<dyn Store>`.
+///
+/// Every method may answer [`StoreError::Unavailable`] (the backend is down, full or closed) and
+/// [`StoreError::Corrupt`]; only further errors are listed with each.
+///
+/// A future of this trait may be dropped at any point: a write that was already handed over still happens whole or
+/// not at all, and no lock stays taken longer than its hold time.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Waits for the conversation's turn lock, in arrival order within this process, and reads its state.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if the lock stayed taken for `options.wait`.
+    async fn begin_turn(
+        &self,
+        key: &ConversationKey,
+        options: LeaseOptions,
+    ) -> Result<OpenTurn, StoreError>;
+
+    /// Writes a turn and gives the lock back, in one step. Returns the number of turns now committed. When it
+    /// returns, the turn is as durable as the backend makes anything (embedded: synced to disk).
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if another turn took over or the conversation was deleted; then nothing is written.
+    async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<u64, StoreError>;
+
+    /// Gives the lock back without writing.
+    async fn abandon_turn(&self, lease: Lease);
+
+    /// The state that the last commit wrote, read without the lock; `None` if there is none or it has expired.
+    async fn head(&self, key: &ConversationKey) -> Result<Option<Bytes>, StoreError>;
+
+    /// Up to `limit` transcript entries whose number is greater than `after` (0: from the start), in order, each
+    /// with its number. Numbers begin at 1 and have no gaps.
+    async fn transcript(
+        &self,
+        key: &ConversationKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Bytes)>, StoreError>;
+
+    /// Deletes state, transcript and stored answers; a turn that is running loses its lease. `false` if there was
+    /// no conversation (or it had expired).
+    async fn delete_conversation(&self, key: &ConversationKey) -> Result<bool, StoreError>;
+
+    /// The answer stored under `answer_key` by a commit of this conversation, unless it has expired.
+    async fn answer(
+        &self,
+        key: &ConversationKey,
+        answer_key: &str,
+    ) -> Result<Option<Bytes>, StoreError>;
+
+    /// All documents of a kind with their ids, in id order.
+    async fn documents(&self, kind: &str) -> Result<Vec<(String, Bytes)>, StoreError>;
+
+    /// One document.
+    async fn document(&self, kind: &str, id: &str) -> Result<Option<Bytes>, StoreError>;
+
+    /// Makes all of the changes or none, in order, and returns the new configuration version.
+    async fn change_documents(&self, changes: Vec<DocumentChange>) -> Result<u64, StoreError>;
+
+    /// The configuration version. It changes when this or any other host changed documents, within a second even if
+    /// a notification was lost. A change of it, not its size, means "read again".
+    fn config_version(&self) -> watch::Receiver<u64>;
+
+    /// A plugin's value. `space` is an opaque scope made by the caller.
+    async fn kv_get(&self, space: &str, key: &str) -> Result<Option<Bytes>, StoreError>;
+
+    /// Sets a plugin's value.
+    async fn kv_set(&self, space: &str, key: &str, value: Bytes) -> Result<(), StoreError>;
+
+    /// Sets a value unless there is one; then returns that one and writes nothing. Of many callers exactly one gets `None`.
+    async fn kv_insert(
+        &self,
+        space: &str,
+        key: &str,
+        value: Bytes,
+    ) -> Result<Option<Bytes>, StoreError>;
+
+    /// Deletes a value; `false` if there was none.
+    async fn kv_delete(&self, space: &str, key: &str) -> Result<bool, StoreError>;
+
+    /// Up to `limit` pairs whose key begins with `prefix` and comes after `after`, in order of the keys' UTF-8 bytes.
+    async fn kv_scan(
+        &self,
+        space: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>, StoreError>;
+
+    /// Adds to a decimal number (absent: 0) and returns the sum. `kv_get` shows it as decimal text.
+    ///
+    /// # Errors
+    /// [`StoreError::NotANumber`] if the value is something else, or the sum overflows.
+    async fn kv_add(&self, space: &str, key: &str, delta: i64) -> Result<i64, StoreError>;
+
+    /// Adds to each counter and returns the new values in the same order. Meant for rate limits: after a lost
+    /// connection a step may be counted twice. The embedded store keeps counters in memory only: **a restart
+    /// forgets them**.
+    async fn count(&self, increments: Vec<CounterIncrement>) -> Result<Vec<u64>, StoreError>;
+
+    /// Whether the store can serve reads and writes now.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// `"embedded"` or `"redis"`.
+    fn backend(&self) -> &'static str;
+
+    /// Finishes the writes that were handed over, then stops background work. Call it last: the embedded store
+    /// answers later calls with [`StoreError::Unavailable`], Redis no longer watches the configuration.
+    async fn close(&self);
+}

@@ -1,0 +1,200 @@
+//! Tables, and how keys and records become bytes.
+//!
+//! Keys are made so that a prefix of a key never matches somebody else's rows: each text but the last is preceded by
+//! its length. Within one conversation (or space, or kind) the rows keep the order of what follows.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | conversations | conversation | expires at, turns, entries, head |
+//! | transcript | conversation, number (8 bytes, big endian) | entry |
+//! | answers | conversation, answer key | expires at, body |
+//! | expiry | expires at (8 bytes, big endian), what (1 byte), key in its table | nothing |
+//! | documents | kind, id | body |
+//! | kv | space, key | value |
+//! | meta | name | number |
+
+use redb::TableDefinition;
+
+use crate::api::ConversationKey;
+
+pub(super) type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+pub(super) const CONVERSATIONS: Rows = TableDefinition::new("conversations");
+pub(super) const TRANSCRIPT: Rows = TableDefinition::new("transcript");
+pub(super) const ANSWERS: Rows = TableDefinition::new("answers");
+pub(super) const EXPIRY: Rows = TableDefinition::new("expiry");
+pub(super) const DOCUMENTS: Rows = TableDefinition::new("documents");
+pub(super) const KV: Rows = TableDefinition::new("kv");
+pub(super) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
+
+/// A length below this takes one byte; this byte says that four more bytes hold the length.
+const LONG: u8 = u8::MAX;
+
+/// Appends a text with its length in front, so that no other text's encoding begins with this one's.
+fn push_text(key: &mut Vec<u8>, text: &str) {
+    match u8::try_from(text.len()) {
+        Ok(length) if length < LONG => key.push(length),
+        _ => {
+            key.push(LONG);
+            key.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+        }
+    }
+    key.extend_from_slice(text.as_bytes());
+}
+
+pub(super) fn conversation(key: &ConversationKey) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(key.tenant.len() + key.bot.len() + key.id.len() + 3);
+    push_text(&mut bytes, &key.tenant);
+    push_text(&mut bytes, &key.bot);
+    push_text(&mut bytes, &key.id);
+    bytes
+}
+
+/// The key of a row that belongs to `owner` (a conversation, or a scope).
+pub(super) fn child(owner: &[u8], rest: &[u8]) -> Vec<u8> {
+    [owner, rest].concat()
+}
+
+pub(super) fn scope(name: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(name.len() + 32);
+    push_text(&mut bytes, name);
+    bytes
+}
+
+/// The smallest key above all keys that begin with `prefix`; `None` if there is none.
+pub(super) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = prefix.to_vec();
+    while let Some(last) = bytes.pop() {
+        if let Some(next) = last.checked_add(1) {
+            bytes.push(next);
+            return Some(bytes);
+        }
+    }
+    None
+}
+
+/// What an expiry row points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expiring {
+    Conversation,
+    Answer,
+}
+
+impl Expiring {
+    fn code(self) -> u8 {
+        match self {
+            Self::Conversation => 0,
+            Self::Answer => 1,
+        }
+    }
+}
+
+pub(super) fn expiry(at: u64, what: Expiring, key: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(9 + key.len());
+    bytes.extend_from_slice(&at.to_be_bytes());
+    bytes.push(what.code());
+    bytes.extend_from_slice(key);
+    bytes
+}
+
+/// The parts of an expiry row; `None` if it is no such row.
+pub(super) fn parse_expiry(row: &[u8]) -> Option<(u64, Expiring, &[u8])> {
+    let (at, rest) = row.split_first_chunk()?;
+    let (code, key) = rest.split_first()?;
+    let what = match code {
+        0 => Expiring::Conversation,
+        1 => Expiring::Answer,
+        _ => return None,
+    };
+    Some((u64::from_be_bytes(*at), what, key))
+}
+
+/// A conversation's row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConversationRow<'a> {
+    pub(super) expires_at: u64,
+    pub(super) turns: u64,
+    pub(super) entries: u64,
+    pub(super) head: &'a [u8],
+}
+
+impl<'a> ConversationRow<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, redb::Error> {
+        let broken = || redb::Error::Corrupted("a conversation's row is too short".to_owned());
+        let (expires_at, rest) = bytes.split_first_chunk().ok_or_else(broken)?;
+        let (turns, rest) = rest.split_first_chunk().ok_or_else(broken)?;
+        let (entries, head) = rest.split_first_chunk().ok_or_else(broken)?;
+        Ok(Self {
+            expires_at: u64::from_be_bytes(*expires_at),
+            turns: u64::from_be_bytes(*turns),
+            entries: u64::from_be_bytes(*entries),
+            head,
+        })
+    }
+
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        [
+            &self.expires_at.to_be_bytes(),
+            &self.turns.to_be_bytes(),
+            &self.entries.to_be_bytes(),
+            self.head,
+        ]
+        .concat()
+    }
+}
+
+/// An answer's row: its expiry, then its body.
+pub(super) fn answer_row(expires_at: u64, body: &[u8]) -> Vec<u8> {
+    [&expires_at.to_be_bytes(), body].concat()
+}
+
+pub(super) fn parse_answer(row: &[u8]) -> Result<(u64, &[u8]), redb::Error> {
+    let (expires_at, body) = row
+        .split_first_chunk()
+        .ok_or_else(|| redb::Error::Corrupted("an answer's row is too short".to_owned()))?;
+    Ok((u64::from_be_bytes(*expires_at), body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_conversation_key_begins_with_another() {
+        let long = "x".repeat(300);
+        let names = ["", "a", "ab", "a\0", "\u{1}a", "a/b", long.as_str()];
+        let mut keys = Vec::new();
+        for tenant in names {
+            for bot in names {
+                for id in names {
+                    keys.push(conversation(&ConversationKey::new(tenant, bot, id)));
+                }
+            }
+        }
+        for (i, one) in keys.iter().enumerate() {
+            for (j, other) in keys.iter().enumerate() {
+                assert!(i == j || !other.starts_with(one), "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_skips_full_bytes() {
+        assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(after_prefix(&[1, 255, 255]), Some(vec![2]));
+        assert_eq!(after_prefix(&[255]), None);
+        assert_eq!(after_prefix(b""), None);
+    }
+
+    #[test]
+    fn expiry_rows_come_back_and_sort_by_time() {
+        let early = expiry(5, Expiring::Answer, b"z");
+        let late = expiry(256, Expiring::Conversation, b"a");
+        assert!(early < late);
+        assert_eq!(
+            parse_expiry(&early),
+            Some((5, Expiring::Answer, b"z".as_slice()))
+        );
+        assert_eq!(parse_expiry(b"short"), None);
+    }
+}

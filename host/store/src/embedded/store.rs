@@ -1,0 +1,245 @@
+//! The trait, on the embedded store: each method hands its work to the file that owns it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch};
+
+use super::{Embedded, conversations, documents, kv};
+use crate::api::{
+    ConversationKey, CounterIncrement, DocumentChange, Hold, Lease, LeaseOptions, OpenTurn, Store,
+    TurnCommit,
+};
+use crate::error::StoreError;
+
+#[async_trait]
+impl Store for Embedded {
+    async fn begin_turn(
+        &self,
+        key: &ConversationKey,
+        options: LeaseOptions,
+    ) -> Result<OpenTurn, StoreError> {
+        let guard = self
+            .turns
+            .acquire(key, options.wait, options.hold)
+            .await
+            .ok_or(StoreError::Busy)?;
+        let (head, turns) = self
+            .current(key)?
+            .map_or((None, 0), |(head, turns)| (Some(head), turns));
+        let lease = Lease {
+            key: key.clone(),
+            fence: guard.fence(),
+            hold: Hold::Embedded(guard),
+        };
+        Ok(OpenTurn { lease, head, turns })
+    }
+
+    async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<u64, StoreError> {
+        const WANTED: &str = "commit a turn";
+        let guard = match lease.hold {
+            Hold::Embedded(guard) if guard.is_of(&self.turns) => guard,
+            Hold::Embedded(_) | Hold::Redis(_) => return Err(StoreError::LeaseLost),
+        };
+        let (answer, answered) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        self.writer.queue(
+            WANTED,
+            move |batch| conversations::commit(batch, guard, commit),
+            // The head is published before the caller hears of it, even if nobody listens any more.
+            move |ended| drop(answer.send(ended.map(|committed| committed.publish(&shared)))),
+        )?;
+        answered
+            .await
+            .map_err(|_| StoreError::unavailable(WANTED, "the writer thread has stopped"))?
+    }
+
+    async fn abandon_turn(&self, lease: Lease) {
+        drop(lease);
+    }
+
+    async fn head(&self, key: &ConversationKey) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.current(key)?.map(|(head, _)| head))
+    }
+
+    async fn transcript(
+        &self,
+        key: &ConversationKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        let key = key.clone();
+        self.read_aside("read a transcript", move |txn, now| {
+            conversations::transcript(txn, now, &key, after, limit)
+        })
+        .await
+    }
+
+    async fn delete_conversation(&self, key: &ConversationKey) -> Result<bool, StoreError> {
+        let key = key.clone();
+        let turns = Arc::clone(&self.turns);
+        let (answer, answered) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        self.writer.queue(
+            "delete a conversation",
+            move |batch| {
+                // Held until the deletion is on disk, so that no turn begins from what is being deleted.
+                let guard = turns.seize(&key);
+                conversations::delete(batch, &key).map(|found| (guard, found))
+            },
+            move |ended: Result<_, StoreError>| {
+                let ended = ended.map(|(guard, found)| {
+                    shared.heads.remove(guard.key());
+                    drop(guard);
+                    found
+                });
+                drop(answer.send(ended));
+            },
+        )?;
+        answered.await.map_err(|_| {
+            StoreError::unavailable("delete a conversation", "the writer thread has stopped")
+        })?
+    }
+
+    async fn answer(
+        &self,
+        key: &ConversationKey,
+        answer_key: &str,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let now = self.shared.clock.now();
+        self.shared.file.read("read a stored answer", |txn| {
+            conversations::answer(txn, now, key, answer_key)
+        })
+    }
+
+    async fn documents(&self, kind: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let kind = kind.to_owned();
+        self.read_aside("read configuration documents", move |txn, _| {
+            documents::all(txn, &kind)
+        })
+        .await
+    }
+
+    async fn document(&self, kind: &str, id: &str) -> Result<Option<Bytes>, StoreError> {
+        self.shared
+            .file
+            .read("read a configuration document", |txn| {
+                documents::one(txn, kind, id)
+            })
+    }
+
+    async fn change_documents(&self, changes: Vec<DocumentChange>) -> Result<u64, StoreError> {
+        const WANTED: &str = "change configuration documents";
+        let (answer, answered) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        self.writer.queue(
+            WANTED,
+            move |batch| documents::change(batch, &changes),
+            move |ended: Result<u64, StoreError>| {
+                if let Ok(version) = ended {
+                    shared.config_version.send_replace(version);
+                }
+                drop(answer.send(ended));
+            },
+        )?;
+        answered
+            .await
+            .map_err(|_| StoreError::unavailable(WANTED, "the writer thread has stopped"))?
+    }
+
+    fn config_version(&self) -> watch::Receiver<u64> {
+        self.shared.config_version.subscribe()
+    }
+
+    async fn kv_get(&self, space: &str, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.shared
+            .file
+            .read("read a plugin's value", |txn| kv::get(txn, space, key))
+    }
+
+    async fn kv_set(&self, space: &str, key: &str, value: Bytes) -> Result<(), StoreError> {
+        let (space, key) = (space.to_owned(), key.to_owned());
+        self.writer
+            .submit("set a plugin's value", move |batch| {
+                kv::set(batch, &space, &key, &value)
+            })
+            .await
+    }
+
+    async fn kv_insert(
+        &self,
+        space: &str,
+        key: &str,
+        value: Bytes,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let (space, key) = (space.to_owned(), key.to_owned());
+        self.writer
+            .submit("insert a plugin's value", move |batch| {
+                kv::insert(batch, &space, &key, &value)
+            })
+            .await
+    }
+
+    async fn kv_delete(&self, space: &str, key: &str) -> Result<bool, StoreError> {
+        let (space, key) = (space.to_owned(), key.to_owned());
+        self.writer
+            .submit("delete a plugin's value", move |batch| {
+                kv::delete(batch, &space, &key)
+            })
+            .await
+    }
+
+    async fn kv_scan(
+        &self,
+        space: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let (space, prefix, after) = (
+            space.to_owned(),
+            prefix.to_owned(),
+            after.map(str::to_owned),
+        );
+        self.read_aside("scan a plugin's values", move |txn, _| {
+            kv::scan(txn, &space, &prefix, after.as_deref(), limit)
+        })
+        .await
+    }
+
+    async fn kv_add(&self, space: &str, key: &str, delta: i64) -> Result<i64, StoreError> {
+        let (space, key) = (space.to_owned(), key.to_owned());
+        self.writer
+            .submit("add to a plugin's number", move |batch| {
+                kv::add(batch, &space, &key, delta)
+            })
+            .await
+    }
+
+    async fn count(&self, increments: Vec<CounterIncrement>) -> Result<Vec<u64>, StoreError> {
+        Ok(self.counters.add(increments, self.shared.clock.now()))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Through the writer, and to the disk's metadata: this also reopens a file that had failed.
+        self.writer.submit("check the store", |_| Ok(())).await?;
+        self.shared.file.read("check the store", |_| Ok(()))
+    }
+
+    fn backend(&self) -> &'static str {
+        "embedded"
+    }
+
+    async fn close(&self) {
+        let Some(thread) = self.writer.stop() else {
+            return;
+        };
+        if !matches!(
+            tokio::task::spawn_blocking(move || thread.join()).await,
+            Ok(Ok(()))
+        ) {
+            tracing::error!("the store's writer thread had panicked");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Names of keys.
+//!
+//! | key | type | what |
+//! |---|---|---|
+//! | `confab:{c/TENANT/BOT/ID}:meta` | hash | h head, n turns, f fence of the last commit |
+//! | `...:log` | list | transcript |
+//! | `...:lock` | hash | f newest fence, o its owner, u held until (ms) |
+//! | `...:answers`, `...:answers-due` | hash, zset | stored answers; when each expires (ms) |
+//! | `confab:{k/SPACE}:values`, `...:order` | hash, zset | plugin data; its keys in order |
+//! | `confab:{config}:version`, `confab:{config}:KIND` | string, hash | configuration |
+//! | `confab:count:WINDOW:KEY` | string | a counter; no tag, so that counters spread over a cluster |
+//!
+//! Braces, slashes and percent signs within names are percent-encoded: a `}` would end the hash tag early, a `/`
+//! would let two conversations share their keys.
+
+use crate::api::ConversationKey;
+
+pub(super) const CONFIG_VERSION: &str = "confab:{config}:version";
+
+/// Where a change of the configuration is announced. Channels know no database number; so whoever hears it reads the
+/// version of its own database.
+pub(super) const CONFIG_CHANNEL: &str = "confab:{config}:changed";
+
+/// The keys of one conversation.
+#[derive(Debug, Clone)]
+pub(super) struct ConversationKeys(String);
+
+impl ConversationKeys {
+    pub(super) fn of(key: &ConversationKey) -> Self {
+        let mut tag = String::with_capacity(key.tenant.len() + key.bot.len() + key.id.len() + 16);
+        tag.push_str("confab:{c/");
+        push_encoded(&mut tag, &key.tenant);
+        tag.push('/');
+        push_encoded(&mut tag, &key.bot);
+        tag.push('/');
+        push_encoded(&mut tag, &key.id);
+        tag.push('}');
+        Self(tag)
+    }
+
+    pub(super) fn meta(&self) -> String {
+        format!("{}:meta", self.0)
+    }
+
+    pub(super) fn log(&self) -> String {
+        format!("{}:log", self.0)
+    }
+
+    pub(super) fn lock(&self) -> String {
+        format!("{}:lock", self.0)
+    }
+
+    pub(super) fn answers(&self) -> String {
+        format!("{}:answers", self.0)
+    }
+
+    pub(super) fn answers_due(&self) -> String {
+        format!("{}:answers-due", self.0)
+    }
+}
+
+pub(super) fn space_values(space: &str) -> String {
+    space_key(space, "values")
+}
+
+pub(super) fn space_order(space: &str) -> String {
+    space_key(space, "order")
+}
+
+fn space_key(space: &str, part: &str) -> String {
+    let mut key = String::with_capacity(space.len() + 24);
+    key.push_str("confab:{k/");
+    push_encoded(&mut key, space);
+    key.push_str("}:");
+    key.push_str(part);
+    key
+}
+
+/// A kind's hash. The slash keeps a kind named "version" apart from the version.
+pub(super) fn documents(kind: &str) -> String {
+    format!("confab:{{config}}:kind/{kind}")
+}
+
+pub(super) fn counter(key: &str, window: u64) -> String {
+    format!("confab:count:{window}:{key}")
+}
+
+fn push_encoded(out: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '%' => out.push_str("%25"),
+            '/' => out.push_str("%2F"),
+            '{' => out.push_str("%7B"),
+            '}' => out.push_str("%7D"),
+            other => out.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keys_of_a_conversation_share_one_tag_whatever_its_name() {
+        let keys = ConversationKeys::of(&ConversationKey::new("a}b", "{", "x/y%"));
+        assert_eq!(keys.meta(), "confab:{c/a%7Db/%7B/x%2Fy%25}:meta");
+        let other = ConversationKeys::of(&ConversationKey::new("a}b", "{/x", "y%"));
+        assert_ne!(keys.log(), other.log());
+    }
+}

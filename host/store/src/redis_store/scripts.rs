@@ -1,0 +1,35 @@
+//! The Lua scripts, each in a file of its own, known to the server by their hashes.
+
+use redis::Script;
+
+/// All scripts; made once for each store, because hashing them is not free.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) begin: Script,
+    pub(super) commit: Script,
+    pub(super) release: Script,
+    pub(super) answer: Script,
+    pub(super) change_documents: Script,
+    pub(super) kv_set: Script,
+    pub(super) kv_insert: Script,
+    pub(super) kv_delete: Script,
+    pub(super) kv_add: Script,
+    pub(super) kv_scan: Script,
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        Self {
+            begin: Script::new(include_str!("scripts/begin.lua")),
+            commit: Script::new(include_str!("scripts/commit.lua")),
+            release: Script::new(include_str!("scripts/release.lua")),
+            answer: Script::new(include_str!("scripts/answer.lua")),
+            change_documents: Script::new(include_str!("scripts/change_documents.lua")),
+            kv_set: Script::new(include_str!("scripts/kv_set.lua")),
+            kv_insert: Script::new(include_str!("scripts/kv_insert.lua")),
+            kv_delete: Script::new(include_str!("scripts/kv_delete.lua")),
+            kv_add: Script::new(include_str!("scripts/kv_add.lua")),
+            kv_scan: Script::new(include_str!("scripts/kv_scan.lua")),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! One suite for both backends: what a caller may rely on must not depend on where the bytes are.
+//!
+//! `shared_by_both!` makes two tests of each function of `turns`, `documents`, `plugin_data` and `counters`: one on a
+//! fresh embedded store, one on an empty database of a real redis-server. What only one backend has (crash safety,
+//! expiry by an injected clock; a server that goes away, two hosts) is in `embedded_only` and `redis_only`.
+
+mod counters;
+mod documents;
+mod embedded_only;
+mod harness;
+mod plugin_data;
+mod redis_only;
+mod redis_server;
+mod turns;
+
+macro_rules! shared_by_both {
+    ($($module:ident: $($name:ident)+;)+) => {
+        mod embedded {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let fixture = crate::harness::embedded().await;
+                crate::$module::$name(fixture.store).await;
+            })+)+
+        }
+        mod redis {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let fixture = crate::harness::redis().await;
+                crate::$module::$name(fixture.store).await;
+            })+)+
+        }
+    };
+}
+
+shared_by_both! {
+    turns:
+        a_commit_is_what_the_next_turn_reads
+        a_transcript_keeps_its_order_and_can_be_paged
+        fifty_turns_run_one_at_a_time_in_arrival_order
+        a_waiting_turn_is_busy_after_its_time
+        a_lease_taken_over_can_not_commit
+        a_late_commit_succeeds_if_nobody_took_over
+        an_answer_is_stored_with_its_turn
+        an_abandoned_turn_leaves_nothing
+        a_dropped_lease_lets_the_next_turn_begin
+        a_cancelled_wait_does_not_block_the_queue
+        a_deleted_conversation_is_gone_and_refuses_the_running_turn
+        conversations_with_odd_names_do_not_meet
+        a_conversation_expires_soon_after_its_time
+        a_large_turn_is_stored_whole;
+    documents:
+        changes_are_made_together_and_versioned
+        watchers_see_the_version_change;
+    plugin_data:
+        values_can_be_set_read_and_deleted
+        a_scan_is_in_byte_order_and_pages
+        twenty_inserts_have_one_winner
+        numbers_add_up_and_refuse_other_values;
+    counters:
+        windows_count_apart
+        two_hundred_steps_at_once_are_all_counted;
+}

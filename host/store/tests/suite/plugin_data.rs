@@ -1,0 +1,169 @@
+//! Plugin data.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use confab_store::{Store, StoreError};
+
+use crate::harness::bytes;
+
+pub async fn values_can_be_set_read_and_deleted(store: Arc<dyn Store>) {
+    assert_eq!(store.kv_get("s", "k").await.unwrap(), None);
+    store.kv_set("s", "k", bytes("1")).await.unwrap();
+    store
+        .kv_set("s", "k", Bytes::from_static(&[0, 255, b'\r', b'\n']))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.kv_get("s", "k").await.unwrap(),
+        Some(Bytes::from_static(&[0, 255, b'\r', b'\n']))
+    );
+    assert_eq!(store.kv_get("", "sk").await.unwrap(), None);
+    assert_eq!(
+        store.kv_insert("s", "k", bytes("2")).await.unwrap(),
+        Some(Bytes::from_static(&[0, 255, b'\r', b'\n']))
+    );
+    assert!(store.kv_delete("s", "k").await.unwrap());
+    assert!(!store.kv_delete("s", "k").await.unwrap());
+    assert!(store.kv_scan("s", "", None, 10).await.unwrap().is_empty());
+    assert_eq!(store.kv_insert("s", "k", Bytes::new()).await.unwrap(), None);
+    assert_eq!(store.kv_get("s", "k").await.unwrap(), Some(Bytes::new()));
+}
+
+pub async fn a_scan_is_in_byte_order_and_pages(store: Arc<dyn Store>) {
+    let mut names = vec![
+        "",
+        "a",
+        "a\0",
+        "a b",
+        "aa",
+        "ab",
+        "b",
+        "(",
+        "[",
+        "a/{x}",
+        "aä",
+        "a€",
+        "a😀",
+        "a\u{10FFFF}",
+        "\u{7f}",
+        "Z",
+        "a\n",
+        "a%",
+    ];
+    for name in &names {
+        store.kv_set("a}s/{", name, bytes(*name)).await.unwrap();
+        store.kv_set("a}s/{2", name, bytes("other")).await.unwrap();
+    }
+    names.sort_unstable();
+    let all = store.kv_scan("a}s/{", "", None, 100).await.unwrap();
+    assert_eq!(
+        all,
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), bytes(*name)))
+            .collect::<Vec<_>>()
+    );
+    for prefix in ["a", "", "a\u{10FFFF}", "(", "none"] {
+        let expected: Vec<&str> = names
+            .iter()
+            .copied()
+            .filter(|name| name.starts_with(prefix))
+            .collect();
+        let mut seen: Vec<String> = Vec::new();
+        loop {
+            let page = store
+                .kv_scan("a}s/{", prefix, seen.last().map(String::as_str), 2)
+                .await
+                .unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() <= 2);
+            seen.extend(page.into_iter().map(|(name, _)| name));
+        }
+        assert_eq!(seen, expected, "{prefix:?}");
+    }
+    let before_prefix = store.kv_scan("a}s/{", "b", Some("a"), 9).await.unwrap();
+    assert_eq!(before_prefix.len(), 1);
+    assert!(
+        store
+            .kv_scan("a}s/{", "a", Some("b"), 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        store
+            .kv_scan("a}s/{", "", None, 0)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        store
+            .kv_scan("a}s/{", "", None, usize::MAX)
+            .await
+            .unwrap()
+            .len(),
+        names.len()
+    );
+}
+
+pub async fn twenty_inserts_have_one_winner(store: Arc<dyn Store>) {
+    let tasks: Vec<_> = (0..20)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                store
+                    .kv_insert("s", "k", bytes(number.to_string()))
+                    .await
+                    .unwrap()
+            })
+        })
+        .collect();
+    let mut winners = Vec::new();
+    let mut found = Vec::new();
+    for (number, task) in tasks.into_iter().enumerate() {
+        match task.await.unwrap() {
+            None => winners.push(bytes(number.to_string())),
+            Some(value) => found.push(value),
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    assert!(found.iter().all(|value| *value == winners[0]));
+    assert_eq!(
+        store.kv_get("s", "k").await.unwrap().as_ref(),
+        winners.first()
+    );
+}
+
+pub async fn numbers_add_up_and_refuse_other_values(store: Arc<dyn Store>) {
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.kv_add("s", "n", 3).await.unwrap() })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(store.kv_add("s", "n", -61).await.unwrap(), -1);
+    assert_eq!(store.kv_get("s", "n").await.unwrap(), Some(bytes("-1")));
+    assert_eq!(store.kv_scan("s", "", None, 9).await.unwrap().len(), 1);
+    assert_eq!(store.kv_add("s", "big", i64::MAX).await.unwrap(), i64::MAX);
+    store.kv_set("s", "text", bytes(" 5")).await.unwrap();
+    for (key, delta) in [("big", 1), ("text", 1)] {
+        let refused = store.kv_add("s", key, delta).await.unwrap_err();
+        assert_eq!(
+            refused,
+            StoreError::NotANumber {
+                key: key.to_owned()
+            }
+        );
+    }
+    assert_eq!(
+        store.kv_get("s", "big").await.unwrap(),
+        Some(bytes(i64::MAX.to_string()))
+    );
+}

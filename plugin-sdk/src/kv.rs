@@ -1,0 +1,52 @@
+//! Data that a connection keeps. On disk when the call returns; nobody else can see it.
+
+use crate::bindings::imports::confab::plugin::kv as wit;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use wit::{Entry, KvError};
+
+/// Get a value as it was stored.
+pub fn get(key: &str) -> Result<Option<Vec<u8>>, KvError> {
+    wit::get(key)
+}
+/// Get a value stored as JSON.
+pub fn get_json<T: DeserializeOwned>(key: &str) -> Result<Option<T>, KvError> {
+    wit::get(key)?.map(|bytes: Vec<u8>| from_json(&bytes)).transpose()
+}
+/// Set a value.
+pub fn set(key: &str, value: &[u8]) -> Result<(), KvError> {
+    wit::set(key, value)
+}
+/// Set a value as JSON.
+pub fn set_json<T: Serialize>(key: &str, value: &T) -> Result<(), KvError> {
+    wit::set(key, &to_json(value)?)
+}
+/// Set a value only if the key has none; gives back the one that was there, in which case nothing was written.
+pub fn insert(key: &str, value: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+    wit::insert(key, value)
+}
+/// The same as JSON.
+pub fn insert_json<T: Serialize + DeserializeOwned>(key: &str, value: &T) -> Result<Option<T>, KvError> {
+    wit::insert(key, &to_json(value)?)?.map(|bytes: Vec<u8>| from_json(&bytes)).transpose()
+}
+/// Delete a value.
+pub fn delete(key: &str) -> Result<(), KvError> {
+    wit::delete(key)
+}
+/// Entries whose key starts with `prefix`, in key order, after `after`; at most 1,000.
+pub fn scan(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<Entry>, KvError> {
+    wit::scan(prefix, after, limit)
+}
+/// Add to a counter; gives its new value.
+pub fn add(key: &str, delta: i64) -> Result<i64, KvError> {
+    wit::add(key, delta)
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, KvError> {
+    serde_json::to_vec(value)
+        .map_err(|e| KvError { code: "invalid-input".into(), message: format!("not representable as JSON: {e}") })
+}
+fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, KvError> {
+    serde_json::from_slice(bytes)
+        .map_err(|e| KvError { code: "invalid-input".into(), message: format!("stored value has another shape: {e}") })
+}

@@ -1,0 +1,98 @@
+//! Write a Confab plugin in Rust.
+//!
+//! A connector is a type that implements the traits of the capabilities it serves, and one line that
+//! says which those are. Everything else (memory, encoding, transport, credentials, caching, retries)
+//! is the host's. A plugin is built with `confab plugin build DIR`.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`orders`], [`inventory`], [`catalog`], [`contacts`], [`leads`], [`tickets`] | a trait to implement for each capability, with its records |
+//! | [`lifecycle`], [`files`], [`health`] | optional traits of connectors |
+//! | [`dialogue`] | the trait of intent plugins |
+//! | [`use_capability`] | typed calls of the bot's capabilities, for intent plugins |
+//! | [`http`], [`kv`], [`log`], [`host`] | what the host offers |
+//!
+//! ```
+//! use confab_plugin_sdk::prelude::*;
+//! use confab_plugin_sdk::{http::Request, inventory::{Inventory, StockLevel}};
+//! use serde::Deserialize;
+//!
+//! struct Acme;
+//!
+//! #[derive(Deserialize)]
+//! struct Stock { sku: String, title: String, free: f64, shelf: f64 }
+//!
+//! impl Inventory for Acme {
+//!     fn availability(sku: String, _location: Option<String>) -> Result<Vec<StockLevel>> {
+//!         let stock: Stock = Request::get("api", format!("/stock/{}", path_segment(&sku))).send()?.json()?;
+//!         Ok(vec![StockLevel {
+//!             sku: stock.sku,
+//!             name: stock.title,
+//!             available: stock.free,
+//!             on_hand: stock.shelf,
+//!             as_of: host::now_rfc3339(),
+//!             ..Default::default()
+//!         }])
+//!     }
+//! }
+//!
+//! confab_plugin_sdk::connector!(Acme: inventory);
+//! # fn main() {}
+//! ```
+
+// The generated bindings and the allocator are the only places that need it.
+#![deny(unsafe_code)]
+
+#[cfg(all(target_arch = "wasm32", feature = "bump-allocator"))]
+mod alloc;
+mod bindings;
+mod error;
+pub mod host;
+pub mod http;
+pub mod kv;
+pub mod log;
+mod text;
+
+pub use bindings::{
+    catalog, contacts, dialogue, files, health, inventory, leads, lifecycle, orders, tickets,
+    use_capability,
+};
+pub use error::{Code, Result, error};
+pub use text::path_segment;
+
+/// Records that several capabilities share.
+pub mod types {
+    pub use crate::bindings::shared::confab::capabilities::types::{
+        Error, ExtraField, Money, Person, Proof,
+    };
+    pub use crate::bindings::shared::confab::plugin::types::{Diagnostic, Failure, NamedFile};
+}
+
+/// What nearly every plugin needs.
+pub mod prelude {
+    pub use crate::error::{Code, Result, error};
+    pub use crate::text::path_segment;
+    pub use crate::types::{Diagnostic, Error, ExtraField, Failure, Money, NamedFile, Person, Proof};
+    pub use crate::{host, http, kv, log};
+}
+
+#[doc(hidden)]
+pub use bindings::exporters as __exporters;
+
+/// Exports a connector: `connector!(Type: orders, inventory, files);`
+///
+/// The type implements the trait of each name in the list. Names are those of the modules of this crate.
+#[macro_export]
+macro_rules! connector {
+    ($ty:ident: $($capability:ident),+ $(,)?) => {
+        $( $crate::__exporters::$capability::export!($ty with_types_in $crate::__exporters::$capability); )+
+    };
+}
+
+/// Exports an intent plugin: `intent!(Type);` The type implements [`dialogue::Dialogue`].
+#[macro_export]
+macro_rules! intent {
+    ($ty:ident) => {
+        $crate::__exporters::dialogue::export!($ty with_types_in $crate::__exporters::dialogue);
+    };
+}

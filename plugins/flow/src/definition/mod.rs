@@ -1,0 +1,3 @@
+//! x
+pub(crate) mod report;
+pub(crate) mod yaml;

@@ -1,0 +1,143 @@
+//! Numbers, money and dates as people of a language write them.
+//!
+//! | | en | de | fr | es | it | nl |
+//! |---|---|---|---|---|---|---|
+//! | money | €1,349.00 | 1.349,00 € | 1 349,00 € | 1.349,00 € | 1.349,00 € | € 1.349,00 |
+//! | date | 22 November 2026 | 22. November 2026 | 22 novembre 2026 | 22 de noviembre de 2026 | 22 novembre 2026 | 22 november 2026 |
+
+use minijinja::value::Value;
+
+/// A number without needless zeros, with the language's decimal sign. An unknown language has the point.
+pub(crate) fn number(value: &Value, lang: &str) -> String {
+    let Ok(number) = f64::try_from(value.clone()) else { return value.to_string() };
+    if number.fract() == 0.0 && number.abs() < 1e15 {
+        return format!("{number:.0}");
+    }
+    // Six digits hide that 0.1 + 0.2 is 0.30000000000000004.
+    let text = format!("{number:.6}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if comma(lang) { text.replace('.', ",") } else { text.to_owned() }
+}
+
+fn comma(lang: &str) -> bool {
+    matches!(lang, "de" | "fr" | "es" | "it" | "nl")
+}
+
+/// A `money` record (`amount`, `currency`); nothing for anything else.
+pub(crate) fn money(value: &Value, lang: &str) -> String {
+    let part = |name| value.get_attr(name).ok().filter(|part| !part.is_undefined() && !part.is_none());
+    let Some(amount) = part("amount") else { return String::new() };
+    let amount = amount.as_str().map_or_else(|| format!("{:.2}", f64::try_from(amount.clone()).unwrap_or(0.0)), str::to_owned);
+    let currency = part("currency").map(|currency| currency.to_string()).unwrap_or_default();
+    let (sign, digits) = amount.strip_prefix('-').map_or(("", amount.as_str()), |rest| ("-", rest));
+    let (whole, cents) = digits.split_once('.').unwrap_or((digits, ""));
+    let cents = if cents.len() == 1 { format!("{cents}0") } else { cents.to_owned() };
+    let (group, decimal) = match lang {
+        "fr" => ("\u{202f}", ","),
+        lang if comma(lang) => (".", ","),
+        _ => (",", "."),
+    };
+    let mut text = grouped(whole, group);
+    if !cents.is_empty() {
+        text.push_str(decimal);
+        text.push_str(&cents);
+    }
+    let symbol = match currency.as_str() {
+        "EUR" => "€",
+        "USD" => "$",
+        "GBP" => "£",
+        "JPY" => "¥",
+        other => other,
+    };
+    let letters = symbol.chars().all(|c| c.is_ascii_alphabetic());
+    match lang {
+        "nl" => format!("{symbol} {sign}{text}"),
+        lang if comma(lang) => format!("{sign}{text} {symbol}"),
+        _ if letters => format!("{symbol} {sign}{text}"),
+        _ => format!("{sign}{symbol}{text}"),
+    }
+    .trim()
+    .to_owned()
+}
+
+fn grouped(whole: &str, separator: &str) -> String {
+    let mut text = String::with_capacity(whole.len() + 4);
+    let length = whole.chars().count();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (length - at).is_multiple_of(3) {
+            text.push_str(separator);
+        }
+        text.push(digit);
+    }
+    text
+}
+
+const MONTHS: [(&str, [&str; 12]); 6] = [
+    ("en", ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]),
+    ("de", ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"]),
+    ("fr", ["janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"]),
+    ("es", ["enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"]),
+    ("it", ["gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto", "settembre", "ottobre", "novembre", "dicembre"]),
+    ("nl", ["januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december"]),
+];
+
+/// The day of an RFC 3339 timestamp or date; with style `time` the clock as well, with `short` in figures.
+pub(crate) fn date(value: &Value, style: Option<&str>, lang: &str) -> String {
+    let Some(text) = value.as_str() else { return String::new() };
+    let mut parts = text.get(..10).unwrap_or(text).split('-').map(|part| part.parse::<usize>());
+    let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) = (parts.next(), parts.next(), parts.next()) else {
+        return text.to_owned();
+    };
+    let known = MONTHS.iter().find(|(code, _)| *code == lang).or(MONTHS.first());
+    let Some(name) = known.and_then(|(_, names)| names.get(month.wrapping_sub(1))) else { return text.to_owned() };
+    let day_text = match (style, lang) {
+        (Some("short"), "de") => format!("{day:02}.{month:02}.{year}"),
+        (Some("short"), lang) if comma(lang) => format!("{day:02}/{month:02}/{year}"),
+        (Some("short"), _) => format!("{year}-{month:02}-{day:02}"),
+        (_, "de") => format!("{day}. {name} {year}"),
+        (_, "es") => format!("{day} de {name} de {year}"),
+        _ => format!("{day} {name} {year}"),
+    };
+    match (style, text.get(11..16)) {
+        (Some("time"), Some(clock)) => format!("{day_text}, {clock}"),
+        _ => day_text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eur(amount: &str) -> Value {
+        Value::from_pairs([("amount", amount), ("currency", "EUR")])
+    }
+
+    #[test]
+    fn money_is_written_as_people_do() {
+        assert_eq!(money(&eur("349.00"), "en"), "€349.00");
+        assert_eq!(money(&eur("349.00"), "de"), "349,00 €");
+        assert_eq!(money(&eur("1234567.5"), "en"), "€1,234,567.50");
+        assert_eq!(money(&eur("-1349.00"), "de"), "-1.349,00 €");
+        assert_eq!(money(&eur("12"), "nl"), "€ 12");
+        assert_eq!(money(&Value::UNDEFINED, "en"), "");
+        let chf = Value::from_pairs([("amount", "5.00"), ("currency", "CHF")]);
+        assert_eq!(money(&chf, "en"), "CHF 5.00");
+    }
+
+    #[test]
+    fn numbers_have_no_needless_zeros() {
+        assert_eq!(number(&Value::from(7.0), "en"), "7");
+        assert_eq!(number(&Value::from(7.5), "de"), "7,5");
+        assert_eq!(number(&Value::from(0.1 + 0.2), "en"), "0.3");
+    }
+
+    #[test]
+    fn dates_have_names_of_months() {
+        let at = Value::from("2026-11-22T10:32:00Z");
+        assert_eq!(date(&at, None, "en"), "22 November 2026");
+        assert_eq!(date(&at, None, "de"), "22. November 2026");
+        assert_eq!(date(&at, Some("time"), "fr"), "22 novembre 2026, 10:32");
+        assert_eq!(date(&at, Some("short"), "de"), "22.11.2026");
+        assert_eq!(date(&Value::from("soon"), None, "de"), "soon");
+    }
+}

@@ -1,0 +1,2 @@
+//! Tests of the whole: the shop bot and small ones.
+mod fit;
