@@ -85,7 +85,17 @@ pub use bindings::exporters as __exporters;
 #[macro_export]
 macro_rules! connector {
     ($ty:ident: $($capability:ident),+ $(,)?) => {
-        $( $crate::__exporters::$capability::export!($ty with_types_in $crate::__exporters::$capability); )+
+        $(
+            #[cfg(target_arch = "wasm32")]
+            $crate::__exporters::$capability::export!($ty with_types_in $crate::__exporters::$capability);
+            // Elsewhere (`cargo test`) only the type is checked: names such as `confab:capabilities/orders@1.0.0#get`
+            // in a cdylib's version script are a syntax error for native linkers.
+            #[cfg(not(target_arch = "wasm32"))]
+            const _: () = {
+                const fn serves<T: $crate::$capability::Guest>() {}
+                serves::<$ty>()
+            };
+        )+
     };
 }
 
@@ -93,6 +103,12 @@ macro_rules! connector {
 #[macro_export]
 macro_rules! intent {
     ($ty:ident) => {
+        #[cfg(target_arch = "wasm32")]
         $crate::__exporters::dialogue::export!($ty with_types_in $crate::__exporters::dialogue);
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            const fn serves<T: $crate::dialogue::Guest>() {}
+            serves::<$ty>()
+        };
     };
 }

@@ -10,14 +10,15 @@
 //! | [`connection`](Connection) | the pipeline itself: endpoint, method, time, one place among 32 |
 //! | `path`, `headers` | what a guest may write into a request |
 //! | `auth` | the credential: header, query, path, or a session that is logged in for at first use |
-//! | `policy` | scheme, host, port, path and method of the request *as it will be sent* |
+//! | `policy` | scheme, host, port and path of the request *as it will be sent* |
 //! | `dns`, `address` | names are resolved here once, each address is checked, only checked ones are connected to |
 //! | `exchange` | one request and its answer, with caps that hold after decompression |
 //! | `redact` | credentials that the system echoes are replaced by `***` |
 //! | `report` | one log line for a failed call, two metrics for each |
 //!
-//! Beside them: `config` (what a tenant writes), `secret` and `source` (names of secrets, and where their values come
-//! from), `limits` (every number, with its reason), `client` (TLS and connection pools), `error`.
+//! Beside them: `config` (what a tenant writes), `call` (what a guest asks for and gets), `secret` and `source`
+//! (names of secrets, and where their values come from), `limits` (every number, with its reason), `client` (TLS and
+//! connection pools), `error`.
 //!
 //! What it does not do yet: cache, retry, OAuth2, circuit breakers. Each wraps or follows one of the rooms above: a
 //! cache and a breaker go round `exchange`, a retry round the pipeline's inner part, OAuth2 is one more `auth`.
@@ -27,6 +28,7 @@
 
 mod address;
 mod auth;
+mod call;
 mod client;
 mod config;
 mod connection;
@@ -44,8 +46,9 @@ mod secret;
 mod source;
 
 pub use address::{is_global, is_metadata};
+pub use call::{CallMeta, InResponse, OutRequest};
 pub use config::{Auth, ConnectionSpec, EndpointConfig, LoginConfig, SessionConfig};
-pub use connection::{CallMeta, Connection, InResponse, OutRequest};
+pub use connection::Connection;
 pub use dns::{Lookup, LookupError, SystemLookup};
 pub use egress::Egress;
 pub use error::{ConfigError, ErrorCode, SendError};

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use metrics::{counter, histogram};
 
-use crate::connection::{CallMeta, InResponse};
+use crate::call::{CallMeta, InResponse};
 use crate::error::SendError;
 use crate::limits::LOG_FIELD_CHARS;
 

@@ -111,10 +111,7 @@ impl SecretSource {
         let prefix = prefix(tenant)?;
         match reference {
             SecretRef::Env(name) => {
-                if !name
-                    .strip_prefix(&prefix)
-                    .is_some_and(|rest| !rest.is_empty())
-                {
+                if name.strip_prefix(&prefix).is_none_or(str::is_empty) {
                     return Err(SecretError::NotYours {
                         tenant: tenant.to_owned(),
                         name: name.clone(),

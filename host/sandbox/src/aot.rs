@@ -62,6 +62,19 @@ impl AotCache {
         unsafe { Component::deserialize_file(engine, &path) }
     }
 
+    /// A snapshot made earlier under this key, with what `prepare` had to say.
+    pub(crate) fn prepared(&self, key: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+        let notes = std::fs::read(self.dir.join(format!("{key}.notes.json"))).ok()?;
+        let snapshot = std::fs::read(self.dir.join(format!("{key}.prepared.wasm"))).ok()?;
+        Some((snapshot, notes))
+    }
+
+    /// Keeps a snapshot for the next start of the process.
+    pub(crate) fn keep_prepared(&self, key: &str, snapshot: &[u8], notes: &[u8]) -> Result<()> {
+        self.store(&self.dir.join(format!("{key}.prepared.wasm")), snapshot)?;
+        self.store(&self.dir.join(format!("{key}.notes.json")), notes)
+    }
+
     fn store(&self, path: &Path, code: &[u8]) -> Result<()> {
         let temporary = self.dir.join(format!(".{}-{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], ""));
         let mut file = std::fs::File::create(&temporary).context("can't write to the code cache")?;

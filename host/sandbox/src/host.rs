@@ -80,6 +80,16 @@ fn check_value(value: &[u8]) -> Result<(), kv::KvError> {
     Ok(())
 }
 
+/// The plugin's data, or the answer that there is none here.
+macro_rules! data {
+    ($state:ident) => {
+        match $state.services.kv() {
+            Some(kv) => kv,
+            None => return Ok(Err(refuse("unavailable", "no data can be stored from here".into()))),
+        }
+    };
+}
+
 fn kv_error(e: crate::KvError) -> kv::KvError {
     kv::KvError { code: e.code.to_owned(), message: e.message }
 }
@@ -92,7 +102,7 @@ impl kv::Host for CallState {
         if let Err(e) = check_key(&key) {
             return Ok(Err(e));
         }
-        Ok(self.services.kv_get(&key).await.map(|value| value.map(Vec::from)).map_err(kv_error))
+        Ok(data!(self).get(&key).await.map(|value| value.map(Vec::from)).map_err(kv_error))
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> KvResult<()> {
@@ -100,7 +110,7 @@ impl kv::Host for CallState {
         if let Err(e) = check_key(&key).and_then(|()| check_value(&value)) {
             return Ok(Err(e));
         }
-        Ok(self.services.kv_set(&key, Bytes::from(value)).await.map_err(kv_error))
+        Ok(data!(self).set(&key, Bytes::from(value)).await.map_err(kv_error))
     }
 
     async fn insert(&mut self, key: String, value: Vec<u8>) -> KvResult<Option<Vec<u8>>> {
@@ -108,7 +118,7 @@ impl kv::Host for CallState {
         if let Err(e) = check_key(&key).and_then(|()| check_value(&value)) {
             return Ok(Err(e));
         }
-        let there = self.services.kv_insert(&key, Bytes::from(value)).await;
+        let there = data!(self).insert(&key, Bytes::from(value)).await;
         Ok(there.map(|value| value.map(Vec::from)).map_err(kv_error))
     }
 
@@ -117,12 +127,12 @@ impl kv::Host for CallState {
         if let Err(e) = check_key(&key) {
             return Ok(Err(e));
         }
-        Ok(self.services.kv_delete(&key).await.map_err(kv_error))
+        Ok(data!(self).delete(&key).await.map_err(kv_error))
     }
 
     async fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> KvResult<Vec<kv::Entry>> {
         self.count_kv()?;
-        let found = self.services.kv_scan(&prefix, after.as_deref(), limit.min(KV_SCAN)).await;
+        let found = data!(self).scan(&prefix, after.as_deref(), limit.min(KV_SCAN)).await;
         Ok(found
             .map(|entries| entries.into_iter().map(|(key, value)| kv::Entry { key, value: value.into() }).collect())
             .map_err(kv_error))
@@ -133,7 +143,7 @@ impl kv::Host for CallState {
         if let Err(e) = check_key(&key) {
             return Ok(Err(e));
         }
-        Ok(self.services.kv_add(&key, delta).await.map_err(kv_error))
+        Ok(data!(self).add(&key, delta).await.map_err(kv_error))
     }
 }
 
@@ -146,7 +156,7 @@ impl http::Host for CallState {
             path: request.path,
             headers: request.headers.into_iter().map(|h| (h.name, h.value)).collect(),
             body: Bytes::from(request.body),
-            timeout_ms: Some(request.timeout_ms.unwrap_or(left).min(left)),
+            timeout_ms: request.timeout_ms.map(|asked| asked.min(left)),
         };
         Ok(match self.services.http(&endpoint, request).await {
             Ok(answer) => Ok(http::Response {

@@ -99,10 +99,6 @@ pub struct CallContext {
     pub locale: Option<String>,
 }
 
-fn no_kv() -> KvError {
-    KvError { code: "unavailable", message: "no data can be stored from here".into() }
-}
-
 /// What the host does for a plugin. Errors are data that the plugin sees; limits are enforced before a method is called.
 #[async_trait]
 pub trait HostServices: Send + 'static {
@@ -136,30 +132,27 @@ pub trait HostServices: Send + 'static {
     async fn http(&mut self, _endpoint: &str, _request: HttpRequest) -> Result<HttpResponse, HttpError> {
         Err(HttpError { code: "refused".into(), message: "no request can be made from here".into(), retry_after: None })
     }
-    /// Reads stored data.
-    async fn kv_get(&mut self, _key: &str) -> Result<Option<Bytes>, KvError> {
-        Err(no_kv())
+    /// The data that this plugin keeps; none where nothing can be stored.
+    fn kv(&mut self) -> Option<&mut dyn KvServices> {
+        None
     }
-    /// Writes stored data.
-    async fn kv_set(&mut self, _key: &str, _value: Bytes) -> Result<(), KvError> {
-        Err(no_kv())
-    }
-    /// Writes stored data if there is none; gives back what was there.
-    async fn kv_insert(&mut self, _key: &str, _value: Bytes) -> Result<Option<Bytes>, KvError> {
-        Err(no_kv())
-    }
-    /// Deletes stored data.
-    async fn kv_delete(&mut self, _key: &str) -> Result<(), KvError> {
-        Err(no_kv())
-    }
+}
+
+/// Data that a connection or a bot keeps. Keys and values have been checked for size.
+#[async_trait]
+pub trait KvServices: Send {
+    /// Reads a value.
+    async fn get(&mut self, key: &str) -> Result<Option<Bytes>, KvError>;
+    /// Writes a value.
+    async fn set(&mut self, key: &str, value: Bytes) -> Result<(), KvError>;
+    /// Writes a value if there is none; gives back what was there.
+    async fn insert(&mut self, key: &str, value: Bytes) -> Result<Option<Bytes>, KvError>;
+    /// Deletes a value.
+    async fn delete(&mut self, key: &str) -> Result<(), KvError>;
     /// Entries by prefix, in key order.
-    async fn kv_scan(&mut self, _prefix: &str, _after: Option<&str>, _limit: u32) -> Result<Vec<(String, Bytes)>, KvError> {
-        Err(no_kv())
-    }
+    async fn scan(&mut self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<(String, Bytes)>, KvError>;
     /// Adds to a counter.
-    async fn kv_add(&mut self, _key: &str, _delta: i64) -> Result<i64, KvError> {
-        Err(no_kv())
-    }
+    async fn add(&mut self, key: &str, delta: i64) -> Result<i64, KvError>;
 }
 
 /// Grants nothing.

@@ -51,14 +51,16 @@ impl Sandbox {
     /// # Errors
     /// [`PrepareError`]; a refusal carries diagnostics with places.
     pub async fn prepare(&self, plugin: &Plugin, wasm: &[u8], interface: &str, input: &Map<String, Value>) -> Result<Prepared, PrepareError> {
-        let limits = Limits { memory_mib: plugin.inner.limits.memory_mib.max(Limits::PREPARE.memory_mib), ..Limits::PREPARE };
-        let wall = Duration::from_millis(limits.wall_ms);
-        let snapshot = tokio::time::timeout(wall, self.snapshot(plugin, wasm, interface, input, limits)).await;
-        let (snapshot, warnings) = match snapshot {
-            Ok(done) => done?,
-            Err(_) => {
-                let message = format!("took longer than {} ms to prepare", limits.wall_ms);
-                return Err(Box::new(plugin.failure("prepare", FailureKind::Time, message, None)).into());
+        let key = Self::prepared_key(plugin, input);
+        let (snapshot, warnings) = match self.inner.cache.prepared(&key) {
+            Some((snapshot, warnings)) => (snapshot, serde_json::from_slice(&warnings).unwrap_or_default()),
+            None => {
+                let (snapshot, warnings) = self.make_snapshot(plugin, wasm, interface, input).await?;
+                let kept = serde_json::to_vec(&warnings).unwrap_or_default();
+                if let Err(e) = self.inner.cache.keep_prepared(&key, &snapshot, &kept) {
+                    tracing::warn!(error = %e, "the snapshot could not be kept; it will be made again at the next start");
+                }
+                (snapshot, warnings)
             }
         };
         let sandbox = self.clone();
@@ -76,6 +78,19 @@ impl Sandbox {
     /// Key under which equal preparations can be shared.
     pub fn prepared_key(plugin: &Plugin, input: &Map<String, Value>) -> String {
         prepared_digest(plugin.digest(), &Value::Object(input.clone()))
+    }
+
+    /// Runs `prepare` under its own limits and takes the snapshot.
+    async fn make_snapshot(&self, plugin: &Plugin, wasm: &[u8], interface: &str, input: &Map<String, Value>) -> Result<(Vec<u8>, Vec<Diagnostic>), PrepareError> {
+        let limits = Limits { memory_mib: plugin.inner.limits.memory_mib.max(Limits::PREPARE.memory_mib), ..Limits::PREPARE };
+        let wall = Duration::from_millis(limits.wall_ms);
+        match tokio::time::timeout(wall, self.snapshot(plugin, wasm, interface, input, limits)).await {
+            Ok(done) => done,
+            Err(_) => {
+                let message = format!("took longer than {} ms to prepare", limits.wall_ms);
+                Err(Box::new(plugin.failure("prepare", FailureKind::Time, message, None)).into())
+            }
+        }
     }
 
     async fn snapshot(

@@ -57,12 +57,21 @@ impl Owner {
 
     /// Whether each thing given fits. Ask [`given`] first: nothing given fits everything.
     pub(crate) fn matches(&self, proof: &Proof) -> bool {
-        let email = proof.email.as_ref().is_none_or(|e| self.emails.contains(&key(e)));
+        let email = proof
+            .email
+            .as_ref()
+            .is_none_or(|e| self.emails.contains(&key(e)));
         let phone = proof.phone.as_ref().is_none_or(|p| {
             Phone::parse(p).is_some_and(|p| self.phones.iter().any(|own| own.same(&p)))
         });
-        let postal = proof.postal_code.as_ref().is_none_or(|p| self.postal_codes.contains(&postal_code(p)));
-        let customer = proof.customer_id.as_ref().is_none_or(|c| self.customer_id.as_deref() == Some(c.trim()));
+        let postal = proof
+            .postal_code
+            .as_ref()
+            .is_none_or(|p| self.postal_codes.contains(&postal_code(p)));
+        let customer = proof
+            .customer_id
+            .as_ref()
+            .is_none_or(|c| self.customer_id.as_deref() == Some(c.trim()));
         email && phone && postal && customer
     }
 }
@@ -108,6 +117,14 @@ pub(crate) struct ContactEntry {
     pub(crate) postal_code: Option<String>,
 }
 
+/// The highest numbers after our prefixes that the files use: what is created gets higher ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Highest {
+    pub(crate) contact: i64,
+    pub(crate) lead: i64,
+    pub(crate) ticket: i64,
+}
+
 /// See the module's essay. Keys of the maps are folded with [`key`]; values are positions in the lists.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
@@ -131,6 +148,7 @@ pub(crate) struct Book {
     pub(crate) contacts_by_phone: HashMap<String, Vec<usize>>,
     pub(crate) leads: HashMap<String, LeadRecord>,
     pub(crate) tickets: HashMap<String, TicketRecord>,
+    pub(crate) highest: Highest,
     pub(crate) warnings: usize,
 }
 
@@ -140,7 +158,10 @@ impl Book {
         if self.tables.contains_key(file) {
             return Ok(());
         }
-        Err(error(Code::Misconfigured, format!("the connection has no file {file}")))
+        Err(error(
+            Code::Misconfigured,
+            format!("the connection has no file {file}"),
+        ))
     }
 
     pub(crate) fn article(&self, sku: &str) -> Option<&Product> {
@@ -153,6 +174,8 @@ impl Book {
 
     /// Whether any of it can be promised; nothing when stock is not known.
     pub(crate) fn in_stock(&self, sku: &str) -> Option<bool> {
-        self.stock.get(&key(sku)).map(|rows| rows.iter().any(|r| r.available > 0.0))
+        self.stock
+            .get(&key(sku))
+            .map(|rows| rows.iter().any(|r| r.available > 0.0))
     }
 }

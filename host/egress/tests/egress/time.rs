@@ -27,7 +27,7 @@ async fn an_answer_that_never_ends_is_a_timeout() {
             "/base/drip",
             on(move || async move { Body::from_stream(drip()) }),
         )
-        .route("/base/never", on(|| future::pending::<&'static str>()));
+        .route("/base/never", on(future::pending::<&'static str>));
     let connection = to(serve(router).await, Auth::None);
     for path in ["/drip", "/never"] {
         let started = Instant::now();
@@ -42,7 +42,7 @@ async fn an_answer_that_never_ends_is_a_timeout() {
 
 #[tokio::test]
 async fn nobody_waits_longer_than_the_maximum() {
-    let router = Router::new().fallback(|| future::pending::<&'static str>());
+    let router = Router::new().fallback(future::pending::<&'static str>);
     let limits = Limits {
         max_timeout: Duration::from_millis(100),
         default_timeout: Duration::from_millis(50),

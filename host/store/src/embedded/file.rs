@@ -177,3 +177,40 @@ pub(super) fn explain(wanted: &str, error: redb::Error) -> StoreError {
         other => StoreError::unavailable(wanted, other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_an_io_error_the_file_is_reopened_and_serves_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = DatabaseFile::open(directory.path()).unwrap();
+        assert!(!file.heal().unwrap());
+        let failed = file.with("write", |_| -> Result<(), redb::Error> {
+            Err(redb::Error::PreviousIo)
+        });
+        assert!(matches!(failed, Err(StoreError::Unavailable { .. })));
+        assert!(file.heal().unwrap());
+        assert!(!file.heal().unwrap());
+        assert!(file.read("read", |txn| Ok(txn.open_table(KV)?)).is_ok());
+    }
+
+    #[test]
+    fn a_file_of_another_format_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = DatabaseFile::open(directory.path()).unwrap();
+        file.with("write", |database| {
+            let txn = database.begin_write()?;
+            txn.open_table(META)?.insert(FORMAT_ROW, FORMAT + 1)?;
+            Ok(txn.commit()?)
+        })
+        .unwrap();
+        file.close();
+        let refused = DatabaseFile::open(directory.path()).unwrap_err();
+        assert!(
+            matches!(refused, StoreError::Misconfigured { .. }),
+            "{refused}"
+        );
+    }
+}

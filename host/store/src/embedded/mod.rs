@@ -6,7 +6,7 @@
 //! ```
 //!
 //! One process owns the file, and one thread of it writes. So locks and counters are in memory, and a bounded
-//! cache of the heads that were committed last is always right ([`heads`]). Writers never wait on a timer: while one
+//! cache of the heads that were committed last is always right (`heads.rs`). Writers never wait on a timer: while one
 //! transaction syncs, the next batch gathers by itself.
 //!
 //! Point reads run on the calling task: they are a few B-tree pages, nearly always in redb's cache, and cheaper than

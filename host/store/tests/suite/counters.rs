@@ -16,7 +16,7 @@ fn step(key: &str, window: u64, delta: u64) -> CounterIncrement {
     }
 }
 
-pub async fn windows_count_apart(store: Arc<dyn Store>) {
+pub(crate) async fn windows_count_apart(store: Arc<dyn Store>) {
     assert!(store.count(Vec::new()).await.unwrap().is_empty());
     let seen = store
         .count(vec![
@@ -44,7 +44,7 @@ pub async fn windows_count_apart(store: Arc<dyn Store>) {
     .await;
 }
 
-pub async fn two_hundred_steps_at_once_are_all_counted(store: Arc<dyn Store>) {
+pub(crate) async fn two_hundred_steps_at_once_are_all_counted(store: Arc<dyn Store>) {
     let tasks: Vec<_> = (0..200)
         .map(|_| {
             let store = Arc::clone(&store);

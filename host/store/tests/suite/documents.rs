@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::harness::{LONG, bytes};
 
-pub fn put(kind: &str, id: &str, body: &str) -> DocumentChange {
+pub(crate) fn put(kind: &str, id: &str, body: &str) -> DocumentChange {
     DocumentChange {
         kind: kind.to_owned(),
         id: id.to_owned(),
@@ -16,7 +16,7 @@ pub fn put(kind: &str, id: &str, body: &str) -> DocumentChange {
     }
 }
 
-pub fn delete(kind: &str, id: &str) -> DocumentChange {
+pub(crate) fn delete(kind: &str, id: &str) -> DocumentChange {
     DocumentChange {
         kind: kind.to_owned(),
         id: id.to_owned(),
@@ -24,7 +24,7 @@ pub fn delete(kind: &str, id: &str) -> DocumentChange {
     }
 }
 
-pub async fn changes_are_made_together_and_versioned(store: Arc<dyn Store>) {
+pub(crate) async fn changes_are_made_together_and_versioned(store: Arc<dyn Store>) {
     let first = store
         .change_documents(vec![
             put("bot", "b", "1"),
@@ -70,7 +70,7 @@ pub async fn changes_are_made_together_and_versioned(store: Arc<dyn Store>) {
     assert!(store.change_documents(Vec::new()).await.unwrap() > second);
 }
 
-pub async fn watchers_see_the_version_change(store: Arc<dyn Store>) {
+pub(crate) async fn watchers_see_the_version_change(store: Arc<dyn Store>) {
     let mut watched = store.config_version();
     let before = *watched.borrow_and_update();
     let version = store

@@ -84,28 +84,24 @@ async fn child_that_commits_until_it_is_killed() {
         return;
     };
     let store = Arc::new(Embedded::open(directory).await.unwrap());
-    let tasks: Vec<_> = (0..4)
-        .map(|conversation| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                loop {
-                    let open = store
-                        .begin_turn(&key(&conversation.to_string()), options())
-                        .await
-                        .unwrap();
-                    let number = (open.turns + 1).to_string();
-                    let turns = store
-                        .commit_turn(open.lease, commit(&number, &[&number]))
-                        .await
-                        .unwrap();
-                    println!("answered {conversation} {turns}");
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
+    for conversation in 0..4 {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            loop {
+                let open = store
+                    .begin_turn(&key(&conversation.to_string()), options())
+                    .await
+                    .unwrap();
+                let number = (open.turns + 1).to_string();
+                let turns = store
+                    .commit_turn(open.lease, commit(&number, &[&number]))
+                    .await
+                    .unwrap();
+                println!("answered {conversation} {turns}");
+            }
+        });
     }
+    std::future::pending::<()>().await;
 }
 
 #[tokio::test]

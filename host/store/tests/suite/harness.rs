@@ -11,14 +11,14 @@ use confab_store::{ConversationKey, Embedded, LeaseOptions, Store, StoredAnswer,
 use crate::redis_server;
 
 /// Longer than anything may take on a slow machine.
-pub const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-pub struct Fixture {
-    pub store: Arc<dyn Store>,
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<dyn Store>,
     _kept: Box<dyn Any + Send>,
 }
 
-pub async fn embedded() -> Fixture {
+pub(crate) async fn embedded() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(Embedded::open(directory.path()).await.unwrap());
     Fixture {
@@ -27,7 +27,7 @@ pub async fn embedded() -> Fixture {
     }
 }
 
-pub async fn redis() -> Fixture {
+pub(crate) async fn redis() -> Fixture {
     let (server, url) = redis_server::shared();
     Fixture {
         store: confab_store::open(&url).await.unwrap(),
@@ -35,23 +35,23 @@ pub async fn redis() -> Fixture {
     }
 }
 
-pub fn key(id: &str) -> ConversationKey {
+pub(crate) fn key(id: &str) -> ConversationKey {
     ConversationKey::new("tenant", "bot", id)
 }
 
-pub fn options() -> LeaseOptions {
+pub(crate) fn options() -> LeaseOptions {
     LeaseOptions {
         wait: LONG,
         hold: LONG,
     }
 }
 
-pub fn bytes(text: impl Into<String>) -> Bytes {
+pub(crate) fn bytes(text: impl Into<String>) -> Bytes {
     Bytes::from(text.into())
 }
 
 /// A commit with this head and these transcript entries.
-pub fn commit(head: &str, entries: &[&str]) -> TurnCommit {
+pub(crate) fn commit(head: &str, entries: &[&str]) -> TurnCommit {
     TurnCommit {
         head: bytes(head),
         entries: entries.iter().map(|entry| bytes(*entry)).collect(),
@@ -60,7 +60,7 @@ pub fn commit(head: &str, entries: &[&str]) -> TurnCommit {
     }
 }
 
-pub fn answer(key: &str, body: &str) -> Option<StoredAnswer> {
+pub(crate) fn answer(key: &str, body: &str) -> Option<StoredAnswer> {
     Some(StoredAnswer {
         key: key.to_owned(),
         body: bytes(body),
@@ -69,13 +69,13 @@ pub fn answer(key: &str, body: &str) -> Option<StoredAnswer> {
 }
 
 /// Begins and commits a turn.
-pub async fn turn(store: &dyn Store, key: &ConversationKey, commit: TurnCommit) -> u64 {
+pub(crate) async fn turn(store: &dyn Store, key: &ConversationKey, commit: TurnCommit) -> u64 {
     let open = store.begin_turn(key, options()).await.unwrap();
     store.commit_turn(open.lease, commit).await.unwrap()
 }
 
 /// Asks until the answer is yes; fails after `LONG`.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, mut asked: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut asked: impl FnMut() -> F) {
     let deadline = Instant::now() + LONG;
     while !asked().await {
         assert!(Instant::now() < deadline, "waited too long until {what}");

@@ -7,7 +7,7 @@ use confab_store::{Store, StoreError};
 
 use crate::harness::bytes;
 
-pub async fn values_can_be_set_read_and_deleted(store: Arc<dyn Store>) {
+pub(crate) async fn values_can_be_set_read_and_deleted(store: Arc<dyn Store>) {
     assert_eq!(store.kv_get("s", "k").await.unwrap(), None);
     store.kv_set("s", "k", bytes("1")).await.unwrap();
     store
@@ -30,7 +30,7 @@ pub async fn values_can_be_set_read_and_deleted(store: Arc<dyn Store>) {
     assert_eq!(store.kv_get("s", "k").await.unwrap(), Some(Bytes::new()));
 }
 
-pub async fn a_scan_is_in_byte_order_and_pages(store: Arc<dyn Store>) {
+pub(crate) async fn a_scan_is_in_byte_order_and_pages(store: Arc<dyn Store>) {
     let mut names = vec![
         "",
         "a",
@@ -110,7 +110,7 @@ pub async fn a_scan_is_in_byte_order_and_pages(store: Arc<dyn Store>) {
     );
 }
 
-pub async fn twenty_inserts_have_one_winner(store: Arc<dyn Store>) {
+pub(crate) async fn twenty_inserts_have_one_winner(store: Arc<dyn Store>) {
     let tasks: Vec<_> = (0..20)
         .map(|number| {
             let store = Arc::clone(&store);
@@ -138,7 +138,7 @@ pub async fn twenty_inserts_have_one_winner(store: Arc<dyn Store>) {
     );
 }
 
-pub async fn numbers_add_up_and_refuse_other_values(store: Arc<dyn Store>) {
+pub(crate) async fn numbers_add_up_and_refuse_other_values(store: Arc<dyn Store>) {
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let store = Arc::clone(&store);

@@ -158,7 +158,9 @@ async fn every_key_of_a_conversation_expires_and_a_lock_leaves_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scripts_are_loaded_again_when_the_server_forgot_them() {
-    let (_server, url) = shared();
+    // A server of its own: what is done to it would hit other tests' stores too.
+    let server = RedisServer::start(&[]);
+    let url = server.url(0);
     let store = confab_store::open(&url).await.unwrap();
     turn(&*store, &key("c"), commit("one", &[])).await;
     raw(&url, redis::cmd("SCRIPT").arg("FLUSH")).await;
@@ -167,7 +169,9 @@ async fn scripts_are_loaded_again_when_the_server_forgot_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_connection_is_not_noticed_by_a_turn() {
-    let (_server, url) = shared();
+    // A server of its own: what is done to it would hit other tests' stores too.
+    let server = RedisServer::start(&[]);
+    let url = server.url(0);
     let store = confab_store::open(&url).await.unwrap();
     for number in 1..=5 {
         let open = store.begin_turn(&key("c"), options()).await.unwrap();

@@ -15,9 +15,9 @@ const DATABASES: usize = 256;
 
 const SUPERVISE: &str = r#"redis-server "$@" & server=$!; cat; kill "$server"; wait "$server""#;
 
-pub struct RedisServer {
+pub(crate) struct RedisServer {
     shell: Child,
-    pub port: u16,
+    pub(crate) port: u16,
     _directory: tempfile::TempDir,
 }
 
@@ -25,7 +25,7 @@ static SHARED: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
 static NEXT_DATABASE: AtomicUsize = AtomicUsize::new(0);
 
 /// The server that the tests of this process share while any of them runs, and the address of an empty database.
-pub fn shared() -> (Arc<RedisServer>, String) {
+pub(crate) fn shared() -> (Arc<RedisServer>, String) {
     let mut shared = SHARED.lock().unwrap();
     let server = shared
         .upgrade()
@@ -42,7 +42,7 @@ pub fn shared() -> (Arc<RedisServer>, String) {
 
 impl RedisServer {
     /// Starts a server with further settings.
-    pub fn start(settings: &[&str]) -> Self {
+    pub(crate) fn start(settings: &[&str]) -> Self {
         // Another process may take the port between the two: then try another one.
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0")
@@ -57,7 +57,7 @@ impl RedisServer {
         panic!("redis-server did not start ten times");
     }
 
-    pub fn start_on(port: u16, settings: &[&str]) -> Option<Self> {
+    pub(crate) fn start_on(port: u16, settings: &[&str]) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let shell = Command::new("/bin/sh")
             .args(["-c", SUPERVISE, "redis"])
@@ -93,7 +93,7 @@ impl RedisServer {
         None
     }
 
-    pub fn url(&self, database: usize) -> String {
+    pub(crate) fn url(&self, database: usize) -> String {
         format!("redis://127.0.0.1:{}/{database}", self.port)
     }
 

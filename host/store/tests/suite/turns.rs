@@ -13,7 +13,7 @@ type Shared = Arc<dyn Store>;
 
 const SOON: Duration = Duration::from_millis(50);
 
-pub async fn a_commit_is_what_the_next_turn_reads(store: Shared) {
+pub(crate) async fn a_commit_is_what_the_next_turn_reads(store: Shared) {
     let key = key("c");
     let open = store.begin_turn(&key, options()).await.unwrap();
     assert_eq!((open.head.clone(), open.turns), (None, 0));
@@ -40,7 +40,7 @@ pub async fn a_commit_is_what_the_next_turn_reads(store: Shared) {
     store.ping().await.unwrap();
 }
 
-pub async fn a_transcript_keeps_its_order_and_can_be_paged(store: Shared) {
+pub(crate) async fn a_transcript_keeps_its_order_and_can_be_paged(store: Shared) {
     let key = key("c");
     assert!(store.transcript(&key, 0, 10).await.unwrap().is_empty());
     for number in 0..10 {
@@ -80,7 +80,7 @@ pub async fn a_transcript_keeps_its_order_and_can_be_paged(store: Shared) {
     );
 }
 
-pub async fn fifty_turns_run_one_at_a_time_in_arrival_order(store: Shared) {
+pub(crate) async fn fifty_turns_run_one_at_a_time_in_arrival_order(store: Shared) {
     let key = key("c");
     let order = Arc::new(Mutex::new(Vec::new()));
     let first = store.begin_turn(&key, options()).await.unwrap();
@@ -115,7 +115,7 @@ pub async fn fifty_turns_run_one_at_a_time_in_arrival_order(store: Shared) {
     assert_eq!(store.transcript(&key, 0, 100).await.unwrap().len(), 50);
 }
 
-pub async fn a_waiting_turn_is_busy_after_its_time(store: Shared) {
+pub(crate) async fn a_waiting_turn_is_busy_after_its_time(store: Shared) {
     let held = store.begin_turn(&key("c"), options()).await.unwrap();
     for wait in [Duration::ZERO, SOON] {
         let since = Instant::now();
@@ -131,7 +131,7 @@ pub async fn a_waiting_turn_is_busy_after_its_time(store: Shared) {
     turn(&*store, &key("c"), commit("x", &[])).await;
 }
 
-pub async fn a_lease_taken_over_can_not_commit(store: Shared) {
+pub(crate) async fn a_lease_taken_over_can_not_commit(store: Shared) {
     let key = key("c");
     turn(&*store, &key, commit("before", &["1"])).await;
     let slow = store
@@ -178,7 +178,7 @@ pub async fn a_lease_taken_over_can_not_commit(store: Shared) {
     );
 }
 
-pub async fn a_late_commit_succeeds_if_nobody_took_over(store: Shared) {
+pub(crate) async fn a_late_commit_succeeds_if_nobody_took_over(store: Shared) {
     let key = key("c");
     let hold = Duration::from_millis(5);
     let open = store
@@ -199,7 +199,7 @@ pub async fn a_late_commit_succeeds_if_nobody_took_over(store: Shared) {
     );
 }
 
-pub async fn an_answer_is_stored_with_its_turn(store: Shared) {
+pub(crate) async fn an_answer_is_stored_with_its_turn(store: Shared) {
     let key = key("c");
     let mut first = commit("one", &["hello"]);
     first.answer = answer("request 1", "200 OK");
@@ -243,7 +243,7 @@ pub async fn an_answer_is_stored_with_its_turn(store: Shared) {
     assert_eq!(store.head(&key).await.unwrap(), Some(bytes("brief")));
 }
 
-pub async fn an_abandoned_turn_leaves_nothing(store: Shared) {
+pub(crate) async fn an_abandoned_turn_leaves_nothing(store: Shared) {
     let key = key("c");
     let open = store.begin_turn(&key, options()).await.unwrap();
     store.abandon_turn(open.lease).await;
@@ -261,7 +261,7 @@ pub async fn an_abandoned_turn_leaves_nothing(store: Shared) {
     assert_eq!(store.head(&key).await.unwrap(), None);
 }
 
-pub async fn a_dropped_lease_lets_the_next_turn_begin(store: Shared) {
+pub(crate) async fn a_dropped_lease_lets_the_next_turn_begin(store: Shared) {
     let key = key("c");
     let open = store.begin_turn(&key, options()).await.unwrap();
     drop(open);
@@ -271,7 +271,7 @@ pub async fn a_dropped_lease_lets_the_next_turn_begin(store: Shared) {
     assert!(since.elapsed() < LONG / 2);
 }
 
-pub async fn a_cancelled_wait_does_not_block_the_queue(store: Shared) {
+pub(crate) async fn a_cancelled_wait_does_not_block_the_queue(store: Shared) {
     let key = key("c");
     let first = store.begin_turn(&key, options()).await.unwrap();
     let cancelled = tokio::spawn({
@@ -294,7 +294,7 @@ pub async fn a_cancelled_wait_does_not_block_the_queue(store: Shared) {
     assert_eq!(third.await.unwrap(), 2);
 }
 
-pub async fn a_deleted_conversation_is_gone_and_refuses_the_running_turn(store: Shared) {
+pub(crate) async fn a_deleted_conversation_is_gone_and_refuses_the_running_turn(store: Shared) {
     let key = key("c");
     let mut first = commit("one", &["hello"]);
     first.answer = answer("request", "200");
@@ -319,7 +319,7 @@ pub async fn a_deleted_conversation_is_gone_and_refuses_the_running_turn(store: 
     );
 }
 
-pub async fn conversations_with_odd_names_do_not_meet(store: Shared) {
+pub(crate) async fn conversations_with_odd_names_do_not_meet(store: Shared) {
     let names = ["", "a", "a/b", "a}", "{a}", "a\0", "%2F", "ä€😀", ":meta"];
     let mut keys = Vec::new();
     for one in names {
@@ -343,7 +343,7 @@ pub async fn conversations_with_odd_names_do_not_meet(store: Shared) {
     }
 }
 
-pub async fn a_conversation_expires_soon_after_its_time(store: Shared) {
+pub(crate) async fn a_conversation_expires_soon_after_its_time(store: Shared) {
     let key = key("c");
     turn(
         &*store,
@@ -383,7 +383,7 @@ pub async fn a_conversation_expires_soon_after_its_time(store: Shared) {
     );
 }
 
-pub async fn a_large_turn_is_stored_whole(store: Shared) {
+pub(crate) async fn a_large_turn_is_stored_whole(store: Shared) {
     let key = key("c");
     let large = TurnCommit {
         head: Bytes::from(vec![7; 1_000_000]),

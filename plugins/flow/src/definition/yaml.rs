@@ -85,7 +85,7 @@ pub(crate) fn read(source: &str, report: &mut Report) -> Option<Node> {
         strict_booleans: true,
         with_snippet: false,
         // A bot is written by hand; what is larger is a mistake or an attack ("billion laughs").
-        budget: Some(serde_saphyr::budget! { max_nodes: 200_000, max_depth: 64 }),
+        budget: serde_saphyr::budget! { max_nodes: 200_000, max_depth: 64 },
     };
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(source, options) {
         Ok(raw) => {

@@ -6,7 +6,7 @@
 //! | typos corrected, known words told from unknown ones | [`vocabulary`] |
 //! | hashed features, weighed | [`features`] |
 //! | one margin for each intent | [`classifier`] |
-//! | margin, nearness to an example and share of known words, to one confidence | [`confidence`] |
+//! | margin, lead and share of words known to the intent, to one confidence | [`confidence`] |
 //!
 //! The last step is what makes a bot with five intents refuse "what is the capital of France": a margin alone can't,
 //! since with few examples all that is foreign is a little like something.
@@ -196,7 +196,7 @@ impl Nlu {
             .take(CANDIDATES)
             .map(|(class, margin)| {
                 let rival = order.iter().find(|(other, _)| other != class).map_or(-1.0, |(_, margin)| *margin);
-                let evidence = self.evidence(*class, *margin, rival, &vector, tokens, known);
+                let evidence = self.evidence(*class, *margin, rival, tokens, known);
                 Guess { class: *class, confidence: evidence.confidence() }
             })
             .collect();
@@ -204,13 +204,19 @@ impl Nlu {
         guesses
     }
 
+    /// Whether a message is nearly word for word an example of a class: 1 is the same.
+    pub(crate) fn nearness(&self, message: &str, class: usize, entities: &Entities) -> f32 {
+        let text = text::normalise(message);
+        let mut tokens = text::tokens(&text, &entities.spot(&text), |at| entities.items.get(at).map(|entity| entity.name.as_str()));
+        self.correct(&mut tokens);
+        let vector = self.weights.apply(&features::count(&tokens));
+        let examples = self.examples.get(class).map(Vec::as_slice).unwrap_or_default();
+        examples.iter().map(|example| features::cosine(&vector, example)).fold(0.0, f32::max)
+    }
+
     /// What speaks for a class.
-    pub(crate) fn evidence(&self, class: usize, margin: f32, rival: f32, vector: &Sparse, tokens: &[Token], known: &[Known]) -> Evidence {
-        let nearest = self
-            .examples
-            .get(class)
-            .map_or(0.0, |examples| examples.iter().map(|example| features::cosine(vector, example)).fold(0.0, f32::max));
-        let (mut all, mut familiar, mut of_class) = (0.0f32, 0.0f32, 0.0f32);
+    pub(crate) fn evidence(&self, class: usize, margin: f32, rival: f32, tokens: &[Token], known: &[Known]) -> Evidence {
+        let (mut all, mut of_class) = (0.0f32, 0.0f32);
         for (token, known) in tokens.iter().zip(known) {
             if token.entity {
                 continue;
@@ -224,13 +230,13 @@ impl Nlu {
             let entry = id.and_then(|id| self.vocabulary.entry(*id));
             let weight = if entry.is_some_and(|entry| entry.small) { 0.25 } else { 1.0 };
             all += weight;
-            familiar += weight * share;
             if entry.is_some_and(|entry| entry.classes.iter().any(|of| *of as usize == class)) {
                 of_class += weight * share;
             }
         }
-        let part = |of: f32| if all > 0.0 { of / all } else { 0.0 };
-        Evidence { margin, lead: margin - rival, nearest, familiar: part(familiar), of_class: part(of_class), words: tokens.len() }
+        // A message of entities alone has no words that could be foreign.
+        let of_class = if all > 0.0 { of_class / all } else { 1.0 };
+        Evidence { margin, lead: margin - rival, of_class, words: tokens.len() }
     }
 }
 

@@ -182,7 +182,7 @@ impl Nlu {
         let margins = self.classifier.margins(&vector);
         let best = (0..margins.len()).max_by(|a, b| margins[*a].total_cmp(&margins[*b])).unwrap();
         let rival = (0..margins.len()).filter(|at| *at != best).map(|at| margins[at]).fold(f32::MIN, f32::max);
-        (self.evidence(best, margins[best], rival, &vector, &tokens, &known), best)
+        (self.evidence(best, margins[best], rival, &tokens, &known), best)
     }
 
     fn known_tokens(&self, message: &str, entities: &Entities) -> (Vec<text::Token>, Vec<Known>) {

@@ -1,0 +1,98 @@
+//! What the store keeps of a tenant: documents of the kinds below, JSON, one for each thing.
+
+use crate::ids::{BotId, ConnectionId, TenantId};
+use bytes::Bytes;
+use confab_store::DocumentChange;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A tenant. Id: `TENANT`.
+pub const TENANT: &str = "tenant";
+/// A bot. Id: `TENANT/BOT`.
+pub const BOT: &str = "bot";
+/// A connection. Id: `TENANT/CONNECTION`.
+pub const CONNECTION: &str = "connection";
+/// A data file of a connection, as it is. Id: `TENANT/CONNECTION/NAME`.
+pub const FILE: &str = "file";
+
+/// A business that has bots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantDoc {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name, for people.
+    pub name: String,
+}
+
+/// A bot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BotDoc {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: BotId,
+    /// Its name, for people.
+    pub name: String,
+    /// Intent plugin that decides its turns.
+    pub plugin: String,
+    /// What the plugin is prepared with.
+    pub definition: String,
+    /// File that the definition came from, for messages.
+    pub definition_file: String,
+    /// Capability to connection.
+    pub connections: BTreeMap<String, ConnectionId>,
+    /// What the visitor reads when the plugin fails, by language; `""` for any other.
+    pub fallback: BTreeMap<String, String>,
+    /// Seconds without a message after which a conversation is forgotten.
+    pub conversation_ttl_s: u64,
+}
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionDoc {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: ConnectionId,
+    /// Connector plugin.
+    pub connector: String,
+    /// Settings, valid against the plugin's schema.
+    pub settings: serde_json::Value,
+    /// Where the plugin's endpoints are.
+    pub endpoints: BTreeMap<String, EndpointDoc>,
+    /// Names of its data files, with the digest of each.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Where an endpoint is and with which names of secrets it is signed in to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointDoc {
+    /// Base URL.
+    pub url: String,
+    /// User, where the system wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Password: `env:NAME` or `file:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Token or key: `env:NAME` or `file:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// How to sign in, where the plugin's manifest leaves it open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<serde_json::Value>,
+    /// Milliseconds for a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u32>,
+}
+
+/// The change that stores a document.
+pub fn put<T: Serialize>(kind: &str, id: String, doc: &T) -> Result<DocumentChange, serde_json::Error> {
+    Ok(DocumentChange { kind: kind.to_owned(), id, body: Some(Bytes::from(serde_json::to_vec(doc)?)) })
+}
+
+/// The change that deletes a document.
+pub fn delete(kind: &str, id: String) -> DocumentChange {
+    DocumentChange { kind: kind.to_owned(), id, body: None }
+}

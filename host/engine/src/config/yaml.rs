@@ -1,0 +1,58 @@
+//! YAML with places: every value that can be wrong by itself knows its line.
+
+use super::{Finding, Place};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
+
+/// `tenant.yaml`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TenantYaml {
+    pub(super) id: Spanned<String>,
+    pub(super) name: Option<String>,
+}
+
+/// `bots/*.yaml`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BotYaml {
+    pub(super) id: Spanned<String>,
+    pub(super) name: Option<String>,
+    pub(super) plugin: Spanned<String>,
+    pub(super) definition: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) connections: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(super) fallback: BTreeMap<String, String>,
+    pub(super) conversation_ttl: Option<Spanned<String>>,
+}
+
+/// `connections/*.yaml`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConnectionYaml {
+    pub(super) id: Spanned<String>,
+    pub(super) connector: Spanned<String>,
+    pub(super) settings: Option<Spanned<serde_json::Value>>,
+    #[serde(default)]
+    pub(super) endpoints: BTreeMap<String, Spanned<super::documents::EndpointDoc>>,
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, Spanned<String>>,
+}
+
+pub(super) fn place<T>(spanned: &Spanned<T>) -> Option<Place> {
+    let location = spanned.referenced;
+    (location.line() > 0).then(|| Place { line: location.line(), column: location.column() })
+}
+
+/// Reads a file into a type, or says where it doesn't fit.
+pub(super) fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Finding> {
+    serde_saphyr::from_str(text).map_err(|e| {
+        let place = e.location().map(|l| Place { line: l.line(), column: l.column() });
+        let message = e.without_snippet().to_string();
+        let first = message.lines().next().unwrap_or("not readable").to_owned();
+        Finding::error(file, first).at(place)
+    })
+}

@@ -1,0 +1,326 @@
+//! Everything together: store, sandbox, egress, registry.
+
+use crate::config::documents::{self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc};
+use crate::config::{Bundle, Finding, Severity, SourceFile};
+use crate::ids::{ConnectionId, TenantId};
+use crate::library::Library;
+use crate::registry::{Publisher, Registry, Slot, Tenant};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use confab_egress::{Egress, EgressPolicy, SecretSource};
+use confab_sandbox::{Sandbox, SandboxConfig};
+use confab_store::{DocumentChange, Store, StoreError};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+
+/// What an engine needs to know.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// `embedded:PATH` or `redis://...`
+    pub store: String,
+    /// Directory with plugin components.
+    pub plugins: PathBuf,
+    /// The sandbox: code cache, places, limits.
+    pub sandbox: SandboxConfig,
+    /// What the operator allows beyond https to global addresses.
+    pub egress: EgressPolicy,
+    /// Directory with secret files, one folder a tenant.
+    pub secrets: Option<PathBuf>,
+}
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sandbox.
+    #[error("sandbox: {0}")]
+    Sandbox(String),
+    /// Egress.
+    #[error("egress: {0}")]
+    Egress(#[from] confab_egress::ConfigError),
+}
+
+/// Why a folder was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// It has errors. Nothing was changed.
+    #[error("{} finding(s)", .0.len())]
+    Findings(Vec<Finding>),
+    /// The store. Nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host is at fault. Nothing was changed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What applying a folder did.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApplyReport {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its bots in the folder.
+    pub bots: Vec<String>,
+    /// Its connections in the folder.
+    pub connections: Vec<String>,
+    /// What was removed.
+    pub removed: Vec<String>,
+    /// Warnings.
+    pub warnings: Vec<Finding>,
+    /// Whether it was stored, or only checked.
+    pub applied: bool,
+}
+
+/// How to apply a folder.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ApplyOptions {
+    /// Check everything, store nothing.
+    pub check_only: bool,
+    /// Remove the tenant's bots and connections that are not in the folder.
+    pub prune: bool,
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    publisher: Publisher,
+    registry: ArcSwap<Registry>,
+    /// One change of configuration at a time.
+    changing: tokio::sync::Mutex<()>,
+    pub(crate) turns: TaskTracker,
+}
+
+impl Inner {
+    pub(crate) fn turn_id(&self) -> String {
+        uuid::Uuid::now_v7().to_string()
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("store", &self.inner.store.backend()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the store, sets up sandbox and egress, makes everything ready that the store holds, and follows its changes.
+    ///
+    /// # Errors
+    /// [`StartError`]. A bot that can't be made ready is no error: it is logged and answers 503.
+    pub async fn start(config: EngineConfig) -> Result<Engine, StartError> {
+        let store = confab_store::open(&config.store).await?;
+        let sandbox = Sandbox::new(config.sandbox).map_err(|e| StartError::Sandbox(format!("{e:#}")))?;
+        let library = Library::new(sandbox.clone(), config.plugins);
+        let egress = Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?;
+        let engine = Engine {
+            inner: Arc::new(Inner {
+                store,
+                publisher: Publisher::new(sandbox, library, egress),
+                registry: ArcSwap::from_pointee(Registry::default()),
+                changing: tokio::sync::Mutex::new(()),
+                turns: TaskTracker::new(),
+            }),
+        };
+        let versions = engine.inner.store.config_version();
+        engine.refresh().await?;
+        engine.follow(versions);
+        Ok(engine)
+    }
+
+    /// The store, for what the gateway keeps there.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// The sandbox.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.inner.publisher.sandbox
+    }
+
+    /// The plugins of this host.
+    pub fn library(&self) -> &Library {
+        &self.inner.publisher.library
+    }
+
+    /// What is served now.
+    pub fn registry(&self) -> arc_swap::Guard<Arc<Registry>> {
+        self.inner.registry.load()
+    }
+
+    /// Turns that are being served.
+    pub fn turns_in_flight(&self) -> usize {
+        self.inner.turns.len()
+    }
+
+    /// Waits for turns that are being served, then closes the store.
+    pub async fn close(&self) {
+        self.inner.turns.close();
+        self.inner.turns.wait().await;
+        self.inner.store.close().await;
+    }
+
+    fn follow(&self, mut versions: tokio::sync::watch::Receiver<u64>) {
+        let engine = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            while versions.changed().await.is_ok() {
+                versions.mark_unchanged();
+                let Some(inner) = engine.upgrade() else { return };
+                if let Err(e) = (Engine { inner }).refresh().await {
+                    tracing::error!(error = %e, "configuration changed but can't be read");
+                }
+            }
+        });
+    }
+
+    /// Reads the configuration from the store and makes it ready.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let _one = self.inner.changing.lock().await;
+        self.rebuild().await
+    }
+
+    async fn rebuild(&self) -> Result<(), StoreError> {
+        let store = &self.inner.store;
+        let old = self.inner.registry.load_full();
+        let mut tenants: HashMap<TenantId, Tenant> = HashMap::new();
+        for doc in read_all::<TenantDoc>(store.documents(TENANT).await?) {
+            tenants.insert(doc.id.clone(), Tenant { doc, bots: HashMap::new(), connections: HashMap::new() });
+        }
+        for doc in read_all::<ConnectionDoc>(store.documents(CONNECTION).await?) {
+            let Some(tenant) = tenants.get_mut(&doc.tenant) else { continue };
+            let mut files = Vec::new();
+            for name in doc.files.keys() {
+                let id = format!("{}/{}/{name}", doc.tenant, doc.id);
+                files.push((name.clone(), store.document(FILE, &id).await?.unwrap_or_default().to_vec()));
+            }
+            let mut findings = Vec::new();
+            let previous = old.connection(&doc.tenant, &doc.id);
+            let ready = self.inner.publisher.connection(doc.id.as_str(), &doc, files, previous, &mut findings).await;
+            tenant.connections.insert(doc.id.clone(), slot(ready, findings, "connection", &doc.tenant, doc.id.as_str()));
+        }
+        for doc in read_all::<BotDoc>(store.documents(BOT).await?) {
+            let Some(tenant) = tenants.get_mut(&doc.tenant) else { continue };
+            let mut findings = Vec::new();
+            let previous = old.bot(&doc.tenant, &doc.id);
+            let ready = self.inner.publisher.bot(doc.id.as_str(), &doc, &tenant.connections, previous, &mut findings).await;
+            tenant.bots.insert(doc.id.clone(), slot(ready, findings, "bot", &doc.tenant, doc.id.as_str()));
+        }
+        let registry = Registry { tenants };
+        self.inner.publisher.forget_unused(&registry);
+        let (tenants, bots, ready) = registry.counts();
+        tracing::info!(tenants, bots, ready, "configuration in use");
+        self.inner.registry.store(Arc::new(registry));
+        Ok(())
+    }
+
+    /// Checks a tenant's folder, makes everything in it ready, stores it in one step and serves it.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; then nothing was changed.
+    pub async fn apply(&self, files: &[SourceFile], options: ApplyOptions) -> Result<ApplyReport, ApplyError> {
+        let bundle = Bundle::read(files).map_err(ApplyError::Findings)?;
+        let _one = self.inner.changing.lock().await;
+        let tenant = bundle.tenant.id.clone();
+        let mut findings = Vec::new();
+        let old = self.inner.registry.load_full();
+        let old_tenant = old.tenants.get(&tenant);
+        let mut connections: HashMap<ConnectionId, Slot<crate::registry::Connection>> = HashMap::new();
+        if let Some(old_tenant) = old_tenant.filter(|_| !options.prune) {
+            connections.extend(old_tenant.connections.iter().map(|(id, slot)| (id.clone(), slot.clone())));
+        }
+        for (file, doc) in &bundle.connections {
+            let data = doc.files.keys().filter_map(|name| {
+                bundle.files.get(&(doc.id.clone(), name.clone())).map(|content| (name.clone(), content.clone()))
+            });
+            let previous = old.connection(&tenant, &doc.id);
+            let slot = match self.inner.publisher.connection(file, doc, data.collect(), previous, &mut findings).await {
+                Some(ready) => Slot::Ready(ready),
+                None => Slot::Broken(format!("see {file}")),
+            };
+            connections.insert(doc.id.clone(), slot);
+        }
+        for (file, doc) in &bundle.bots {
+            let previous = old.bot(&tenant, &doc.id);
+            self.inner.publisher.bot(file, doc, &connections, previous, &mut findings).await;
+        }
+        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+            return Err(ApplyError::Findings(findings));
+        }
+        let (changes, removed) = changes(&bundle, old_tenant, options).map_err(|e| ApplyError::Internal(e.to_string()))?;
+        if !options.check_only {
+            self.inner.store.change_documents(changes).await?;
+            self.rebuild().await?;
+        }
+        Ok(ApplyReport {
+            tenant,
+            bots: bundle.bots.iter().map(|(_, doc)| doc.id.to_string()).collect(),
+            connections: bundle.connections.iter().map(|(_, doc)| doc.id.to_string()).collect(),
+            removed,
+            warnings: findings,
+            applied: !options.check_only,
+        })
+    }
+}
+
+/// The documents that a bundle changes, and names of what it removes.
+fn changes(bundle: &Bundle, old: Option<&Tenant>, options: ApplyOptions) -> Result<(Vec<DocumentChange>, Vec<String>), serde_json::Error> {
+    let tenant = &bundle.tenant.id;
+    let mut changes = vec![documents::put(TENANT, tenant.to_string(), &bundle.tenant)?];
+    for (_, doc) in &bundle.connections {
+        changes.push(documents::put(CONNECTION, format!("{tenant}/{}", doc.id), doc)?);
+    }
+    for ((connection, name), content) in &bundle.files {
+        let body = Some(Bytes::from(content.clone()));
+        changes.push(DocumentChange { kind: FILE.to_owned(), id: format!("{tenant}/{connection}/{name}"), body });
+    }
+    for (_, doc) in &bundle.bots {
+        changes.push(documents::put(BOT, format!("{tenant}/{}", doc.id), doc)?);
+    }
+    let mut removed = Vec::new();
+    if let Some(old) = old.filter(|_| options.prune) {
+        for id in old.bots.keys().filter(|id| !bundle.bots.iter().any(|(_, doc)| doc.id == **id)) {
+            changes.push(documents::delete(BOT, format!("{tenant}/{id}")));
+            removed.push(format!("bot {id}"));
+        }
+        for id in old.connections.keys().filter(|id| !bundle.connections.iter().any(|(_, doc)| doc.id == **id)) {
+            changes.push(documents::delete(CONNECTION, format!("{tenant}/{id}")));
+            removed.push(format!("connection {id}"));
+        }
+    }
+    Ok((changes, removed))
+}
+
+fn read_all<T: serde::de::DeserializeOwned>(stored: Vec<(String, Bytes)>) -> Vec<T> {
+    stored
+        .into_iter()
+        .filter_map(|(id, body)| {
+            serde_json::from_slice(&body)
+                .map_err(|e| tracing::error!(id, error = %e, "a configuration document can't be read; apply it again"))
+                .ok()
+        })
+        .collect()
+}
+
+fn slot<T>(ready: Option<Arc<T>>, findings: Vec<Finding>, what: &str, tenant: &TenantId, id: &str) -> Slot<T> {
+    match ready {
+        Some(ready) => Slot::Ready(ready),
+        None => {
+            let reasons: Vec<String> = findings.iter().filter(|f| f.severity == Severity::Error).map(|f| f.message.clone()).collect();
+            let reason = reasons.join("; ");
+            tracing::error!(%tenant, id, "{what} is not ready: {reason}");
+            Slot::Broken(reason)
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What templates see: variables of the running flow, kept slots, and facts of the turn.
+//!
+//! One object for a whole turn. Templates look names up in it when they need them, so that a turn which says one
+//! fixed sentence builds nothing at all.
+
+use super::state::Variables;
+use crate::bot::VisitorField;
+use confab_plugin_sdk::dialogue::Visitor;
+use minijinja::value::{Object, Value};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    inner: Mutex<Inner>,
+}
+
+/// The names and what they stand for.
+#[derive(Debug, Default)]
+pub(crate) struct Inner {
+    /// Of the running flow.
+    pub(crate) vars: Variables,
+    /// Slots with `keep: conversation`.
+    pub(crate) kept: Variables,
+    /// The turn's facts.
+    pub(crate) facts: Facts,
+}
+
+/// What holds for a whole turn.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) bot: String,
+    pub(crate) visitor: Visitor,
+    pub(crate) now: u64,
+    pub(crate) lang: String,
+    pub(crate) message: String,
+    pub(crate) topic: String,
+    pub(crate) turn: u32,
+    /// Data of the event.
+    pub(crate) event: Value,
+    /// The last failed call.
+    pub(crate) error: Value,
+}
+
+impl Scope {
+    /// A scope with these contents.
+    pub(crate) fn new(inner: Inner) -> Arc<Scope> {
+        Arc::new(Scope { inner: Mutex::new(inner) })
+    }
+
+    /// The contents. There is one thread; nothing ever waits here.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value of a slot or variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<Value> {
+        let inner = self.lock();
+        inner.vars.get(name).or_else(|| inner.kept.get(name)).cloned()
+    }
+
+    /// What is known of the visitor.
+    pub(crate) fn visitor(&self, field: VisitorField) -> Option<String> {
+        let inner = self.lock();
+        let visitor = &inner.facts.visitor;
+        match field {
+            VisitorField::Name => visitor.name.clone(),
+            VisitorField::Email => visitor.email.clone(),
+            VisitorField::Phone => visitor.phone.clone(),
+            VisitorField::Id => visitor.id.clone(),
+        }
+        .filter(|value| !value.trim().is_empty())
+    }
+}
+
+impl Object for Scope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        key.as_str().and_then(|key| self.get_value_by_str(key))
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        if let Some(value) = self.variable(key) {
+            return Some(value);
+        }
+        let inner = self.lock();
+        let facts = &inner.facts;
+        Some(match key {
+            "lang" => Value::from(facts.lang.as_str()),
+            "message" => Value::from(facts.message.as_str()),
+            "topic" => Value::from(facts.topic.as_str()),
+            "turn" => Value::from(facts.turn),
+            "bot" => Value::from(facts.bot.as_str()),
+            "now" => Value::from(rfc3339(facts.now)),
+            "event" => facts.event.clone(),
+            "error" => facts.error.clone(),
+            "visitor" => {
+                let text = |value: &Option<String>| value.as_deref().map_or(Value::UNDEFINED, Value::from);
+                let visitor = &facts.visitor;
+                Value::from_pairs([
+                    ("id", text(&visitor.id)),
+                    ("name", text(&visitor.name)),
+                    ("email", text(&visitor.email)),
+                    ("phone", text(&visitor.phone)),
+                    ("verified", Value::from(visitor.verified)),
+                ])
+            }
+            "slots" => {
+                let mut all = inner.kept.clone();
+                all.extend(inner.vars.iter().map(|(name, value)| (name.clone(), value.clone())));
+                Value::from(all)
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// RFC 3339 in UTC, to the second. Days to civil date after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn rfc3339(millis: u64) -> String {
+    let seconds = millis / 1000;
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let z = days + 719_468;
+    let (era, doe) = (z / 146_097, z % 146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = doy - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest % 3600 / 60, rest % 60)
+}
+
+/// A capability's JSON as a value. Its kebab-case names become snake_case, since `-` is minus in templates.
+pub(crate) fn from_json(json: serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::from(()),
+        serde_json::Value::Bool(value) => Value::from(value),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Value::from(number),
+            (None, Some(number)) => Value::from(number),
+            (None, None) => Value::from(()),
+        },
+        serde_json::Value::String(text) => Value::from(text),
+        serde_json::Value::Array(items) => Value::from(items.into_iter().map(from_json).collect::<Vec<_>>()),
+        serde_json::Value::Object(entries) => {
+            Value::from_pairs(entries.into_iter().map(|(name, value)| (name.replace('-', "_"), from_json(value))))
+        }
+    }
+}
