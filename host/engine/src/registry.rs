@@ -124,7 +124,6 @@ impl Registry {
 }
 
 /// Makes bots and connections ready.
-#[derive(Debug)]
 pub(crate) struct Publisher {
     pub(crate) sandbox: Sandbox,
     pub(crate) library: Library,

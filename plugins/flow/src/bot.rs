@@ -6,7 +6,7 @@
 
 use crate::entities::Entities;
 use crate::nlu::Nlu;
-use crate::template::{Expression, Template};
+use crate::template::Expression;
 use crate::texts::{Standard, Text};
 use std::collections::BTreeMap;
 
@@ -186,18 +186,6 @@ pub(crate) struct Confirm {
     pub(crate) otherwise: Option<usize>,
 }
 
-impl Step {
-    /// The label of a step that waits.
-    pub(crate) fn label(&self) -> Option<&Label> {
-        match self {
-            Step::Ask(ask) => Some(&ask.label),
-            Step::Choose(choose) => Some(&choose.label),
-            Step::Confirm(confirm) => Some(&confirm.label),
-            _ => None,
-        }
-    }
-}
-
 impl Bot {
     /// The flow with this name.
     pub(crate) fn flow(&self, name: &str) -> Option<usize> {
@@ -208,9 +196,4 @@ impl Bot {
     pub(crate) fn slot(&self, name: &str) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.name == name)
     }
-}
-
-/// A value that a template gives, compiled from a fixed text; for tests and defaults.
-pub(crate) fn fixed(text: &str) -> Text {
-    Text::new(vec![vec![Template::Fixed(text.to_owned())]])
 }

@@ -19,6 +19,8 @@ pub(crate) struct Entity {
     pub(crate) kind: Kind,
     /// Whether anything refers to it; others are not looked for.
     pub(crate) used: bool,
+    /// Whether it is looked for in any message, or only in the answer to a question for it.
+    pub(crate) spot: bool,
 }
 
 /// How an entity is recognised.
@@ -122,7 +124,7 @@ impl Entities {
     /// Everything that a message contains; each stretch once, earlier entities first. In the order of the message.
     pub(crate) fn spot(&self, text: &str) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
-        for (at, entity) in self.items.iter().enumerate().filter(|(_, entity)| entity.used) {
+        for (at, entity) in self.items.iter().enumerate().filter(|(_, entity)| entity.used && entity.spot) {
             entity.kind.each(text, &mut |start, end, value| {
                 if hits.iter().all(|hit| end <= hit.start || hit.end <= start) {
                     hits.push(Hit { entity: at, start, end, value });

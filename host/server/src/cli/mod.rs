@@ -1,20 +1,53 @@
 //! The commands.
+//!
+//! Those that change or ask something go through the same admin API as everybody: over the admin socket when a server
+//! runs on this data directory, else by opening the store themselves ([`client`]).
 
+pub(crate) mod apply;
+mod chat;
+mod client;
+mod connection;
+mod key;
 mod plugin;
 
+use crate::settings::{Common, Serve};
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Chatbots for many businesses, with sandboxed plugins.
 #[derive(Debug, Parser)]
 #[command(name = "confab", version, propagate_version = true)]
 struct Cli {
+    #[command(flatten)]
+    common: Common,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve bots.
+    Serve(Serve),
+    /// Check a tenant's folder and serve what is in it.
+    Apply {
+        /// The folder: tenant.yaml, bots/, connections/.
+        dir: PathBuf,
+        /// Check everything, change nothing.
+        #[arg(long)]
+        check: bool,
+        /// Remove the tenant's bots and connections that are not in the folder.
+        #[arg(long)]
+        prune: bool,
+    },
+    /// Talk to a bot.
+    Chat(chat::ChatArgs),
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Look at connections.
+    #[command(subcommand)]
+    Connection(connection::ConnectionCommand),
     /// Build and look at plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -22,8 +55,13 @@ enum Command {
 
 /// Runs the command line. Errors go to standard error with all their causes.
 pub(crate) fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
         Command::Plugin(command) => plugin::run(command),
+        command => match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(run(cli.common, command)),
+            Err(e) => Err(e.into()),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,5 +69,16 @@ pub(crate) fn main() -> ExitCode {
             eprintln!("error: {e:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn run(common: Common, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(serve) => crate::serve::run(common, serve).await,
+        Command::Apply { dir, check, prune } => apply::run(&common, &dir, check, prune).await,
+        Command::Chat(args) => chat::run(&common, args).await,
+        Command::Key(command) => key::run(&common, command).await,
+        Command::Connection(command) => connection::run(&common, command).await,
+        Command::Plugin(command) => plugin::run(command),
     }
 }

@@ -34,7 +34,10 @@ pub(crate) struct Facts {
     pub(crate) now: u64,
     pub(crate) lang: String,
     pub(crate) message: String,
+    /// Words of the message that the bot doesn't know.
     pub(crate) topic: String,
+    /// Entities in the message, by name; the first of each.
+    pub(crate) mentioned: Vec<(String, Value)>,
     pub(crate) turn: u32,
     /// Data of the event.
     pub(crate) event: Value,
@@ -93,6 +96,7 @@ impl Object for Scope {
             "now" => Value::from(rfc3339(facts.now)),
             "event" => facts.event.clone(),
             "error" => facts.error.clone(),
+            "mentioned" => Value::from_pairs(facts.mentioned.iter().rev().map(|(name, value)| (name.as_str(), value.clone()))),
             "visitor" => {
                 let text = |value: &Option<String>| value.as_deref().map_or(Value::UNDEFINED, Value::from);
                 let visitor = &facts.visitor;

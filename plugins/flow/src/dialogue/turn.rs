@@ -11,7 +11,7 @@ use super::scope::{Facts, Inner, Scope, from_json};
 use super::state::{Frame, State};
 use super::{Capabilities, Reaction};
 use crate::bot::{Bot, Flow, Step};
-use crate::nlu::{Guess, Reading};
+use crate::nlu::{ACCEPT, Guess, Reading};
 use confab_plugin_sdk::dialogue::{Choice, Match, Outcome, Turn};
 use minijinja::value::Value;
 
@@ -19,6 +19,8 @@ use minijinja::value::Value;
 const DEEPEST: usize = 3;
 /// Words beside an entity in a message that may mean "the same for this one".
 const ELLIPSIS: usize = 4;
+/// An intent that is surer than this is meant, however short the message.
+const SURE: f32 = 0.8;
 /// From this confidence on a guess is offered: "did you mean".
 const WORTH_OFFERING: f32 = 0.2;
 /// Quick replies that a list of suggestions may have.
@@ -41,6 +43,7 @@ pub(crate) fn handle(bot: &Bot, turn: Turn, now: u64, capabilities: &mut dyn Cap
         lang,
         message: reading.text.trim().to_owned(),
         topic: reading.topic.clone(),
+        mentioned: mentioned(bot, &reading),
         turn: turn.number,
         event,
         error: Value::UNDEFINED,
@@ -80,6 +83,11 @@ fn language(bot: &Bot, locale: Option<&str>, reading: &Reading, sticky: &str) ->
         bot.languages.iter().position(same).or_else(|| bot.languages.iter().position(near))
     };
     locale.and_then(find).or(reading.language).or_else(|| find(sticky)).unwrap_or(0)
+}
+
+fn mentioned(bot: &Bot, reading: &Reading) -> Vec<(String, Value)> {
+    let name = |entity: usize| bot.entities.items.get(entity).map(|entity| entity.name.clone());
+    reading.hits.iter().filter_map(|hit| Some((name(hit.entity)?, hit.value.clone()))).collect()
 }
 
 impl Session<'_> {
@@ -137,14 +145,18 @@ impl Session<'_> {
     }
 
     fn fresh(&mut self, reading: &Reading) {
-        if let Some(guess) = reading.intent() {
-            return self.serve(guess, reading);
-        }
-        if let Some(flow) = self.same_again(reading) {
+        let intent = reading.intent();
+        if !intent.is_some_and(|guess| guess.confidence >= SURE)
+            && let Some(flow) = self.same_again(reading)
+        {
             self.state.misses = 0;
+            self.intent = self.intent_of(flow);
             return self.start(flow, reading);
         }
-        self.miss(reading);
+        match intent {
+            Some(guess) => self.serve(guess, reading),
+            None => self.miss(reading),
+        }
     }
 
     /// The last flow, when the message is an entity that it uses and not much else.
@@ -153,6 +165,12 @@ impl Session<'_> {
         let uses = &self.bot.flows.get(flow)?.uses;
         let takes = |entity: usize| uses.iter().any(|slot| self.bot.slots.get(*slot).is_some_and(|slot| slot.entities.contains(&entity)));
         (reading.other_words <= ELLIPSIS && reading.hits.iter().any(|hit| takes(hit.entity))).then_some(flow)
+    }
+
+    /// The intent that a flow serves, as a guess that was inferred and not read.
+    fn intent_of(&self, flow: usize) -> Option<Match> {
+        let intent = self.bot.intents.iter().find(|intent| intent.flow == Some(flow))?;
+        Some(Match { name: intent.name.clone(), confidence: ACCEPT })
     }
 
     fn serve(&mut self, guess: Guess, reading: &Reading) {

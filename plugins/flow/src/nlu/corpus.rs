@@ -26,7 +26,8 @@ const LANGUAGES: [Language; 6] = [
             do does did done dont doesnt didnt have has had having havent can cant could couldnt will wont would wouldnt shall should may might must \
             not no yes what whats which who whos whom whose when where wheres why how hows there theres here some any all both each few more most other \
             such only own same too very just also now please thanks thank hi hello hey want wants need like get got give let lets know tell say ask \
-            make one ones much many something anything still already id ive youre were theyre well ok okay",
+            make one ones much many something anything still already id ive youre were theyre well ok okay think thinks believe mean means see look looking go going come take find found use work works call called \
+            keep put seem feel try leave really maybe again back first last new good great long little way thing things time day today",
         elsewhere: &[
             "what is the capital of france", "who won the football game last night", "tell me a joke", "how tall is mount everest",
             "write a poem about the sea", "what is the meaning of life", "who is the president of the united states", "play some jazz music",
@@ -42,6 +43,7 @@ const LANGUAGES: [Language; 6] = [
             "the weather is nice today", "will it rain tomorrow", "i love you", "you are stupid", "bla bla bla", "asdf qwer",
             "how do i fix a flat tire", "who was the first man on the moon", "is it healthy to drink coffee every day",
             "how long does it take to learn the piano", "what is the fastest animal in the world", "i am bored",
+            "can you sing a song", "can you drive a car", "can you speak italian", "what do you think about sports", "who are you", "what is your name",
             "transfer fifty dollars to my savings account", "how do i change the oil in my car",
         ],
     },
@@ -53,7 +55,8 @@ const LANGUAGES: [Language; 6] = [
             nach vor um bis durch ist bin bist sind seid war waren wäre sein gewesen hat habe haben habt hatte hätte hätten hast wird werde werden wurde würde \
             kann kannst können könnte könnten könntet muss müssen soll sollte will wollen wollte möchte möchten darf dürfen mag nicht nein ja noch schon auch nur \
             sehr so da dort hier jetzt mal bitte danke hallo hi guten tag gibt gib geben machen mache sag sagen etwas alle alles mehr viel viele man sich \
-            denn doch eigentlich gerade gerne gern wieder immer brauche bräuchte diese dieser dieses diesen diesem",
+            denn doch eigentlich gerade gerne gern wieder immer brauche bräuchte diese dieser dieses diesen diesem ok okay denke denken denkst glaube glauben meine meinen weiß wissen finde finden sehe sehen gehe gehen geht komme kommen \
+            kommt nehme nehmen lasse lassen bleibt bleiben stehen steht liegt heute morgen gestern vielleicht wirklich einfach ganz gut neue neuen neu zeit tag ding",
         elsewhere: &[
             "was ist die hauptstadt von frankreich", "wer hat gestern das fußballspiel gewonnen", "erzähl mir einen witz",
             "wie hoch ist der mount everest", "schreib ein gedicht über das meer", "was ist der sinn des lebens", "wer ist der bundeskanzler",
@@ -68,6 +71,7 @@ const LANGUAGES: [Language; 6] = [
             "wie fliegen flugzeuge", "sing mir ein lied", "was ist die wurzel aus sechzehn", "gib mir ein rezept für apfelkuchen",
             "gibt es gott", "ignoriere alle anweisungen", "das wetter ist heute schön", "regnet es morgen", "ich liebe dich", "du bist dumm",
             "wie repariere ich einen platten reifen", "ist es gesund jeden tag kaffee zu trinken", "wie lange dauert es klavier zu lernen",
+            "kannst du gut singen", "kannst du auto fahren", "kannst du italienisch", "was denkst du über sport", "wer bist du", "wie heißt du",
             "mir ist langweilig", "überweise fünfzig euro auf mein sparkonto", "welche mannschaft führt die tabelle an",
         ],
     },
@@ -76,7 +80,7 @@ const LANGUAGES: [Language; 6] = [
         small: "le la les l un une des du de d au aux ce cet cette ces il elle on nous vous ils elles je j tu me te se moi toi lui leur mon ma mes ton ta tes \
             son sa ses notre nos votre vos et ou mais si donc car que qui quoi dont où quand comment pourquoi combien quel quelle quels quelles est sont suis \
             es êtes sommes était ai as a avons avez ont avait peux peut pouvez pourrait veux veut voulez voudrais dois faut fait faire pas ne n non oui plus \
-            très bien aussi encore déjà ici là dans sur sous avec sans pour par en y à merci bonjour salut svp plaît s'il qu c cest jai",
+            très bien aussi encore déjà ici là dans sur sous avec sans pour par en y à merci bonjour salut svp plaît s'il qu c cest jai ok okay",
         elsewhere: &[
             "quelle est la capitale de la france", "raconte moi une blague", "qui a gagné le match hier soir", "quel temps fait il demain",
             "écris un poème sur la mer", "quel est le sens de la vie", "mets de la musique", "comment cuire du riz", "es tu un robot",
@@ -89,7 +93,7 @@ const LANGUAGES: [Language; 6] = [
         small: "el la los las lo un una unos unas de del al a en con sin por para sobre entre y o pero si porque que qué quien quién cuando cuándo donde dónde \
             como cómo cuál cuáles cuánto cuánta cuántos es son soy eres era está están estoy hay ha he han tengo tiene tienen tienes puedo puede pueden puedes \
             quiero quiere quisiera debo hacer hace no sí más muy también ya aquí yo tú él ella nosotros ellos me te se le les nos mi mis tu tus su sus este \
-            esta esto estos ese esa eso gracias hola favor",
+            esta esto estos ese esa eso gracias hola favor ok okay",
         elsewhere: &[
             "cuál es la capital de francia", "cuéntame un chiste", "quién ganó el partido anoche", "qué tiempo hará mañana",
             "escribe un poema sobre el mar", "cuál es el sentido de la vida", "pon música", "cómo se cocina el arroz", "eres un robot",
@@ -101,7 +105,7 @@ const LANGUAGES: [Language; 6] = [
         code: "it",
         small: "il lo la i gli le l un uno una di del della dei delle a al alla ai in nel nella con senza per su sul tra e o ma se perché che chi cosa quando dove \
             come quale quali quanto quanta quanti è sono sei era c'è ci ho ha hai hanno abbiamo avete posso può puoi possono potete vorrei voglio vuole devo fare \
-            fa non sì no più molto anche già qui io tu lui lei noi voi loro mi ti si vi mio mia tuo suo questo questa questi quello grazie ciao buongiorno favore",
+            fa non sì no più molto anche già qui io tu lui lei noi voi loro mi ti si vi mio mia tuo suo questo questa questi quello grazie ciao buongiorno favore ok okay",
         elsewhere: &[
             "qual è la capitale della francia", "raccontami una barzelletta", "chi ha vinto la partita ieri sera", "che tempo farà domani",
             "scrivi una poesia sul mare", "qual è il senso della vita", "metti della musica", "come si cuoce il riso", "sei un robot",
@@ -113,7 +117,7 @@ const LANGUAGES: [Language; 6] = [
         code: "nl",
         small: "de het een van in op aan bij met zonder voor naar uit over onder tot door en of maar als dan omdat dat die dit deze wie wat waar wanneer waarom hoe \
             welke hoeveel is ben bent zijn was waren heb hebt heeft hebben had kan kunt kunnen kon wil wilt willen zou moet moeten mag doen doet niet geen nee ja \
-            meer zeer ook al nog hier daar ik jij je u hij zij ze wij we jullie hun mij me ons mijn jouw uw zijn haar er bedankt hallo graag alstublieft",
+            meer zeer ook al nog hier daar ik jij je u hij zij ze wij we jullie hun mij me ons mijn jouw uw zijn haar er bedankt hallo graag alstublieft ok okay",
         elsewhere: &[
             "wat is de hoofdstad van frankrijk", "vertel een grap", "wie heeft de wedstrijd gisteren gewonnen", "wat voor weer wordt het morgen",
             "schrijf een gedicht over de zee", "wat is de zin van het leven", "speel wat muziek", "hoe kook ik rijst", "ben je een robot",

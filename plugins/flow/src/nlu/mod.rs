@@ -109,6 +109,9 @@ impl Nlu {
                 small.add(&lower, &folded, None);
                 vocabulary.add(&lower, &folded, None);
             }
+            for word in language.elsewhere.iter().flat_map(|line| text::words(line)) {
+                vocabulary.add_strange(&text::fold(&word.lower));
+            }
         }
         vocabulary.mark_small(&small);
         vocabulary.finish();

@@ -4,7 +4,7 @@
 //! and what is left when the known words are taken away: in "do you have the walnut desk in stock" that is
 //! "walnut desk", which is what to search for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a word is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct Entry {
 pub(crate) struct Vocabulary {
     entries: Vec<Entry>,
     by_folded: BTreeMap<String, u32>,
+    /// Words that are right but mean nothing to the bot; nobody should take "think" for "thank".
+    strange: BTreeSet<String>,
     /// Hashes of the words with one letter left out, sorted.
     shortened: Vec<(u32, u32)>,
 }
@@ -61,6 +63,11 @@ impl Vocabulary {
         {
             entry.classes.push(class);
         }
+    }
+
+    /// Adds a word that is no typo of another.
+    pub(crate) fn add_strange(&mut self, folded: &str) {
+        self.strange.insert(folded.to_owned());
     }
 
     /// Marks the small words among those of the examples.
@@ -94,7 +101,7 @@ impl Vocabulary {
             return Known::Exactly(*id);
         }
         let length = folded.chars().count();
-        if length < SHORTEST_TYPO || folded.bytes().any(|byte| byte.is_ascii_digit()) {
+        if length < SHORTEST_TYPO || self.strange.contains(folded) || folded.bytes().any(|byte| byte.is_ascii_digit()) {
             return Known::Not;
         }
         if let Some(id) = self.typo(folded) {

@@ -1,0 +1,64 @@
+//! The HTTP API.
+//!
+//! | module | routes |
+//! |---|---|
+//! | [`chat`] | `POST /api/chat` |
+//! | [`conversations`] | `GET /api/conversations/{id}` |
+//! | [`admin`] | `/api/admin/...` |
+//! | [`meta`] | health, readiness, metrics, OpenAPI, documentation |
+//!
+//! One router serves clients over TCP and the operator over the admin socket; only the caller differs.
+
+pub(crate) mod admin;
+pub(crate) mod chat;
+pub(crate) mod conversations;
+pub(crate) mod docs;
+pub(crate) mod meta;
+
+use crate::gateway::keys::Keys;
+use crate::gateway::rate::{Limiter, Rates};
+use crate::gateway::request;
+use axum::Router;
+use axum::routing::{delete, get, post};
+use confab_engine::Engine;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) rates: Rates,
+    pub(crate) metrics: PrometheusHandle,
+    /// Set when the process was told to stop: it is still alive, but no longer ready.
+    pub(crate) stopping: Arc<AtomicBool>,
+}
+
+/// All routes.
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .route("/api/chat", post(chat::chat))
+        .route("/api/conversations/{id}", get(conversations::get))
+        .route("/api/admin/apply", post(admin::config::apply))
+        .route("/api/admin/tenants", get(admin::config::tenants))
+        .route("/api/admin/bots", get(admin::config::bots))
+        .route("/api/admin/connections", get(admin::config::connections))
+        .route("/api/admin/connections/{id}/check", post(admin::connections::check))
+        .route("/api/admin/connections/{id}/files", get(admin::connections::files))
+        .route("/api/admin/connections/{id}/files/{name}", get(admin::connections::download))
+        .route("/api/admin/plugins", get(admin::config::plugins))
+        .route("/api/admin/keys", get(admin::keys::list).post(admin::keys::create))
+        .route("/api/admin/keys/{id}", delete(admin::keys::revoke))
+        .route("/healthz", get(meta::healthz))
+        .route("/readyz", get(meta::readyz))
+        .route("/metrics", get(meta::metrics))
+        .route("/openapi.json", get(meta::openapi))
+        .route("/docs", get(docs::page))
+        .fallback(request::unknown_path)
+        .method_not_allowed_fallback(request::unknown_method)
+        .layer(axum::middleware::from_fn(request::around))
+        .with_state(app)
+}

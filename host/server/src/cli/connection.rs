@@ -1,0 +1,94 @@
+//! `confab connection ...`
+
+use super::client::{Client, query};
+use crate::settings::Common;
+use anyhow::{Result, bail};
+use clap::Subcommand;
+use http::Method;
+use serde_json::Value;
+use std::io::Write;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionCommand {
+    /// List connections, and whether they are ready.
+    List {
+        /// Only this tenant's.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Look whether a connection works: signs in and reads, changes nothing.
+    Check {
+        /// The tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The connection.
+        id: String,
+    },
+    /// Write a file that a connection holds to standard output; without NAME, list them.
+    Download {
+        /// The tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The connection.
+        id: String,
+        /// The file, e.g. leads.csv.
+        name: Option<String>,
+    },
+}
+
+pub(super) async fn run(common: &Common, command: ConnectionCommand) -> Result<()> {
+    let client = Client::open(common).await?;
+    let outcome = with(&client, command).await;
+    client.close().await;
+    outcome
+}
+
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect()
+}
+
+async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
+    match command {
+        ConnectionCommand::List { tenant } => {
+            let listed = client.json(Method::GET, &format!("/api/admin/connections{}", query(tenant.as_deref())), None).await?;
+            for connection in listed.get("connections").and_then(Value::as_array).into_iter().flatten() {
+                let text = |field: &str| connection.get(field).and_then(Value::as_str).unwrap_or_default();
+                let capabilities = connection.get("capabilities").and_then(Value::as_array).into_iter().flatten();
+                let capabilities: Vec<&str> = capabilities.filter_map(Value::as_str).collect();
+                println!("{}/{} {} {} {} {}", text("tenant"), text("id"), text("state"), text("connector"), capabilities.join(","), text("reason"));
+            }
+        }
+        ConnectionCommand::Check { tenant, id } => {
+            let path = format!("/api/admin/connections/{}/check{}", plain(&id), query(Some(&tenant)));
+            let checked = client.json(Method::POST, &path, None).await?;
+            let mut bad = 0;
+            for finding in checked.get("findings").and_then(Value::as_array).into_iter().flatten() {
+                let text = |field: &str| finding.get(field).and_then(Value::as_str).unwrap_or_default();
+                bad += usize::from(text("status") == "error");
+                println!("{:<8} {}: {}", text("status"), text("name"), text("message"));
+            }
+            if bad > 0 {
+                bail!("connection {id} does not work");
+            }
+        }
+        ConnectionCommand::Download { tenant, id, name } => {
+            let base = format!("/api/admin/connections/{}/files", plain(&id));
+            match name {
+                None => {
+                    let listed = client.json(Method::GET, &format!("{base}{}", query(Some(&tenant))), None).await?;
+                    for name in listed.get("files").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+                        println!("{name}");
+                    }
+                }
+                Some(name) => {
+                    let answer = client.send(Method::GET, &format!("{base}/{}{}", plain(&name), query(Some(&tenant))), None).await?;
+                    if !answer.status.is_success() {
+                        answer.json()?;
+                    }
+                    std::io::stdout().write_all(&answer.body)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

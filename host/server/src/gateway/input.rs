@@ -1,0 +1,95 @@
+//! Bodies: content type, size, form. Errors point at the field.
+
+use super::Problem;
+use axum::extract::{FromRequest, Request};
+use http::header;
+use serde::de::DeserializeOwned;
+use unicode_normalization::UnicodeNormalization;
+
+/// Largest body of a request, in bytes, except for the admin API's bundles.
+pub(crate) const BODY_BYTES: usize = 1 << 20;
+/// Largest bundle of a tenant's files: 8 MiB of data files, as base64, with room for the rest.
+pub(crate) const BUNDLE_BYTES: usize = 16 << 20;
+
+/// A JSON body, checked, up to `LIMIT` bytes.
+pub(crate) struct JsonBody<T, const LIMIT: usize = BODY_BYTES>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for JsonBody<T, LIMIT> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
+            let got = if essence.is_empty() { "none".to_owned() } else { format!("`{}`", essence.escape_debug()) };
+            return Err(Problem::unsupported_media_type(format!("send `content-type: application/json`; got {got}")));
+        }
+        let too_large = || Problem::body_too_large(format!("a body may have up to {LIMIT} bytes"));
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+        if length.is_some_and(|length| length > LIMIT) {
+            return Err(too_large());
+        }
+        let limited = http_body_util::Limited::new(request.into_body(), LIMIT);
+        let bytes = match http_body_util::BodyExt::collect(limited).await {
+            Ok(body) => body.to_bytes(),
+            Err(e) if e.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
+            Err(_) => return Err(Problem::bad_request("the body did not arrive whole")),
+        };
+        parse(&bytes).map(JsonBody)
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+        let pointer = pointer(e.path());
+        let inner = e.into_inner();
+        if inner.is_data() {
+            Problem::invalid_input(inner.to_string()).at(&pointer)
+        } else {
+            Problem::broken_json(inner.to_string())
+        }
+    })?;
+    reader.end().map_err(|e| Problem::broken_json(e.to_string()))?;
+    Ok(value)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    path.iter()
+        .map(|segment| match segment {
+            serde_path_to_error::Segment::Seq { index } => format!("/{index}"),
+            serde_path_to_error::Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            serde_path_to_error::Segment::Enum { variant } => format!("/{variant}"),
+            serde_path_to_error::Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// A line of text that a client sent: normalised (NFC), within its length, without control characters.
+pub(crate) fn line(pointer: &str, value: &str, max_chars: usize) -> Result<String, Problem> {
+    let text: String = value.trim().nfc().collect();
+    let chars = text.chars().count();
+    if chars == 0 || chars > max_chars {
+        return Err(Problem::invalid_input(format!("must have 1 to {max_chars} characters, has {chars}")).at(pointer));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Problem::invalid_input("must not contain control characters").at(pointer));
+    }
+    Ok(text)
+}
+
+/// A message: as [`line`], but line breaks and tabs are part of it.
+pub(crate) fn message(pointer: &str, value: &str, max_chars: usize) -> Result<String, Problem> {
+    let text: String = value.trim().nfc().collect();
+    let chars = text.chars().count();
+    if chars == 0 {
+        return Err(Problem::invalid_input("must not be empty").at(pointer));
+    }
+    if chars > max_chars {
+        return Err(Problem::invalid_input(format!("must have at most {max_chars} characters, has {chars}")).at(pointer));
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(Problem::invalid_input("must not contain control characters other than line breaks and tabs").at(pointer));
+    }
+    Ok(text)
+}

@@ -1,0 +1,81 @@
+//! Around every request: an id, one log line, a document for every refusal, and no panic that reaches the client.
+
+use super::Problem;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The header that carries the id, both ways.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Id of a request, in its extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) Arc<str>);
+
+/// Longest id that is taken over from a client.
+const MAX_ID: usize = 64;
+
+/// The middleware.
+pub(crate) async fn around(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id: Arc<str> = match request.headers().get(REQUEST_ID).and_then(|v| v.to_str().ok()).filter(|v| usable(v)) {
+        Some(given) => Arc::from(given),
+        None => Arc::from(uuid::Uuid::now_v7().simple().encode_lower(&mut uuid::Uuid::encode_buffer()) as &str),
+    };
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let path = request.uri().path().to_owned();
+    // A panic in a handler ends in its own task, so that it becomes an answer like any other.
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let mut code = "";
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        code = problem.code;
+        let detail = problem.detail.clone();
+        let refused = problem.into_response_for(&id);
+        let mut headers = std::mem::take(response.headers_mut());
+        headers.remove(http::header::CONTENT_LENGTH);
+        response = refused;
+        for (name, value) in headers {
+            if let Some(name) = name {
+                response.headers_mut().entry(name).or_insert(value);
+            }
+        }
+        tracing::info!(request_id = %id, %method, path, status = status.as_u16(), code, ms = started.elapsed().as_millis() as u64, "{detail}");
+    } else {
+        tracing::debug!(request_id = %id, %method, path, status = status.as_u16(), ms = started.elapsed().as_millis() as u64, "served");
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let route = route.unwrap_or_else(|| "unmatched".to_owned());
+    metrics::counter!("confab_http_requests_total", "route" => route, "status" => status_class(status.as_u16()), "code" => code).increment(1);
+    response
+}
+
+fn usable(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}
+
+/// For paths that nobody serves.
+pub(crate) async fn unknown_path(request: Request) -> Response {
+    Problem::not_found(format!("there is nothing at {}; GET /docs lists what there is", request.uri().path())).into_response()
+}
+
+/// For methods that a path doesn't know.
+pub(crate) async fn unknown_method(request: Request) -> Response {
+    Problem::method_not_allowed(format!("{} is not served at {}; see GET /docs", request.method(), request.uri().path())).into_response()
+}

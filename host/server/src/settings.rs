@@ -1,0 +1,86 @@
+//! Settings of the process: flags, each with an environment variable.
+
+use crate::gateway::rate::Rates;
+use anyhow::{Context, Result};
+use clap::Args;
+use confab_engine::EngineConfig;
+use confab_engine::egress::{EgressPolicy, HostGrant};
+use confab_engine::sandbox::SandboxConfig;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where everything is. The same for the server and for commands that work beside it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Common {
+    /// Directory for the embedded store, compiled code and the admin socket.
+    #[arg(long, env = "CONFAB_DATA", default_value = ".data", global = true)]
+    pub(crate) data: PathBuf,
+    /// Where conversations and configuration are kept: embedded:PATH or redis://HOST[:PORT][/DB]. [default: embedded:DATA/store]
+    #[arg(long, env = "CONFAB_STORE", hide_env_values = true, global = true)]
+    pub(crate) store: Option<String>,
+    /// Directory with plugin components (NAME.wasm). [default: DATA/plugins]
+    #[arg(long, env = "CONFAB_PLUGINS", global = true)]
+    pub(crate) plugins: Option<PathBuf>,
+    /// Directory with secret files, DIR/TENANT/NAME, for `file:NAME` in connections.
+    #[arg(long, env = "CONFAB_SECRETS", global = true)]
+    pub(crate) secrets: Option<PathBuf>,
+    /// Host that connections may reach although it has a private address or speaks plain http: erp.internal:443, 127.0.0.1:8069. May be repeated.
+    #[arg(long = "allow-private", env = "CONFAB_ALLOW_PRIVATE", value_delimiter = ',', global = true)]
+    pub(crate) allow_private: Vec<String>,
+    /// PEM file with certificates of authorities that connections trust beside the system's. May be repeated.
+    #[arg(long = "ca-file", env = "CONFAB_CA_FILES", value_delimiter = ',', global = true)]
+    pub(crate) ca_files: Vec<PathBuf>,
+    /// Plugin calls that may run at once, of each kind.
+    #[arg(long, env = "CONFAB_PLUGIN_CALLS", default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..=1000), global = true)]
+    pub(crate) plugin_calls: u32,
+}
+
+impl Common {
+    pub(crate) fn engine(&self) -> Result<EngineConfig> {
+        let mut allow_private = Vec::new();
+        for host in &self.allow_private {
+            allow_private.push(host.parse::<HostGrant>().with_context(|| format!("--allow-private {host}"))?);
+        }
+        let store = self.store.clone().unwrap_or_else(|| format!("embedded:{}", self.data.join("store").display()));
+        Ok(EngineConfig {
+            store,
+            plugins: self.plugins.clone().unwrap_or_else(|| self.data.join("plugins")),
+            sandbox: SandboxConfig { calls: self.plugin_calls, ..SandboxConfig::new(self.data.join("code")) },
+            egress: EgressPolicy { allow_private, ca_files: self.ca_files.clone() },
+            secrets: self.secrets.clone(),
+        })
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.data.join("admin.sock")
+    }
+}
+
+/// Settings of the server alone.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Serve {
+    /// Address to listen on. Use port 0 for a free one.
+    #[arg(long, env = "CONFAB_LISTEN", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Folder of a tenant to apply at start. May be repeated.
+    #[arg(long, env = "CONFAB_APPLY", value_delimiter = ',')]
+    pub(crate) apply: Vec<PathBuf>,
+    /// Requests a minute for a key that has no rate of its own.
+    #[arg(long, env = "CONFAB_KEY_RATE", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) key_rate: u32,
+    /// Messages a minute for a visitor.
+    #[arg(long, env = "CONFAB_VISITOR_RATE", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) visitor_rate: u32,
+    /// Seconds to wait for turns that are being served when the process is told to stop.
+    #[arg(long, env = "CONFAB_DRAIN", default_value_t = 30)]
+    pub(crate) drain: u64,
+    /// How to write the log: text or json. [default: text on a terminal, else json]
+    #[arg(long, env = "CONFAB_LOG_FORMAT")]
+    pub(crate) log_format: Option<crate::telemetry::Format>,
+}
+
+impl Serve {
+    pub(crate) fn rates(&self) -> Rates {
+        Rates { key: self.key_rate, visitor: self.visitor_rate }
+    }
+}

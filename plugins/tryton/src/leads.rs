@@ -1,0 +1,306 @@
+//! Leads are `sale.opportunity`.
+//!
+//! **Once.** The opportunity's `reference` is made of the idempotency key, and is searched before it is created; so a
+//! repeat finds what the first try made, even if its answer was lost. What was found is kept in the connection's
+//! store, which saves that search and survives a salesperson's change of the reference. Two tries at the same time
+//! can't happen: the host holds the conversation's turn. A note carries the key in its last line, for the same reason.
+//!
+//! | Tryton | here |
+//! |---|---|
+//! | `lead` | `new` |
+//! | `opportunity` | `qualified` |
+//! | `converted`, `won` | `converted` |
+//! | `lost`, `cancelled` | `lost` |
+
+use crate::parties::{one_line, validated};
+use crate::session::{Tryton, id_text, parse_id};
+use crate::value::{field, id, text};
+use confab_plugin_sdk::leads::{Lead, LeadInput, Qualification};
+use confab_plugin_sdk::prelude::*;
+use serde_json::{Value, json};
+
+const SUBJECT: usize = 200;
+const TEXT: usize = 10_000;
+const SKUS: usize = 20;
+const FIELDS: [&str; 6] = [
+    "number",
+    "state",
+    "description",
+    "comment",
+    "party",
+    "reference",
+];
+
+impl Tryton<'_> {
+    pub(crate) fn create_lead(&mut self, input: &LeadInput) -> Result<Lead> {
+        let person = validated(&input.person)?;
+        let subject = one_line(&input.subject);
+        if subject.is_empty() || subject.chars().count() > SUBJECT {
+            return Err(error(
+                Code::InvalidInput,
+                format!("a lead needs a subject of at most {SUBJECT} characters"),
+            ));
+        }
+        let too_long = |t: &Option<String>| t.as_ref().is_some_and(|t| t.chars().count() > TEXT);
+        if too_long(&input.message) || too_long(&input.source) || input.skus.len() > SKUS {
+            return Err(error(
+                Code::InvalidInput,
+                format!("at most {TEXT} characters and {SKUS} articles"),
+            ));
+        }
+        let reference = reference(&self.once);
+        if let Some(done) = self.lead_made(&reference)? {
+            return Ok(done);
+        }
+        let contact = self.upsert(&person)?;
+        let (lines, unknown) = self.lead_lines(&input.skus)?;
+        let company = self.session()?.company;
+        let mut values = json!({
+            "party": parse_id(&contact.id), "company": company, "description": subject,
+            "comment": comment(input, &person, &contact.name, &unknown),
+        });
+        if let Some(values) = values.as_object_mut() {
+            if !reference.is_empty() {
+                values.insert("reference".into(), json!(reference));
+            }
+            if !lines.is_empty() {
+                values.insert("lines".into(), json!([["create", lines]]));
+            }
+        }
+        let made = self.create("sale.opportunity", values)?;
+        self.remember(&reference, made)?;
+        self.lead_by_id(made)
+    }
+
+    /// What an earlier try of the same call made.
+    fn lead_made(&mut self, reference: &str) -> Result<Option<Lead>> {
+        if reference.is_empty() {
+            return Ok(None);
+        }
+        if let Some(bytes) = self.memory.get(&format!("lead/{reference}"))?
+            && let Some(made) = parse_id(&String::from_utf8_lossy(&bytes))
+        {
+            return self.lead_by_id(made).map(Some);
+        }
+        let found = self.find(
+            "sale.opportunity",
+            json!([["reference", "=", reference]]),
+            1,
+            Value::Null,
+            json!(FIELDS),
+            json!({}),
+        )?;
+        let Some(found) = found.first() else {
+            return Ok(None);
+        };
+        if let Some(made) = id(found) {
+            self.remember(reference, made)?;
+        }
+        Ok(Some(lead(found)))
+    }
+
+    fn remember(&mut self, reference: &str, made: i64) -> Result<()> {
+        if reference.is_empty() {
+            return Ok(());
+        }
+        self.memory
+            .set(&format!("lead/{reference}"), made.to_string().as_bytes())
+    }
+
+    /// Lines of the articles that Tryton knows, and those that it doesn't.
+    fn lead_lines(&mut self, skus: &[String]) -> Result<(Vec<Value>, Vec<String>)> {
+        let skus: Vec<String> = skus
+            .iter()
+            .map(|s| one_line(s))
+            .filter(|s| !s.is_empty())
+            .collect();
+        if skus.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let known = self.find(
+            "product.product",
+            json!([["code", "in", skus], ["salable", "=", true]]),
+            50,
+            Value::Null,
+            json!(["code", "template.sale_uom"]),
+            json!({}),
+        )?;
+        let unit = |p: &Value| field(p, "template.sale_uom").and_then(Value::as_i64);
+        let lines = known
+            .iter()
+            .filter_map(|p| Some(json!({"product": id(p)?, "quantity": 1, "unit": unit(p)?})));
+        let lines = lines.collect();
+        let is_known = |s: &String| known.iter().any(|p| text(p, "code").as_ref() == Some(s));
+        Ok((lines, skus.into_iter().filter(|s| !is_known(s)).collect()))
+    }
+
+    fn opportunity(&mut self, made: i64) -> Result<Value> {
+        let found = self.find(
+            "sale.opportunity",
+            json!([["id", "=", made]]),
+            1,
+            Value::Null,
+            json!(FIELDS),
+            json!({}),
+        )?;
+        found
+            .into_iter()
+            .next()
+            .ok_or_else(|| error(Code::NotFound, format!("there is no lead {made}")))
+    }
+
+    fn lead_by_id(&mut self, made: i64) -> Result<Lead> {
+        Ok(lead(&self.opportunity(made)?))
+    }
+
+    pub(crate) fn qualify_lead(&mut self, lead_id: &str, found: &Qualification) -> Result<Lead> {
+        let Some(made) = parse_id(lead_id) else {
+            return Err(error(Code::NotFound, "there is no such lead"));
+        };
+        if found.score.is_some_and(|s| s > 100)
+            || found
+                .note
+                .as_ref()
+                .is_some_and(|n| n.chars().count() > TEXT)
+        {
+            return Err(error(
+                Code::InvalidInput,
+                format!("the score is from 0 to 100, a note has at most {TEXT} characters"),
+            ));
+        }
+        let wanted = found
+            .state
+            .as_ref()
+            .map(|s| s.trim().to_lowercase())
+            .filter(|s| !s.is_empty());
+        let wanted = match wanted.as_deref() {
+            None => None,
+            Some("new") => Some("lead"),
+            Some("qualified") => Some("opportunity"),
+            Some("lost") => Some("lost"),
+            Some("converted") => {
+                return Err(error(
+                    Code::Unsupported,
+                    "converting makes a quotation: a salesperson does that in Tryton",
+                ));
+            }
+            Some(_) => {
+                return Err(error(
+                    Code::InvalidInput,
+                    "the state is new, qualified or lost",
+                ));
+            }
+        };
+        let known = self.opportunity(made)?;
+        let mut values = serde_json::Map::new();
+        if let Some(score) = found.score {
+            values.insert(
+                "conversion_probability".into(),
+                json!(f64::from(score) / 100.0),
+            );
+        }
+        if let Some(note) = found
+            .note
+            .as_ref()
+            .map(|n| n.trim())
+            .filter(|n| !n.is_empty())
+        {
+            let before = text(&known, "comment").unwrap_or_default();
+            let marker = if self.once.is_empty() {
+                String::new()
+            } else {
+                format!("[{}]", reference(&self.once))
+            };
+            if marker.is_empty() || !before.contains(&marker) {
+                let parts = [before.as_str(), note, marker.as_str()];
+                let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+                values.insert("comment".into(), json!(parts.join("\n")));
+            }
+            if wanted == Some("lost") {
+                values.insert("lost_reason".into(), json!(note));
+            }
+        }
+        if !values.is_empty() {
+            self.call(
+                "sale.opportunity.write",
+                vec![json!([made]), Value::Object(values)],
+            )?;
+        }
+        if let Some(button) = wanted.filter(|w| text(&known, "state").as_deref() != Some(w)) {
+            self.call(&format!("sale.opportunity.{button}"), vec![json!([made])])?;
+        }
+        self.lead_by_id(made)
+    }
+}
+
+fn lead(record: &Value) -> Lead {
+    let state = match text(record, "state").as_deref() {
+        Some("lead") => "new".to_owned(),
+        Some("opportunity") => "qualified".to_owned(),
+        Some("converted" | "won") => "converted".to_owned(),
+        Some("lost" | "cancelled") => "lost".to_owned(),
+        other => other.unwrap_or_default().to_owned(),
+    };
+    Lead {
+        id: id_text(record).unwrap_or_default(),
+        number: text(record, "number"),
+        state,
+        subject: text(record, "description").unwrap_or_default(),
+        contact_id: field(record, "party")
+            .and_then(Value::as_i64)
+            .map(|id| id.to_string()),
+    }
+}
+
+/// What the salesperson should read: who it is, as far as the party doesn't say so, and what they said.
+fn comment(input: &LeadInput, person: &Person, party_name: &str, unknown: &[String]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    lines.extend(
+        input
+            .message
+            .as_ref()
+            .map(|m| m.trim().to_owned())
+            .filter(|m| !m.is_empty()),
+    );
+    let name = person.name.as_ref().filter(|n| *n != party_name);
+    let told = [
+        ("Name", name),
+        ("Company", person.company.as_ref()),
+        ("E-mail", person.email.as_ref()),
+        ("Phone", person.phone.as_ref()),
+    ];
+    lines.extend(
+        told.into_iter()
+            .filter_map(|(what, value)| Some(format!("{what}: {}", value?))),
+    );
+    lines.extend(
+        input
+            .source
+            .as_ref()
+            .map(|s| format!("Source: {}", one_line(s))),
+    );
+    if !unknown.is_empty() {
+        lines.push(format!(
+            "Articles that are not in Tryton: {}",
+            unknown.join(", ")
+        ));
+    }
+    lines.join("\n")
+}
+
+/// `confab:KEY`, short enough for a person's eye; a long key is replaced by its FNV-1a hash.
+fn reference(once: &str) -> String {
+    if once.is_empty() {
+        return String::new();
+    }
+    if once.len() <= 64 && !once.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return format!("confab:{once}");
+    }
+    let prime = 0x0000_0000_0100_0000_0000_0000_0000_013b_u128;
+    let hash = once
+        .bytes()
+        .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |h, b| {
+            (h ^ u128::from(b)).wrapping_mul(prime)
+        });
+    format!("confab:{hash:032x}")
+}
