@@ -118,7 +118,9 @@ pub(crate) enum Step {
     Forget(Vec<String>),
     Jump(usize),
     Handoff(Text),
-    End { conversation: bool },
+    End {
+        conversation: bool,
+    },
 }
 
 /// Saying something.

@@ -80,7 +80,10 @@ pub(crate) struct List {
 impl List {
     /// Adds a phrase for the value with this index. Gives the value that has it already, if another.
     pub(crate) fn add(&mut self, phrase: &str, value: usize) -> Option<usize> {
-        let words: Vec<String> = words(phrase).into_iter().map(|word| fold(&word.lower)).collect();
+        let words: Vec<String> = words(phrase)
+            .into_iter()
+            .map(|word| fold(&word.lower))
+            .collect();
         if words.is_empty() {
             return None;
         }
@@ -124,10 +127,20 @@ impl Entities {
     /// Everything that a message contains; each stretch once, earlier entities first. In the order of the message.
     pub(crate) fn spot(&self, text: &str) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
-        for (at, entity) in self.items.iter().enumerate().filter(|(_, entity)| entity.used && entity.spot) {
+        for (at, entity) in self
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(_, entity)| entity.used && entity.spot)
+        {
             entity.kind.each(text, &mut |start, end, value| {
                 if hits.iter().all(|hit| end <= hit.start || hit.end <= start) {
-                    hits.push(Hit { entity: at, start, end, value });
+                    hits.push(Hit {
+                        entity: at,
+                        start,
+                        end,
+                        value,
+                    });
                 }
             });
         }
@@ -157,7 +170,9 @@ impl Entities {
 
     /// Whether nearly any text is an answer.
     pub(crate) fn is_free(&self, entity: usize) -> bool {
-        self.items.get(entity).is_some_and(|entity| matches!(entity.kind, Kind::Text | Kind::Person))
+        self.items
+            .get(entity)
+            .is_some_and(|entity| matches!(entity.kind, Kind::Text | Kind::Person))
     }
 }
 
@@ -177,7 +192,7 @@ impl Kind {
 impl Pattern {
     fn each(&self, text: &str, found: &mut dyn FnMut(usize, usize, Value)) {
         for expression in &self.expressions {
-            // Finding is several times cheaper than capturing, and most messages contain nothing.
+            // Finding is cheaper than capturing, and most messages contain nothing.
             for place in expression.find_iter(text) {
                 if place.is_empty() || !stands_alone(text, place.start(), place.end()) {
                     continue;
@@ -185,13 +200,19 @@ impl Pattern {
                 let raw = match &self.value {
                     None => place.as_str().to_owned(),
                     Some(template) => {
-                        let Some(groups) = expression.captures_at(text, place.start()) else { continue };
+                        let Some(groups) = expression.captures_at(text, place.start()) else {
+                            continue;
+                        };
                         let mut value = String::new();
                         groups.expand(template, &mut value);
                         value
                     }
                 };
-                found(place.start(), place.end(), Value::from(self.normalise.apply(raw)));
+                found(
+                    place.start(),
+                    place.end(),
+                    Value::from(self.normalise.apply(raw)),
+                );
             }
         }
     }
@@ -213,8 +234,12 @@ fn stands_alone(text: &str, start: usize, end: usize) -> bool {
     let before = text.get(..start).and_then(|text| text.chars().next_back());
     let after = text.get(end..).and_then(|text| text.chars().next());
     let first = text.get(start..end).and_then(|text| text.chars().next());
-    let last = text.get(start..end).and_then(|text| text.chars().next_back());
-    let joined = |a: Option<char>, b: Option<char>| a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric);
+    let last = text
+        .get(start..end)
+        .and_then(|text| text.chars().next_back());
+    let joined = |a: Option<char>, b: Option<char>| {
+        a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric)
+    };
     !joined(before, first) && !joined(last, after)
 }
 
@@ -226,9 +251,15 @@ impl List {
         while at < words.len() {
             let mut next = at + 1;
             for length in (1..=self.longest).rev() {
-                let Some(stretch) = folded.get(at..at + length) else { continue };
-                let Some(value) = self.phrases.get(&stretch.join(" ")) else { continue };
-                let (Some(first), Some(last)) = (words.get(at), words.get(at + length - 1)) else { continue };
+                let Some(stretch) = folded.get(at..at + length) else {
+                    continue;
+                };
+                let Some(value) = self.phrases.get(&stretch.join(" ")) else {
+                    continue;
+                };
+                let (Some(first), Some(last)) = (words.get(at), words.get(at + length - 1)) else {
+                    continue;
+                };
                 if let Some(value) = self.values.get(*value) {
                     found(first.start, last.end, Value::from(value.as_str()));
                     next = at + length;
@@ -244,13 +275,30 @@ fn emails(text: &str, found: &mut dyn FnMut(usize, usize, Value)) {
     let local = |c: char| c.is_ascii_alphanumeric() || "._%+-".contains(c);
     let domain = |c: char| c.is_alphanumeric() || ".-".contains(c);
     for (at, _) in text.match_indices('@') {
-        let (Some(before), Some(after)) = (text.get(..at), text.get(at + 1..)) else { continue };
-        let start = at - before.len() + before.rfind(|c| !local(c)).map_or(0, |place| place + before.get(place..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8));
+        let (Some(before), Some(after)) = (text.get(..at), text.get(at + 1..)) else {
+            continue;
+        };
+        let start = at - before.len()
+            + before.rfind(|c| !local(c)).map_or(0, |place| {
+                place
+                    + before
+                        .get(place..)
+                        .and_then(|rest| rest.chars().next())
+                        .map_or(1, char::len_utf8)
+            });
         let length = after.find(|c| !domain(c)).unwrap_or(after.len());
-        let host = after.get(..length).unwrap_or_default().trim_end_matches(['.', '-']);
+        let host = after
+            .get(..length)
+            .unwrap_or_default()
+            .trim_end_matches(['.', '-']);
         let name = text.get(start..at).unwrap_or_default();
         let top = host.rsplit('.').next().unwrap_or_default();
-        if !name.is_empty() && host.contains('.') && !host.starts_with('.') && !host.contains("..") && top.chars().count() >= 2 {
+        if !name.is_empty()
+            && host.contains('.')
+            && !host.starts_with('.')
+            && !host.contains("..")
+            && top.chars().count() >= 2
+        {
             let address = format!("{name}@{}", host.to_lowercase());
             found(start, at + 1 + host.len(), Value::from(address));
         }
@@ -275,10 +323,23 @@ fn digit_runs(text: &str, between: &[char]) -> Vec<(usize, usize, usize)> {
 
 fn phones(text: &str, found: &mut dyn FnMut(usize, usize, Value)) {
     for (start, end, digits) in digit_runs(text, &[' ', '-', '/', '(', ')', '.']) {
-        let plus = text.get(..start).is_some_and(|before| before.trim_end_matches('(').ends_with('+'));
-        let start = if plus { text.get(..start).and_then(|before| before.rfind('+')).unwrap_or(start) } else { start };
+        let plus = text
+            .get(..start)
+            .is_some_and(|before| before.trim_end_matches('(').ends_with('+'));
+        let start = if plus {
+            text.get(..start)
+                .and_then(|before| before.rfind('+'))
+                .unwrap_or(start)
+        } else {
+            start
+        };
         if (7..=15).contains(&digits) && stands_alone(text, start, end) {
-            let kept: String = text.get(start..end).unwrap_or_default().chars().filter(|c| !"()./-".contains(*c)).collect();
+            let kept: String = text
+                .get(start..end)
+                .unwrap_or_default()
+                .chars()
+                .filter(|c| !"()./-".contains(*c))
+                .collect();
             let value = kept.split_whitespace().collect::<Vec<_>>().join(" ");
             found(start, end, Value::from(value));
         }
@@ -295,11 +356,19 @@ fn numbers(text: &str, found: &mut dyn FnMut(usize, usize, Value)) {
         let last = raw.rfind(['.', ',']);
         let decimal = last.filter(|at| {
             let rest = raw.len() - at - 1;
-            rest != 3 || raw.matches(['.', ',']).count() > 1 && raw.matches(raw.get(*at..=*at).unwrap_or(".")).count() == 1
+            rest != 3
+                || raw.matches(['.', ',']).count() > 1
+                    && raw.matches(raw.get(*at..=*at).unwrap_or(".")).count() == 1
         });
         let plain: String = raw
             .char_indices()
-            .filter_map(|(at, c)| if c.is_ascii_digit() { Some(c) } else { (Some(at) == decimal).then_some('.') })
+            .filter_map(|(at, c)| {
+                if c.is_ascii_digit() {
+                    Some(c)
+                } else {
+                    (Some(at) == decimal).then_some('.')
+                }
+            })
             .collect();
         if let Ok(number) = plain.parse::<i64>() {
             found(start, end, Value::from(number));
@@ -311,21 +380,46 @@ fn numbers(text: &str, found: &mut dyn FnMut(usize, usize, Value)) {
 
 /// What people put before their name.
 const BEFORE_NAMES: [&str; 20] = [
-    "my name is", "the name is", "name is", "my name's", "i am", "i'm", "this is", "it's", "call me", "mein name ist",
-    "ich heiße", "ich heisse", "ich bin", "name ist", "je m'appelle", "je suis", "me llamo", "soy", "mi chiamo", "ik heet",
+    "my name is",
+    "the name is",
+    "name is",
+    "my name's",
+    "i am",
+    "i'm",
+    "this is",
+    "it's",
+    "call me",
+    "mein name ist",
+    "ich heiße",
+    "ich heisse",
+    "ich bin",
+    "name ist",
+    "je m'appelle",
+    "je suis",
+    "me llamo",
+    "soy",
+    "mi chiamo",
+    "ik heet",
 ];
 
 fn person(text: &str) -> Option<String> {
     let mut name = text.trim();
     for greeting in ["hi,", "hello,", "hallo,"] {
-        if name.get(..greeting.len()).is_some_and(|start| start.eq_ignore_ascii_case(greeting)) {
+        if name
+            .get(..greeting.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(greeting))
+        {
             name = name.get(greeting.len()..).unwrap_or(name).trim_start();
         }
     }
     let lower = name.to_lowercase();
     for phrase in BEFORE_NAMES {
         // Lowercasing may change lengths in some scripts; then the phrase stays, which is no harm.
-        if lower.len() == name.len() && lower.strip_prefix(phrase).is_some_and(|rest| rest.starts_with(' ')) {
+        if lower.len() == name.len()
+            && lower
+                .strip_prefix(phrase)
+                .is_some_and(|rest| rest.starts_with(' '))
+        {
             name = name.get(phrase.len()..).unwrap_or(name).trim_start();
             break;
         }
@@ -355,26 +449,38 @@ mod tests {
 
     #[test]
     fn addresses_are_found_in_sentences() {
-        assert_eq!(all(&Kind::Email, "it's erika.m+x@Example.test, thanks."), ["erika.m+x@example.test"]);
+        assert_eq!(
+            all(&Kind::Email, "it's erika.m+x@Example.test, thanks."),
+            ["erika.m+x@example.test"]
+        );
         assert_eq!(all(&Kind::Email, "„a@b.de“ und ü@x"), ["a@b.de"]);
         assert!(all(&Kind::Email, "me@home @@ a@b a@.de a@b..de").is_empty());
     }
 
     #[test]
     fn telephone_numbers_are_found_with_signs() {
-        assert_eq!(all(&Kind::Phone, "call +49 (30) 1234-567 please"), ["+49 30 1234567"]);
+        assert_eq!(
+            all(&Kind::Phone, "call +49 (30) 1234-567 please"),
+            ["+49 30 1234567"]
+        );
         assert!(all(&Kind::Phone, "I want 20 of 1001").is_empty());
     }
 
     #[test]
     fn numbers_are_read_in_both_styles() {
-        assert_eq!(all(&Kind::Number, "3 or 1.234,50 or 1,234.5 or 2,5 or 1.000."), ["3", "1234.5", "1234.5", "2.5", "1000"]);
+        assert_eq!(
+            all(&Kind::Number, "3 or 1.234,50 or 1,234.5 or 2,5 or 1.000."),
+            ["3", "1234.5", "1234.5", "2.5", "1000"]
+        );
         assert!(all(&Kind::Number, "SKU1001").is_empty());
     }
 
     #[test]
     fn names_lose_what_stands_before_them() {
-        assert_eq!(person("My name is Erika Mustermann."), Some("Erika Mustermann".to_owned()));
+        assert_eq!(
+            person("My name is Erika Mustermann."),
+            Some("Erika Mustermann".to_owned())
+        );
         assert_eq!(person("ich heiße Jörg"), Some("Jörg".to_owned()));
         assert_eq!(person("Soyer"), Some("Soyer".to_owned()));
         assert_eq!(person("what does it cost?"), None);
@@ -388,14 +494,23 @@ mod tests {
             value: Some("SKU-$1".to_owned()),
             normalise: Normalise::Upper,
         });
-        assert_eq!(all(&pattern, "sku 1001, SKU1002 and SKU-10011"), ["SKU-1001", "SKU-1002"]);
+        assert_eq!(
+            all(&pattern, "sku 1001, SKU1002 and SKU-10011"),
+            ["SKU-1001", "SKU-1002"]
+        );
     }
 
     #[test]
     fn lists_take_the_longest_phrase() {
-        let mut list = List { values: vec!["red".into(), "dark-red".into()], ..List::default() };
+        let mut list = List {
+            values: vec!["red".into(), "dark-red".into()],
+            ..List::default()
+        };
         list.add("rot", 0);
         list.add("Dunkel rot", 1);
-        assert_eq!(all(&Kind::List(list), "bitte dunkel-ROT und rot"), ["dark-red", "red"]);
+        assert_eq!(
+            all(&Kind::List(list), "bitte dunkel-ROT und rot"),
+            ["dark-red", "red"]
+        );
     }
 }

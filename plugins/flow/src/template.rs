@@ -17,18 +17,75 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// Names that are always there, besides slots and saved results.
-pub(crate) const BUILT_IN: [&str; 11] =
-    ["visitor", "now", "lang", "message", "topic", "mentioned", "event", "error", "turn", "slots", "bot"];
+pub(crate) const BUILT_IN: [&str; 11] = [
+    "visitor",
+    "now",
+    "lang",
+    "message",
+    "topic",
+    "mentioned",
+    "event",
+    "error",
+    "turn",
+    "slots",
+    "bot",
+];
 
 /// Functions and the like that minijinja brings.
 const GLOBALS: [&str; 6] = ["range", "dict", "namespace", "loop", "debug", "self"];
 
 const FILTERS: [&str; 51] = [
-    "abs", "attr", "batch", "bool", "capitalize", "chain", "count", "d", "date", "default", "dictsort", "e",
-    "escape", "first", "float", "format", "groupby", "indent", "int", "items", "join", "last", "length", "lines",
-    "list", "lower", "map", "max", "min", "money", "number", "pprint", "reject", "rejectattr", "replace", "reverse",
-    "round", "safe", "select", "selectattr", "slice", "sort", "split", "string", "sum", "title", "trim", "unique",
-    "upper", "zip", "tojson",
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "d",
+    "date",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "money",
+    "number",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "trim",
+    "unique",
+    "upper",
+    "zip",
+    "tojson",
 ];
 
 static FOR_PEOPLE: LazyLock<Environment<'static>> = LazyLock::new(|| environment(true));
@@ -39,14 +96,26 @@ fn environment(people: bool) -> Environment<'static> {
     env.set_undefined_behavior(UndefinedBehavior::Chainable);
     env.set_recursion_limit(100);
     env.set_formatter(move |out, state, value| print(out, state, value, people));
-    env.add_filter("money", |state: &State, value: &Value| format::money(value, &lang(state)));
-    env.add_filter("date", |state: &State, value: &Value, style: Option<&str>| format::date(value, style, &lang(state)));
-    env.add_filter("number", |state: &State, value: &Value| format::number(value, &lang(state)));
+    env.add_filter("money", |state: &State, value: &Value| {
+        format::money(value, &lang(state))
+    });
+    env.add_filter(
+        "date",
+        |state: &State, value: &Value, style: Option<&str>| {
+            format::date(value, style, &lang(state))
+        },
+    );
+    env.add_filter("number", |state: &State, value: &Value| {
+        format::number(value, &lang(state))
+    });
     env
 }
 
 fn lang(state: &State) -> String {
-    state.lookup("lang").and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    state
+        .lookup("lang")
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn print(out: &mut Output, state: &mut State, value: &Value, people: bool) -> Result<(), Error> {
@@ -74,13 +143,24 @@ pub(crate) enum Template {
 
 impl Template {
     /// Compiles; what is wrong is reported.
-    pub(crate) fn compile(source: &str, place: Place, names: &BTreeSet<String>, report: &mut Report) -> Option<Template> {
+    pub(crate) fn compile(
+        source: &str,
+        place: Place,
+        names: &BTreeSet<String>,
+        report: &mut Report,
+    ) -> Option<Template> {
         let source = source.trim();
         if !is_template(source) {
             return Some(Template::Fixed(source.to_owned()));
         }
         let compiled = compile(&FOR_PEOPLE, source, place, report)?;
-        check(&compiled.undeclared_variables(false), source, place, names, report);
+        check(
+            &compiled.undeclared_variables(false),
+            source,
+            place,
+            names,
+            report,
+        );
         Some(Template::Filled(compiled))
     }
 
@@ -104,24 +184,48 @@ fn compile(
     report: &mut Report,
 ) -> Option<minijinja::Template<'static, 'static>> {
     let source: &'static str = Box::leak(source.to_owned().into_boxed_str());
-    env.template_from_str(source).map_err(|error| broken("template", &error, place, report)).ok()
+    env.template_from_str(source)
+        .map_err(|error| broken("template", &error, place, report))
+        .ok()
 }
 
 fn broken(what: &str, error: &Error, place: Place, report: &mut Report) {
-    let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    let line = error.line().filter(|line| *line > 1).map(|line| format!(" in its line {line}")).unwrap_or_default();
-    report.error(place, format!("the {what} is broken{line}: {why}"), "values stand in {{ }}, blocks in {% %}");
+    let why = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned);
+    let line = error
+        .line()
+        .filter(|line| *line > 1)
+        .map(|line| format!(" in its line {line}"))
+        .unwrap_or_default();
+    report.error(
+        place,
+        format!("the {what} is broken{line}: {why}"),
+        "values stand in {{ }}, blocks in {% %}",
+    );
 }
 
-fn check(used: &std::collections::HashSet<String>, source: &str, place: Place, names: &BTreeSet<String>, report: &mut Report) {
+fn check(
+    used: &std::collections::HashSet<String>,
+    source: &str,
+    place: Place,
+    names: &BTreeSet<String>,
+    report: &mut Report,
+) {
     let used: BTreeSet<&String> = used.iter().collect();
     for name in used {
-        if !names.contains(name) && !BUILT_IN.contains(&name.as_str()) && !GLOBALS.contains(&name.as_str()) {
+        if !names.contains(name)
+            && !BUILT_IN.contains(&name.as_str())
+            && !GLOBALS.contains(&name.as_str())
+        {
             let known = names.iter().map(String::as_str).chain(BUILT_IN);
             report.error(
                 place,
                 format!("nothing defines `{name}`"),
-                suggestion(name, known).unwrap_or_else(|| "names come from slots, `save`, `set`, and visitor, event, error, now, lang".to_owned()),
+                suggestion(name, known).unwrap_or_else(|| {
+                    "names come from slots, `save`, `set`, and visitor, event, error, now, lang"
+                        .to_owned()
+                }),
             );
         }
     }
@@ -130,7 +234,8 @@ fn check(used: &std::collections::HashSet<String>, source: &str, place: Place, n
             report.error(
                 place,
                 format!("there is no filter `{filter}`"),
-                suggestion(&filter, FILTERS.into_iter()).unwrap_or_else(|| "our own filters are money, date and number".to_owned()),
+                suggestion(&filter, FILTERS.into_iter())
+                    .unwrap_or_else(|| "our own filters are money, date and number".to_owned()),
             );
         }
     }
@@ -187,28 +292,56 @@ pub(crate) enum Expression {
 
 impl Expression {
     /// A text as it stands in `with` and `set`.
-    pub(crate) fn text(source: &str, place: Place, names: &BTreeSet<String>, report: &mut Report) -> Option<Expression> {
+    pub(crate) fn text(
+        source: &str,
+        place: Place,
+        names: &BTreeSet<String>,
+        report: &mut Report,
+    ) -> Option<Expression> {
         let trimmed = source.trim();
         if !is_template(trimmed) {
             return Some(Expression::Fixed(Value::from(source)));
         }
-        let inner = trimmed.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-        match inner.filter(|inner| !inner.contains("}}") && !inner.contains("{{") && !inner.contains("{%")) {
+        let inner = trimmed
+            .strip_prefix("{{")
+            .and_then(|rest| rest.strip_suffix("}}"));
+        match inner
+            .filter(|inner| !inner.contains("}}") && !inner.contains("{{") && !inner.contains("{%"))
+        {
             Some(inner) => Self::condition(inner, place, names, report),
             None => {
                 let compiled = compile(&FOR_MACHINES, trimmed, place, report)?;
-                check(&compiled.undeclared_variables(false), trimmed, place, names, report);
+                check(
+                    &compiled.undeclared_variables(false),
+                    trimmed,
+                    place,
+                    names,
+                    report,
+                );
                 Some(Expression::Mixed(compiled))
             }
         }
     }
 
     /// A bare expression, as after `if`.
-    pub(crate) fn condition(source: &str, place: Place, names: &BTreeSet<String>, report: &mut Report) -> Option<Expression> {
+    pub(crate) fn condition(
+        source: &str,
+        place: Place,
+        names: &BTreeSet<String>,
+        report: &mut Report,
+    ) -> Option<Expression> {
         let source: &'static str = Box::leak(source.trim().to_owned().into_boxed_str());
-        let compiled =
-            FOR_MACHINES.compile_expression(source).map_err(|error| broken("expression", &error, place, report)).ok()?;
-        check(&compiled.undeclared_variables(false), &format!("{{{{{source}}}}}"), place, names, report);
+        let compiled = FOR_MACHINES
+            .compile_expression(source)
+            .map_err(|error| broken("expression", &error, place, report))
+            .ok()?;
+        check(
+            &compiled.undeclared_variables(false),
+            &format!("{{{{{source}}}}}"),
+            place,
+            names,
+            report,
+        );
         Some(Expression::Whole(compiled))
     }
 
@@ -218,9 +351,12 @@ impl Expression {
             Expression::Fixed(value) => value.clone(),
             Expression::Whole(expression) => expression.eval(scope.clone())?,
             Expression::Mixed(template) => Value::from(template.render(scope.clone())?.trim()),
-            Expression::List(items) => {
-                Value::from(items.iter().map(|item| item.eval(scope)).collect::<Result<Vec<_>, _>>()?)
-            }
+            Expression::List(items) => Value::from(
+                items
+                    .iter()
+                    .map(|item| item.eval(scope))
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
             Expression::Map(entries) => {
                 let mut map = std::collections::BTreeMap::new();
                 for (name, item) in entries {

@@ -4,6 +4,7 @@
 //! intents, slots, flows, fallback, texts. Each reader reports what it finds and goes on with what it has, so that an
 //! author sees all mistakes of a file at once. Only without any error is the classifier trained.
 
+mod blocks;
 mod capabilities;
 pub(crate) mod report;
 mod sections;
@@ -36,13 +37,22 @@ pub(crate) fn compile(source: &str) -> (Option<Bot>, Vec<Diagnostic>) {
 
 fn read(root: &Node, report: &mut Report) -> Option<(Bot, Vec<Example>)> {
     let mut top = Fields::of(root, "a bot's definition", report)?;
-    let name = top.take("name").and_then(|node| report::text(node, "`name`", report)).unwrap_or_default();
+    let name = top
+        .take("name")
+        .and_then(|node| report::text(node, "`name`", report))
+        .unwrap_or_default();
     for ignored in ["description", "version"] {
         top.take(ignored);
     }
     let languages = sections::languages(top.take("languages"), report);
     let mut reader = Reader {
-        bot: Bot { name, texts: Standard::new(&languages), words: Words::new(&languages), languages, ..Bot::default() },
+        bot: Bot {
+            name,
+            texts: Standard::new(&languages),
+            words: Words::new(&languages),
+            languages,
+            ..Bot::default()
+        },
         report,
         names: BTreeSet::new(),
         bodies: BTreeMap::new(),
@@ -62,7 +72,14 @@ fn read(root: &Node, report: &mut Report) -> Option<(Bot, Vec<Example>)> {
     reader.words(top.take("words"));
     reader.unused(flows);
     if reader.examples.len() > MOST_EXAMPLES {
-        reader.report.error(root.place, format!("there are {} examples; {MOST_EXAMPLES} are the most", reader.examples.len()), "");
+        reader.report.error(
+            root.place,
+            format!(
+                "there are {} examples; {MOST_EXAMPLES} are the most",
+                reader.examples.len()
+            ),
+            "",
+        );
     }
     let (bot, examples) = (reader.bot, reader.examples);
     top.finish("a bot's definition", report);
@@ -84,12 +101,18 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Collects names, so that everything can refer to everything.
-    fn declare(&mut self, slots: Option<&'a Node>, flows: Option<&'a Node>, all: [Option<&'a Node>; 3]) {
+    fn declare(
+        &mut self,
+        slots: Option<&'a Node>,
+        flows: Option<&'a Node>,
+        all: [Option<&'a Node>; 3],
+    ) {
         for (key, _) in report::named(slots, "`slots`", self.report) {
             self.declare_name(&key.name, key.place);
         }
         for (key, node) in report::named(flows, "`flows`", self.report) {
-            self.bodies.insert(key.name.clone(), node.get("steps").unwrap_or(node));
+            self.bodies
+                .insert(key.name.clone(), node.get("steps").unwrap_or(node));
         }
         let mut found: Vec<(String, Place)> = Vec::new();
         for node in all.into_iter().flatten() {
@@ -110,11 +133,26 @@ impl<'a> Reader<'a> {
     }
 
     fn declare_name(&mut self, name: &str, place: Place) {
-        let starts = name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c == '_');
-        if !starts || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
-            self.report.error(place, format!("`{name}` can't be used in templates"), "names have small letters, digits and `_`: `order_number`");
+        let starts = name
+            .chars()
+            .next()
+            .is_some_and(|c| c.is_ascii_lowercase() || c == '_');
+        if !starts
+            || !name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        {
+            self.report.error(
+                place,
+                format!("`{name}` can't be used in templates"),
+                "names have small letters, digits and `_`: `order_number`",
+            );
         } else if BUILT_IN.contains(&name) {
-            self.report.error(place, format!("`{name}` is a name of ours"), format!("these are taken: {}", BUILT_IN.join(", ")));
+            self.report.error(
+                place,
+                format!("`{name}` is a name of ours"),
+                format!("these are taken: {}", BUILT_IN.join(", ")),
+            );
         }
         self.names.insert(name.to_owned());
     }
@@ -122,16 +160,32 @@ impl<'a> Reader<'a> {
     /// A text: one for all languages, a list of variants, or a map by language.
     pub(crate) fn text(&mut self, node: &Node) -> Text {
         let Yaml::Map(entries) = &node.value else {
-            let variants = |reader: &mut Self| list(node).into_iter().filter_map(|item| reader.variant(item)).collect::<Vec<_>>();
+            let variants = |reader: &mut Self| {
+                list(node)
+                    .into_iter()
+                    .filter_map(|item| reader.variant(item))
+                    .collect::<Vec<_>>()
+            };
             // The same in each language: compiled for each, since a template can't be copied.
-            let all = (0..self.bot.languages.len()).map(|_| variants(self)).collect();
+            let all = (0..self.bot.languages.len())
+                .map(|_| variants(self))
+                .collect();
             return Text::new(all);
         };
-        let mut by_language: Vec<Vec<Template>> = self.bot.languages.iter().map(|_| Vec::new()).collect();
+        let mut by_language: Vec<Vec<Template>> =
+            self.bot.languages.iter().map(|_| Vec::new()).collect();
         for (key, value) in entries {
-            match self.bot.languages.iter().position(|language| *language == key.name) {
+            match self
+                .bot
+                .languages
+                .iter()
+                .position(|language| *language == key.name)
+            {
                 Some(at) => {
-                    let variants: Vec<Template> = list(value).into_iter().filter_map(|item| self.variant(item)).collect();
+                    let variants: Vec<Template> = list(value)
+                        .into_iter()
+                        .filter_map(|item| self.variant(item))
+                        .collect();
                     if let Some(place) = by_language.get_mut(at) {
                         *place = variants;
                     }
@@ -139,7 +193,11 @@ impl<'a> Reader<'a> {
                 None => {
                     let known = self.bot.languages.join(", ");
                     let help = suggestion(&key.name, self.bot.languages.iter().map(String::as_str));
-                    self.report.error(key.place, format!("`{}` is none of the bot's languages", key.name), help.unwrap_or_else(|| format!("`languages` has: {known}")));
+                    self.report.error(
+                        key.place,
+                        format!("`{}` is none of the bot's languages", key.name),
+                        help.unwrap_or_else(|| format!("`languages` has: {known}")),
+                    );
                 }
             }
         }
@@ -151,7 +209,11 @@ impl<'a> Reader<'a> {
             .map(String::as_str)
             .collect();
         if !missing.is_empty() && missing.len() < self.bot.languages.len() {
-            self.report.warning(node.place, format!("this text is missing in: {}", missing.join(", ")), "visitors will read it in the first language it has");
+            self.report.warning(
+                node.place,
+                format!("this text is missing in: {}", missing.join(", ")),
+                "visitors will read it in the first language it has",
+            );
         }
         Text::new(by_language)
     }

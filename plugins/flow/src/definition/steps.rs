@@ -4,17 +4,16 @@
 //! `run` puts the steps of another flow in place, so that there is no call stack at run time; a flow that runs
 //! itself is refused.
 
+use super::Reader;
 use super::report::{self, Fields, Place, list, named, suggestion};
 use super::yaml::{Node, Yaml};
-use super::{Reader, capabilities};
-use crate::bot::{Ask, Call, Choice, Choose, Confirm, Flow, Say, Step};
-use crate::dialogue::words::folded;
-use crate::template::Expression;
-use minijinja::value::Value;
+use crate::bot::{Ask, Flow, Say, Step};
 
 /// The words that make a step.
-const VERBS: [&str; 14] =
-    ["say", "need", "ask", "call", "set", "if", "choose", "confirm", "forget", "run", "jump", "handoff", "end", "card"];
+const VERBS: [&str; 14] = [
+    "say", "need", "ask", "call", "set", "if", "choose", "confirm", "forget", "run", "jump",
+    "handoff", "end", "card",
+];
 /// Flows that run flows that run flows.
 const DEEPEST: usize = 8;
 /// Steps of one flow, with what it runs.
@@ -22,8 +21,8 @@ const MOST_STEPS: usize = 2_000;
 
 /// A flow being built.
 #[derive(Default)]
-struct Builder {
-    flow: Flow,
+pub(super) struct Builder {
+    pub(super) flow: Flow,
     /// Flows that it jumps to.
     jumps: Vec<usize>,
     /// Flows whose steps are being put in place.
@@ -31,23 +30,23 @@ struct Builder {
 }
 
 impl Builder {
-    fn push(&mut self, step: Step) -> usize {
+    pub(super) fn push(&mut self, step: Step) -> usize {
         self.flow.steps.push(step);
         self.flow.steps.len() - 1
     }
 
-    fn here(&self) -> usize {
+    pub(super) fn here(&self) -> usize {
         self.flow.steps.len()
     }
 
-    fn put(&mut self, at: usize, step: Step) {
+    pub(super) fn put(&mut self, at: usize, step: Step) {
         if let Some(place) = self.flow.steps.get_mut(at) {
             *place = step;
         }
     }
 
     /// A label that no other step of the flow has.
-    fn label(&mut self, base: String, at: usize) -> String {
+    pub(super) fn label(&mut self, base: String, at: usize) -> String {
         let mut label = base.clone();
         let mut number = 1;
         while self.flow.labels.contains_key(&label) {
@@ -64,11 +63,18 @@ impl Reader<'_> {
     pub(super) fn flows(&mut self, node: Option<&Node>, root: Place) {
         let entries = named(node, "`flows`", self.report);
         if entries.is_empty() {
-            self.report.error(root, "a bot needs `flows`", "write `flows:` with a name, `on: an intent` and `steps:`");
+            self.report.error(
+                root,
+                "a bot needs `flows`",
+                "write `flows:` with a name, `on: an intent` and `steps:`",
+            );
         }
         // All names first, so that jumps can refer to any.
         let first = self.bot.flows.len();
-        self.bot.flows.extend(entries.iter().map(|(key, _)| Flow { name: key.name.clone(), ..Flow::default() }));
+        self.bot.flows.extend(entries.iter().map(|(key, _)| Flow {
+            name: key.name.clone(),
+            ..Flow::default()
+        }));
         let mut jumps = Vec::new();
         for (at, (key, node)) in entries.iter().enumerate() {
             let flow = first + at;
@@ -76,7 +82,9 @@ impl Reader<'_> {
                 Yaml::List(_) => node,
                 _ => {
                     let what = format!("flow `{}`", key.name);
-                    let Some(mut fields) = Fields::of(node, &what, self.report) else { continue };
+                    let Some(mut fields) = Fields::of(node, &what, self.report) else {
+                        continue;
+                    };
                     if let Some(on) = fields.take("on") {
                         self.on_intents(on, flow, &key.name);
                     }
@@ -88,7 +96,8 @@ impl Reader<'_> {
                     match steps {
                         Some(steps) => steps,
                         None => {
-                            self.report.error(key.place, format!("{what} has no `steps`"), "");
+                            self.report
+                                .error(key.place, format!("{what} has no `steps`"), "");
                             continue;
                         }
                     }
@@ -106,7 +115,10 @@ impl Reader<'_> {
     /// A flow without a name of the author's.
     pub(super) fn hidden_flow(&mut self, name: &str, steps: &Node) -> usize {
         let at = self.bot.flows.len();
-        self.bot.flows.push(Flow { name: name.to_owned(), ..Flow::default() });
+        self.bot.flows.push(Flow {
+            name: name.to_owned(),
+            ..Flow::default()
+        });
         let built = self.build(name, steps);
         if let Some(place) = self.bot.flows.get_mut(at) {
             *place = built.flow;
@@ -115,7 +127,10 @@ impl Reader<'_> {
     }
 
     fn build(&mut self, name: &str, steps: &Node) -> Builder {
-        let mut builder = Builder { running: vec![name.to_owned()], ..Builder::default() };
+        let mut builder = Builder {
+            running: vec![name.to_owned()],
+            ..Builder::default()
+        };
         builder.flow.name = name.to_owned();
         self.steps(steps, &mut builder);
         builder
@@ -127,7 +142,12 @@ impl Reader<'_> {
         for _ in 0..jumps.len().min(20) {
             for (flow, targets) in jumps {
                 for target in targets {
-                    let theirs = self.bot.flows.get(*target).map(|flow| flow.uses.clone()).unwrap_or_default();
+                    let theirs = self
+                        .bot
+                        .flows
+                        .get(*target)
+                        .map(|flow| flow.uses.clone())
+                        .unwrap_or_default();
                     if let Some(flow) = self.bot.flows.get_mut(*flow) {
                         for slot in theirs {
                             if !flow.uses.contains(&slot) {
@@ -142,28 +162,52 @@ impl Reader<'_> {
 
     fn on_intents(&mut self, node: &Node, flow: usize, name: &str) {
         for item in list(node) {
-            let Some(wanted) = report::text(item, "`on`", self.report) else { continue };
+            let Some(wanted) = report::text(item, "`on`", self.report) else {
+                continue;
+            };
             self.started.insert(name.to_owned());
-            let other = match self.bot.intents.iter_mut().find(|intent| intent.name == wanted) {
+            let other = match self
+                .bot
+                .intents
+                .iter_mut()
+                .find(|intent| intent.name == wanted)
+            {
                 Some(intent) => intent.flow.replace(flow),
                 None => {
-                    let help = suggestion(&wanted, self.bot.intents.iter().map(|intent| intent.name.as_str()));
-                    self.report.error(item.place, format!("there is no intent `{wanted}`"), help.unwrap_or_else(|| "for an event write `on_event`".to_owned()));
+                    let help = suggestion(
+                        &wanted,
+                        self.bot.intents.iter().map(|intent| intent.name.as_str()),
+                    );
+                    self.report.error(
+                        item.place,
+                        format!("there is no intent `{wanted}`"),
+                        help.unwrap_or_else(|| "for an event write `on_event`".to_owned()),
+                    );
                     continue;
                 }
             };
             if let Some(other) = other.and_then(|other| self.bot.flows.get(other)) {
-                self.report.error(item.place, format!("intent `{wanted}` starts flow `{}` already", other.name), "an intent starts one flow");
+                self.report.error(
+                    item.place,
+                    format!("intent `{wanted}` starts flow `{}` already", other.name),
+                    "an intent starts one flow",
+                );
             }
         }
     }
 
     fn on_events(&mut self, node: &Node, flow: usize, name: &str) {
         for item in list(node) {
-            let Some(event) = report::text(item, "`on_event`", self.report) else { continue };
+            let Some(event) = report::text(item, "`on_event`", self.report) else {
+                continue;
+            };
             self.started.insert(name.to_owned());
             if self.bot.events.insert(event.clone(), flow).is_some() {
-                self.report.error(item.place, format!("event `{event}` starts another flow already"), "an event starts one flow");
+                self.report.error(
+                    item.place,
+                    format!("event `{event}` starts another flow already"),
+                    "an event starts one flow",
+                );
             }
         }
     }
@@ -172,25 +216,50 @@ impl Reader<'_> {
     pub(super) fn unused(&mut self, flows: Option<&Node>) {
         for (key, _) in named(flows, "`flows`", self.report) {
             if !self.started.contains(&key.name) {
-                self.report.warning(key.place, format!("nothing starts flow `{}`", key.name), "give it `on: an intent`, or `run` or `jump` to it");
+                self.report.warning(
+                    key.place,
+                    format!("nothing starts flow `{}`", key.name),
+                    "give it `on: an intent`, or `run` or `jump` to it",
+                );
             }
         }
-        let idle: Vec<String> = self.bot.intents.iter().filter(|intent| intent.flow.is_none()).map(|intent| intent.name.clone()).collect();
+        let idle: Vec<String> = self
+            .bot
+            .intents
+            .iter()
+            .filter(|intent| intent.flow.is_none())
+            .map(|intent| intent.name.clone())
+            .collect();
         for intent in idle {
-            self.report.warning(Place::default(), format!("no flow starts on intent `{intent}`"), format!("write `on: {intent}` in a flow"));
+            self.report.warning(
+                Place::default(),
+                format!("no flow starts on intent `{intent}`"),
+                format!("write `on: {intent}` in a flow"),
+            );
         }
     }
 
-    fn steps(&mut self, node: &Node, builder: &mut Builder) {
+    pub(super) fn steps(&mut self, node: &Node, builder: &mut Builder) {
         if matches!(node.value, Yaml::Null) {
             return;
         }
-        if matches!(node.value, Yaml::Bool(_) | Yaml::Integer(_) | Yaml::Float(_)) {
-            return self.report.error(node.place, format!("this should be a list of steps, not {}", node.kind()), "start each step with `- `");
+        if matches!(
+            node.value,
+            Yaml::Bool(_) | Yaml::Integer(_) | Yaml::Float(_)
+        ) {
+            return self.report.error(
+                node.place,
+                format!("this should be a list of steps, not {}", node.kind()),
+                "start each step with `- `",
+            );
         }
         for item in list(node) {
             if builder.here() > MOST_STEPS {
-                return self.report.error(item.place, format!("a flow has at most {MOST_STEPS} steps"), "");
+                return self.report.error(
+                    item.place,
+                    format!("a flow has at most {MOST_STEPS} steps"),
+                    "",
+                );
             }
             self.step(item, builder);
         }
@@ -199,29 +268,51 @@ impl Reader<'_> {
     fn step(&mut self, node: &Node, builder: &mut Builder) {
         if let Yaml::Text(word) = &node.value {
             if word == "end" {
-                builder.push(Step::End { conversation: false });
+                builder.push(Step::End {
+                    conversation: false,
+                });
             } else {
-                let help = suggestion(word, VERBS.into_iter()).unwrap_or_else(|| "to say it, write `- say: ...`".to_owned());
-                self.report.error(node.place, format!("`{word}` is no step"), help);
+                let help = suggestion(word, VERBS.into_iter())
+                    .unwrap_or_else(|| "to say it, write `- say: ...`".to_owned());
+                self.report
+                    .error(node.place, format!("`{word}` is no step"), help);
             }
             return;
         }
-        let Some(mut fields) = Fields::of(node, "a step", self.report) else { return };
-        let verbs: Vec<&str> = VERBS.into_iter().filter(|verb| node.get(verb).is_some()).filter(|verb| *verb != "card").collect();
+        let Some(mut fields) = Fields::of(node, "a step", self.report) else {
+            return;
+        };
+        let verbs: Vec<&str> = VERBS
+            .into_iter()
+            .filter(|verb| node.get(verb).is_some())
+            .filter(|verb| *verb != "card")
+            .collect();
         let verb = match (verbs.as_slice(), node.get("card").is_some()) {
             ([verb], _) => *verb,
             ([], true) => "say",
             ([], false) => {
                 let first = match &node.value {
-                    Yaml::Map(entries) => entries.first().map(|(key, _)| (key.name.clone(), key.place)),
+                    Yaml::Map(entries) => entries
+                        .first()
+                        .map(|(key, _)| (key.name.clone(), key.place)),
                     _ => None,
                 };
                 let (name, place) = first.unwrap_or((String::new(), node.place));
-                let help = suggestion(&name, VERBS.into_iter()).unwrap_or_else(|| format!("steps are: {}", VERBS.join(", ")));
-                return self.report.error(place, format!("`{name}` is no step"), help);
+                let help = suggestion(&name, VERBS.into_iter())
+                    .unwrap_or_else(|| format!("steps are: {}", VERBS.join(", ")));
+                return self
+                    .report
+                    .error(place, format!("`{name}` is no step"), help);
             }
             (several, _) => {
-                return self.report.error(node.place, format!("a step does one thing, this one has {}", several.join(" and ")), "start each with its own `- `");
+                return self.report.error(
+                    node.place,
+                    format!(
+                        "a step does one thing, this one has {}",
+                        several.join(" and ")
+                    ),
+                    "start each with its own `- `",
+                );
             }
         };
         match verb {
@@ -234,7 +325,11 @@ impl Reader<'_> {
             "choose" => self.choose(&mut fields, builder),
             "confirm" => self.confirm(&mut fields, builder),
             "forget" => self.forget(&mut fields, builder),
-            "run" | "jump" => self.other_flow(if verb == "run" { "run" } else { "jump" }, &mut fields, builder),
+            "run" | "jump" => self.other_flow(
+                if verb == "run" { "run" } else { "jump" },
+                &mut fields,
+                builder,
+            ),
             "handoff" => {
                 if let Some(reason) = fields.take("handoff") {
                     let reason = self.text(reason);
@@ -245,7 +340,8 @@ impl Reader<'_> {
                 let what = fields.take("end").and_then(Node::scalar);
                 let conversation = what.as_deref() == Some("conversation");
                 if !conversation && !matches!(what.as_deref(), Some("flow" | "true") | None) {
-                    self.report.error(fields.place, "`end` is `flow` or `conversation`", "");
+                    self.report
+                        .error(fields.place, "`end` is `flow` or `conversation`", "");
                 }
                 builder.push(Step::End { conversation });
             }
@@ -254,20 +350,34 @@ impl Reader<'_> {
     }
 
     fn say(&mut self, fields: &mut Fields<'_>, builder: &mut Builder) {
-        let text = fields.take("say").map(|node| self.text(node)).unwrap_or_default();
-        let choices = fields.take("choices").map(|node| self.choices(node)).unwrap_or_default();
+        let text = fields
+            .take("say")
+            .map(|node| self.text(node))
+            .unwrap_or_default();
+        let choices = fields
+            .take("choices")
+            .map(|node| self.choices(node))
+            .unwrap_or_default();
         let mut card = Vec::new();
         for (key, node) in named(fields.take("card"), "`card`", self.report) {
             card.push((key.name.clone(), self.text(node)));
         }
-        builder.push(Step::Say(Box::new(Say { text, choices, card })));
+        builder.push(Step::Say(Box::new(Say {
+            text,
+            choices,
+            card,
+        })));
     }
 
     fn slot_index(&mut self, name: &str, place: Place) -> Option<usize> {
         let found = self.bot.slots.iter().position(|slot| slot.name == name);
         if found.is_none() {
             let help = suggestion(name, self.bot.slots.iter().map(|slot| slot.name.as_str()));
-            self.report.error(place, format!("there is no slot `{name}`"), help.unwrap_or_else(|| "add it under `slots:`".to_owned()));
+            self.report.error(
+                place,
+                format!("there is no slot `{name}`"),
+                help.unwrap_or_else(|| "add it under `slots:`".to_owned()),
+            );
         }
         found
     }
@@ -277,15 +387,28 @@ impl Reader<'_> {
         let (text, otherwise) = (fields.take("text"), fields.take("otherwise"));
         let mut asks = Vec::new();
         for item in items {
-            let Some(name) = report::text(item, "a slot", self.report) else { continue };
-            let Some(slot) = self.slot_index(&name, item.place) else { continue };
+            let Some(name) = report::text(item, "a slot", self.report) else {
+                continue;
+            };
+            let Some(slot) = self.slot_index(&name, item.place) else {
+                continue;
+            };
             if !builder.flow.uses.contains(&slot) {
                 builder.flow.uses.push(slot);
             }
             let at = builder.push(Step::Goto(0));
             let label = builder.label(format!("ask:{name}"), at);
             let text = text.map(|node| self.text(node));
-            asks.push((at, Ask { label, slot, text, again: verb == "ask", otherwise: None }));
+            asks.push((
+                at,
+                Ask {
+                    label,
+                    slot,
+                    text,
+                    again: verb == "ask",
+                    otherwise: None,
+                },
+            ));
         }
         let mut target = None;
         if let Some(otherwise) = otherwise {
@@ -296,178 +419,29 @@ impl Reader<'_> {
             builder.put(skip, Step::Goto(end));
         }
         for (at, ask) in asks {
-            builder.put(at, Step::Ask(Box::new(Ask { otherwise: target, ..ask })));
+            builder.put(
+                at,
+                Step::Ask(Box::new(Ask {
+                    otherwise: target,
+                    ..ask
+                })),
+            );
         }
-    }
-
-    fn call(&mut self, fields: &mut Fields<'_>, builder: &mut Builder) {
-        let Some(node) = fields.take("call") else { return };
-        let Some(name) = report::text(node, "`call`", self.report) else { return };
-        let with = fields.take("with");
-        let arguments: Vec<&str> = match with.map(|node| &node.value) {
-            Some(Yaml::Map(entries)) => entries.iter().map(|(key, _)| key.name.as_str()).collect(),
-            _ => Vec::new(),
-        };
-        let with = match with {
-            Some(node) if !matches!(node.value, Yaml::Map(_)) => {
-                self.report.error(node.place, format!("`with` should be a map of arguments, this is {}", node.kind()), "");
-                None
-            }
-            Some(node) => self.expression(node),
-            None => Some(Expression::Map(Vec::new())),
-        };
-        let save = fields.take("save").and_then(|node| report::text(node, "`save`", self.report));
-        let (capability, function) = match name.split_once('.') {
-            Some((capability, function)) if !capability.is_empty() && !function.is_empty() => (capability.to_owned(), function.to_owned()),
-            _ => {
-                self.report.error(node.place, format!("`{name}` is no call"), "write capability and function: `inventory.availability`");
-                (String::new(), String::new())
-            }
-        };
-        if !capability.is_empty() {
-            capabilities::check(&capability, &function, &arguments, node.place, self.report);
-        }
-        let at = builder.push(Step::Goto(0));
-        let skip = builder.push(Step::Goto(0));
-        let (mut on_error, mut on_other, mut gotos) = (Vec::new(), None, vec![skip]);
-        for (key, steps) in named(fields.take("on_error"), "`on_error`", self.report) {
-            let code = key.name.replace('_', "-");
-            let target = builder.here();
-            self.steps(steps, builder);
-            gotos.push(builder.push(Step::Goto(0)));
-            if code == "else" {
-                on_other = Some(target);
-            } else {
-                capabilities::check_code(&code, key.place, self.report);
-                on_error.push((code, target));
-            }
-        }
-        let end = builder.here();
-        gotos.into_iter().for_each(|goto| builder.put(goto, Step::Goto(end)));
-        if let Some(with) = with {
-            builder.put(at, Step::Call(Box::new(Call { capability, function, with, save, on_error, on_other })));
-        }
-    }
-
-    /// A value for machines.
-    fn expression(&mut self, node: &Node) -> Option<Expression> {
-        Some(match &node.value {
-            Yaml::Null => Expression::Fixed(Value::UNDEFINED),
-            Yaml::Bool(value) => Expression::Fixed(Value::from(*value)),
-            Yaml::Integer(value) => Expression::Fixed(Value::from(*value)),
-            Yaml::Float(value) => Expression::Fixed(Value::from(*value)),
-            Yaml::Text(text) => return Expression::text(text, node.place, &self.names, self.report),
-            Yaml::List(items) => Expression::List(items.iter().filter_map(|item| self.expression(item)).collect()),
-            Yaml::Map(entries) => Expression::Map(
-                entries.iter().filter_map(|(key, node)| self.expression(node).map(|value| (key.name.clone(), value))).collect(),
-            ),
-        })
-    }
-
-    fn set(&mut self, fields: &mut Fields<'_>, builder: &mut Builder) {
-        let mut values = Vec::new();
-        for (key, node) in named(fields.take("set"), "`set`", self.report) {
-            if let Some(value) = self.expression(node) {
-                values.push((key.name.clone(), value));
-            }
-        }
-        builder.push(Step::Set(values));
-    }
-
-    fn branch(&mut self, fields: &mut Fields<'_>, builder: &mut Builder) {
-        let Some(node) = fields.take("if") else { return };
-        let condition = report::text(node, "`if`", self.report).and_then(|source| {
-            let source = source.trim();
-            let bare = source.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(source);
-            Expression::condition(bare, node.place, &self.names, self.report)
-        });
-        let (then, otherwise) = (fields.take("then"), fields.take("else"));
-        if then.is_none() && otherwise.is_none() {
-            self.report.error(fields.place, "step `if` has neither `then` nor `else`", "");
-        }
-        let at = builder.push(Step::Goto(0));
-        let target = self.two_ways(then, otherwise, builder);
-        if let Some(condition) = condition {
-            builder.put(at, Step::If(condition, target));
-        }
-    }
-
-    /// `then`, then `else`; gives the place of the latter.
-    fn two_ways(&mut self, then: Option<&Node>, otherwise: Option<&Node>, builder: &mut Builder) -> usize {
-        if let Some(then) = then {
-            self.steps(then, builder);
-        }
-        let skip = builder.push(Step::Goto(0));
-        let target = builder.here();
-        if let Some(otherwise) = otherwise {
-            self.steps(otherwise, builder);
-        }
-        let end = builder.here();
-        builder.put(skip, Step::Goto(end));
-        target
-    }
-
-    fn confirm(&mut self, fields: &mut Fields<'_>, builder: &mut Builder) {
-        let Some(node) = fields.take("confirm") else { return };
-        let text = self.text(node);
-        let (then, otherwise) = (fields.take("then"), fields.take("else"));
-        let at = builder.push(Step::Goto(0));
-        // A yes belongs to the very question: another wording is another question.
-        let label = builder.label(format!("confirm:{:08x}", fingerprint(node)), at);
-        let target = self.two_ways(then, otherwise, builder);
-        let otherwise = otherwise.is_some().then_some(target);
-        builder.put(at, Step::Confirm(Box::new(Confirm { label, text, otherwise })));
-    }
-
-    fn choose(&mut self, fields: &mut Fields<'_>, builder: &mut Builder) {
-        let Some(node) = fields.take("choose") else { return };
-        let text = self.text(node);
-        let save = fields.take("save").and_then(|node| report::text(node, "`save`", self.report));
-        let tries = fields.take("tries").and_then(|node| report::number(node, "`tries`", 1, 20, self.report)).unwrap_or(3);
-        let (options, otherwise) = (fields.take("options"), fields.take("else"));
-        if options.is_none() {
-            self.report.error(fields.place, "step `choose` has no `options`", "list them with `- label: ...`");
-        }
-        let at = builder.push(Step::Goto(0));
-        let label = builder.label(format!("choose:{}", save.clone().unwrap_or_else(|| format!("{:08x}", fingerprint(node)))), at);
-        let mut gotos = vec![builder.push(Step::Goto(0))];
-        let mut read = Vec::new();
-        for item in options.map(list).unwrap_or_default() {
-            let Some(mut fields) = Fields::of(item, "an option", self.report) else { continue };
-            let label = fields.take("label").map(|node| self.text(node));
-            let value = fields.take("value").map(|node| self.text(node));
-            let then = fields.take("then").map(|steps| {
-                let target = builder.here();
-                self.steps(steps, builder);
-                gotos.push(builder.push(Step::Goto(0)));
-                target
-            });
-            fields.finish("an option", self.report);
-            match label {
-                Some(label) => {
-                    let phrases = label.fixed().map(|(_, text)| folded(text)).collect();
-                    read.push(Choice { label, value, phrases, then });
-                }
-                None => self.report.error(item.place, "an option has no `label`", ""),
-            }
-        }
-        let otherwise = otherwise.map(|steps| {
-            let target = builder.here();
-            self.steps(steps, builder);
-            target
-        });
-        let end = builder.here();
-        gotos.into_iter().for_each(|goto| builder.put(goto, Step::Goto(end)));
-        builder.put(at, Step::Choose(Box::new(Choose { label, text, save, options: read, tries, otherwise })));
     }
 
     fn forget(&mut self, fields: &mut Fields<'_>, builder: &mut Builder) {
         let mut names = Vec::new();
         for item in fields.take("forget").map(list).unwrap_or_default() {
-            let Some(name) = report::text(item, "a name", self.report) else { continue };
+            let Some(name) = report::text(item, "a name", self.report) else {
+                continue;
+            };
             if !self.names.contains(&name) {
                 let help = suggestion(&name, self.names.iter().map(String::as_str));
-                self.report.error(item.place, format!("there is no slot or variable `{name}`"), help.unwrap_or_default());
+                self.report.error(
+                    item.place,
+                    format!("there is no slot or variable `{name}`"),
+                    help.unwrap_or_default(),
+                );
             }
             names.push(name);
         }
@@ -475,11 +449,19 @@ impl Reader<'_> {
     }
 
     fn other_flow(&mut self, verb: &'static str, fields: &mut Fields<'_>, builder: &mut Builder) {
-        let Some(node) = fields.take(verb) else { return };
-        let Some(name) = report::text(node, "a flow", self.report) else { return };
+        let Some(node) = fields.take(verb) else {
+            return;
+        };
+        let Some(name) = report::text(node, "a flow", self.report) else {
+            return;
+        };
         let Some(body) = self.bodies.get(&name).copied() else {
             let help = suggestion(&name, self.bodies.keys().map(String::as_str));
-            return self.report.error(node.place, format!("there is no flow `{name}`"), help.unwrap_or_default());
+            return self.report.error(
+                node.place,
+                format!("there is no flow `{name}`"),
+                help.unwrap_or_default(),
+            );
         };
         self.started.insert(name.clone());
         if verb == "jump" {
@@ -490,21 +472,14 @@ impl Reader<'_> {
             return;
         }
         if builder.running.contains(&name) || builder.running.len() >= DEEPEST {
-            return self.report.error(node.place, format!("flow `{name}` runs itself, or flows run each other too deep"), "use `jump` to start over");
+            return self.report.error(
+                node.place,
+                format!("flow `{name}` runs itself, or flows run each other too deep"),
+                "use `jump` to start over",
+            );
         }
         builder.running.push(name);
         self.steps(body, builder);
         builder.running.pop();
     }
-}
-
-/// A short name for a text.
-fn fingerprint(node: &Node) -> u32 {
-    let mut hash = 0x811c_9dc5u32;
-    node.walk(&mut |node| {
-        for byte in node.scalar().unwrap_or_default().bytes() {
-            hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-        }
-    });
-    hash
 }

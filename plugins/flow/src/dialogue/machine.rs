@@ -1,8 +1,8 @@
 //! Runs the steps of a flow until one waits for an answer or the flow is over.
 
+use super::Capabilities;
 use super::scope::{Scope, from_json};
 use super::state::{Frame, State};
-use super::Capabilities;
 use crate::bot::{Bot, Call, ChoiceText, Flow, Say, Step};
 use crate::texts::Text;
 use confab_plugin_sdk::dialogue::{Choice, Handoff, Match, Reply};
@@ -54,11 +54,18 @@ impl Session<'_> {
     pub(crate) fn run(&mut self, mut flow: usize, mut at: usize) -> Stop {
         let bot = self.bot;
         let stop = loop {
-            let Some(current) = bot.flows.get(flow) else { break Stop::Done };
-            let Some(step) = current.steps.get(at) else { break Stop::Done };
+            let Some(current) = bot.flows.get(flow) else {
+                break Stop::Done;
+            };
+            let Some(step) = current.steps.get(at) else {
+                break Stop::Done;
+            };
             self.steps += 1;
             if self.steps > MOST_STEPS {
-                self.notes.push(format!("flow `{}` does not come to an end: stopped after {MOST_STEPS} steps", current.name));
+                self.notes.push(format!(
+                    "flow `{}` does not come to an end: stopped after {MOST_STEPS} steps",
+                    current.name
+                ));
                 self.standard(&bot.texts.apology);
                 break Stop::Done;
             }
@@ -111,7 +118,8 @@ impl Session<'_> {
             Step::Jump(flow) => return Next::Flow(*flow),
             Step::Handoff(reason) => {
                 let reason = self.text(reason);
-                let summary = Some(self.scope.lock().facts.message.clone()).filter(|message| !message.is_empty());
+                let summary = Some(self.scope.lock().facts.message.clone())
+                    .filter(|message| !message.is_empty());
                 self.handoff = Some(Handoff { reason, summary });
             }
             Step::End { conversation } => {
@@ -125,7 +133,12 @@ impl Session<'_> {
     fn wait(&mut self, flow: &Flow, step: &Step, label: &str) -> Next {
         self.prompt(step, None);
         let vars = std::mem::take(&mut self.scope.lock().vars);
-        self.state.stack.push(Frame { flow: flow.name.clone(), at: label.to_owned(), vars, tries: 0 });
+        self.state.stack.push(Frame {
+            flow: flow.name.clone(),
+            at: label.to_owned(),
+            vars,
+            tries: 0,
+        });
         Next::Wait
     }
 
@@ -134,8 +147,13 @@ impl Session<'_> {
         let bot = self.bot;
         let (text, choices) = match step {
             Step::Ask(ask) => {
-                let Some(slot) = bot.slots.get(ask.slot) else { return };
-                (self.text(ask.text.as_ref().unwrap_or(&slot.ask)), self.choices(&slot.choices))
+                let Some(slot) = bot.slots.get(ask.slot) else {
+                    return;
+                };
+                (
+                    self.text(ask.text.as_ref().unwrap_or(&slot.ask)),
+                    self.choices(&slot.choices),
+                )
             }
             Step::Choose(choose) => {
                 let mut choices = Vec::with_capacity(choose.options.len());
@@ -145,12 +163,19 @@ impl Session<'_> {
                 (self.text(&choose.text), choices)
             }
             Step::Confirm(confirm) => {
-                let (yes, no) = (self.choice(&bot.texts.yes, None), self.choice(&bot.texts.no, None));
+                let (yes, no) = (
+                    self.choice(&bot.texts.yes, None),
+                    self.choice(&bot.texts.no, None),
+                );
                 (self.text(&confirm.text), vec![yes, no])
             }
             _ => return,
         };
-        let text = before.into_iter().chain(std::iter::once(text)).collect::<Vec<_>>().join(" ");
+        let text = before
+            .into_iter()
+            .chain(std::iter::once(text))
+            .collect::<Vec<_>>()
+            .join(" ");
         self.reply(text, choices);
     }
 
@@ -172,19 +197,31 @@ impl Session<'_> {
             _ => text,
         };
         let data = Some(serde_json::Value::Object(card).to_string());
-        self.replies.push(Reply { kind: "card".to_owned(), text, choices, data });
+        self.replies.push(Reply {
+            kind: "card".to_owned(),
+            text,
+            choices,
+            data,
+        });
     }
 
     fn call(&mut self, call: &Call, at: usize) -> Next {
         let arguments = self.value(&call.with);
-        let arguments = if arguments.is_undefined() { "{}".to_owned() } else { serde_json::to_string(&arguments).unwrap_or_default() };
-        let answer = self.capabilities.invoke(&call.capability, &call.function, &arguments).and_then(|json| {
-            serde_json::from_str::<serde_json::Value>(&json).map_err(|error| Error {
-                code: "internal".to_owned(),
-                message: format!("the answer is no JSON: {error}"),
-                retry_after: None,
-            })
-        });
+        let arguments = if arguments.is_undefined() {
+            "{}".to_owned()
+        } else {
+            serde_json::to_string(&arguments).unwrap_or_default()
+        };
+        let answer = self
+            .capabilities
+            .invoke(&call.capability, &call.function, &arguments)
+            .and_then(|json| {
+                serde_json::from_str::<serde_json::Value>(&json).map_err(|error| Error {
+                    code: "internal".to_owned(),
+                    message: format!("the answer is no JSON: {error}"),
+                    retry_after: None,
+                })
+            });
         match answer {
             Ok(json) => {
                 if let Some(name) = &call.save {
@@ -203,17 +240,32 @@ impl Session<'_> {
 
     fn failed(&mut self, call: &Call, error: &Error) -> Next {
         let code = error.code.as_str();
-        let known = call.on_error.iter().find(|(known, _)| known == code).map(|(_, target)| *target).or(call.on_other);
+        let known = call
+            .on_error
+            .iter()
+            .find(|(known, _)| known == code)
+            .map(|(_, target)| *target)
+            .or(call.on_other);
         if let Some(target) = known {
             let retry = error.retry_after.map_or(Value::UNDEFINED, Value::from);
-            self.scope.lock().facts.error =
-                Value::from_pairs([("code", Value::from(code)), ("message", Value::from(error.message.as_str())), ("retry_after", retry)]);
+            self.scope.lock().facts.error = Value::from_pairs([
+                ("code", Value::from(code)),
+                ("message", Value::from(error.message.as_str())),
+                ("retry_after", retry),
+            ]);
             return Next::Step(target);
         }
-        self.notes.push(format!("{}.{} failed and no on_error takes care of it: {code}: {}", call.capability, call.function, error.message));
+        self.notes.push(format!(
+            "{}.{} failed and no on_error takes care of it: {code}: {}",
+            call.capability, call.function, error.message
+        ));
         let texts = &self.bot.texts;
         let later = matches!(code, "rate-limited" | "unavailable" | "timeout");
-        self.standard(if later { &texts.try_later } else { &texts.apology });
+        self.standard(if later {
+            &texts.try_later
+        } else {
+            &texts.apology
+        });
         Next::Done
     }
 
@@ -226,7 +278,12 @@ impl Session<'_> {
     /// Says something, unless there is nothing to say.
     pub(crate) fn reply(&mut self, text: String, choices: Vec<Choice>) {
         if !text.trim().is_empty() || !choices.is_empty() {
-            self.replies.push(Reply { kind: "text".to_owned(), text, choices, data: None });
+            self.replies.push(Reply {
+                kind: "text".to_owned(),
+                text,
+                choices,
+                data: None,
+            });
         }
     }
 
@@ -235,7 +292,8 @@ impl Session<'_> {
         match text.render(self.language, self.turn, &self.root) {
             Ok(text) => text,
             Err(error) => {
-                self.notes.push(format!("a text can't be rendered: {error}"));
+                self.notes
+                    .push(format!("a text can't be rendered: {error}"));
                 String::new()
             }
         }
@@ -245,14 +303,19 @@ impl Session<'_> {
         match expression.eval(&self.root) {
             Ok(value) => value,
             Err(error) => {
-                self.notes.push(format!("an expression has no value: {error}"));
+                self.notes
+                    .push(format!("an expression has no value: {error}"));
                 Value::UNDEFINED
             }
         }
     }
 
     pub(crate) fn choices(&mut self, choices: &[ChoiceText]) -> Vec<Choice> {
-        choices.iter().map(|choice| self.choice(&choice.label, choice.value.as_ref())).filter(|choice| !choice.label.is_empty()).collect()
+        choices
+            .iter()
+            .map(|choice| self.choice(&choice.label, choice.value.as_ref()))
+            .filter(|choice| !choice.label.is_empty())
+            .collect()
     }
 
     pub(crate) fn choice(&mut self, label: &Text, value: Option<&Text>) -> Choice {
@@ -265,7 +328,11 @@ impl Session<'_> {
     pub(crate) fn assign(&self, name: &str, value: Value) {
         let keep = self.bot.slot(name).is_some_and(|slot| slot.keep);
         let mut inner = self.scope.lock();
-        let place = if keep { &mut inner.kept } else { &mut inner.vars };
+        let place = if keep {
+            &mut inner.kept
+        } else {
+            &mut inner.vars
+        };
         if value.is_undefined() || value.is_none() {
             place.remove(name);
         } else {
@@ -275,8 +342,14 @@ impl Session<'_> {
 
     /// Whether a slot has a value; the visitor's data counts.
     pub(crate) fn filled(&self, slot: usize) -> bool {
-        let Some(slot) = self.bot.slots.get(slot) else { return true };
-        if self.scope.variable(&slot.name).is_some_and(|value| value.as_str() != Some("")) {
+        let Some(slot) = self.bot.slots.get(slot) else {
+            return true;
+        };
+        if self
+            .scope
+            .variable(&slot.name)
+            .is_some_and(|value| value.as_str() != Some(""))
+        {
             return true;
         }
         let known = slot.from.and_then(|field| self.scope.visitor(field));

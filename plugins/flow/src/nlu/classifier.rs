@@ -1,17 +1,18 @@
 //! A linear classifier for each intent against all others: L2-regularised SVM with squared hinge loss, trained by
 //! dual coordinate descent (Hsieh et al. 2008, the method of liblinear), stored as one byte a weight.
 //!
-//! Why this: with few examples it is within a few points of tuned transformers, it trains in seconds, answers in
-//! microseconds, and its margins refuse what is out of scope far better than softmax does (measured on CLINC150).
+//! Why this: it trains in seconds inside the sandbox, answers in microseconds, and its margins refuse what is out of
+//! scope far better than softmax does. It gives up accuracy for that: with 10 examples an intent 82.1 % on CLINC150 and
+//! 70.3 % on HWU64 (`tests/fit.rs`), where a frozen sentence encoder of 22 M parameters is published with 90.1 and 83.6 %.
 //! Nothing here is random: the order of visits comes from a fixed generator, so the same input gives the same model.
 
 use super::features::{SIZE, Sparse};
 
-/// Rounds over the examples. The duals of such small problems settle in 10 to 15.
+/// Rounds over the examples, if they don't settle before: a bound on the time of `prepare`.
 const ROUNDS: usize = 25;
 /// Largest change in a round at which training stops.
 const SETTLED: f32 = 0.01;
-/// Cost of a wrong example. 1 is liblinear's default; other values were not better on either data set.
+/// Cost of a wrong example: liblinear's default. Other values were not tried.
 const COST: f32 = 1.0;
 
 /// The trained weights, by place and then by class, so that a place of the message is one stretch of memory.
@@ -26,10 +27,17 @@ pub(crate) struct Classifier {
 impl Classifier {
     /// Trains. An example with no class is one of nothing: a negative for all.
     pub(crate) fn train(examples: &[(Sparse, Option<usize>)], classes: usize) -> Classifier {
-        let mut model = Classifier { classes, table: vec![0; SIZE * classes], scale: Vec::new(), bias: Vec::new() };
+        let mut model = Classifier {
+            classes,
+            table: vec![0; SIZE * classes],
+            scale: Vec::new(),
+            bias: Vec::new(),
+        };
         for class in 0..classes {
             let (weights, bias) = one_against_all(examples, class);
-            let largest = weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs()));
+            let largest = weights
+                .iter()
+                .fold(0.0f32, |most, weight| most.max(weight.abs()));
             let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
             for (row, weight) in model.table.chunks_exact_mut(classes).zip(&weights) {
                 if let Some(cell) = row.get_mut(class) {
@@ -64,9 +72,15 @@ fn one_against_all(examples: &[(Sparse, Option<usize>)], class: usize) -> (Vec<f
     let mut weights = vec![0.0f32; SIZE];
     let mut bias = 0.0f32;
     let mut alphas = vec![0.0f32; examples.len()];
-    let positives = examples.iter().filter(|(_, of)| *of == Some(class)).count().max(1);
+    let positives = examples
+        .iter()
+        .filter(|(_, of)| *of == Some(class))
+        .count()
+        .max(1);
     // Few examples against many: their errors count more, by the root so that they don't drown the others.
-    let boost = ((examples.len() - positives.min(examples.len())) as f32 / positives as f32).sqrt().clamp(1.0, 5.0);
+    let boost = ((examples.len() - positives.min(examples.len())) as f32 / positives as f32)
+        .sqrt()
+        .clamp(1.0, 5.0);
     let mut order: Vec<usize> = (0..examples.len()).collect();
     let mut random = 0x2545_f491_4f6c_dd1du64;
     for _ in 0..ROUNDS {
@@ -78,10 +92,21 @@ fn one_against_all(examples: &[(Sparse, Option<usize>)], class: usize) -> (Vec<f
         }
         let mut largest = 0.0f32;
         for at in &order {
-            let (Some((vector, of)), Some(alpha)) = (examples.get(*at), alphas.get_mut(*at)) else { continue };
-            let (sign, cost) = if *of == Some(class) { (1.0, COST * boost) } else { (-1.0, COST) };
+            let (Some((vector, of)), Some(alpha)) = (examples.get(*at), alphas.get_mut(*at)) else {
+                continue;
+            };
+            let (sign, cost) = if *of == Some(class) {
+                (1.0, COST * boost)
+            } else {
+                (-1.0, COST)
+            };
             let slack = 0.5 / cost;
-            let dot: f32 = vector.iter().map(|(place, weight)| weight * weights.get(*place as usize).copied().unwrap_or(0.0)).sum();
+            let dot: f32 = vector
+                .iter()
+                .map(|(place, weight)| {
+                    weight * weights.get(*place as usize).copied().unwrap_or(0.0)
+                })
+                .sum();
             let gradient = sign * (dot + bias) - 1.0 + slack * *alpha;
             if *alpha == 0.0 && gradient >= 0.0 {
                 continue;

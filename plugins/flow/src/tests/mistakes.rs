@@ -54,18 +54,42 @@ fn all_mistakes_are_reported_with_their_lines() {
     let mut missing = Vec::new();
     let mut count = 0;
     for (at, line) in BROKEN.lines().enumerate() {
-        let Some((_, wanted)) = line.split_once("  # ") else { continue };
+        let Some((_, wanted)) = line.split_once("  # ") else {
+            continue;
+        };
         let number = at as u32 + 1;
         count += 1;
-        if !found.iter().any(|d| d.severity == "error" && d.line == Some(number) && d.column.is_some() && d.message.contains(wanted)) {
+        if !found.iter().any(|d| {
+            d.severity == "error"
+                && d.line == Some(number)
+                && d.column.is_some()
+                && d.message.contains(wanted)
+        }) {
             missing.push(format!("line {number}: {wanted}"));
         }
     }
     for d in &found {
-        println!("{}:{} {}: {} ({})", d.line.unwrap_or(0), d.column.unwrap_or(0), d.severity, d.message, d.help.as_deref().unwrap_or(""));
+        println!(
+            "{}:{} {}: {} ({})",
+            d.line.unwrap_or(0),
+            d.column.unwrap_or(0),
+            d.severity,
+            d.message,
+            d.help.as_deref().unwrap_or("")
+        );
     }
-    assert!(count >= 20 && missing.is_empty(), "missing:\n{}", missing.join("\n"));
-    let help = |what: &str| found.iter().find(|d| d.message.contains(what)).and_then(|d| d.help.clone()).unwrap();
+    assert!(
+        count >= 20 && missing.is_empty(),
+        "missing:\n{}",
+        missing.join("\n")
+    );
+    let help = |what: &str| {
+        found
+            .iter()
+            .find(|d| d.message.contains(what))
+            .and_then(|d| d.help.clone())
+            .unwrap()
+    };
     assert_eq!(help("no `langages`"), "did you mean `languages`?");
     assert_eq!(help("no intent `stokc`"), "did you mean `stock`?");
     assert_eq!(help("nothing defines `skuu`"), "did you mean `sku`?");
@@ -77,7 +101,10 @@ fn all_mistakes_are_reported_with_their_lines() {
 fn broken_yaml_has_a_place() {
     for source in ["a: [1, 2\nb: 3", "a:\n  - b\n c: d\n", "a: \"x\n"] {
         let (bot, found) = compile(source);
-        assert!(bot.is_none() && found.len() == 1 && found[0].line.is_some(), "{source}: {found:?}");
+        assert!(
+            bot.is_none() && found.len() == 1 && found[0].line.is_some(),
+            "{source}: {found:?}"
+        );
     }
 }
 
@@ -108,13 +135,38 @@ flows:
 ";
     let (bot, found) = compile(source);
     assert!(bot.is_some(), "{found:?}");
-    for wanted in ["only 1 examples", "also an example", "missing in: de", "takes no `nuber`", "no error code", "nothing starts flow `c`", "no flow starts on intent `b`"] {
-        assert!(found.iter().any(|d| d.severity == "warning" && d.message.contains(wanted)), "{wanted}: {found:#?}");
+    for wanted in [
+        "only 1 examples",
+        "also an example",
+        "missing in: de",
+        "takes no `nuber`",
+        "no error code",
+        "nothing starts flow `c`",
+        "no flow starts on intent `b`",
+    ] {
+        assert!(
+            found
+                .iter()
+                .any(|d| d.severity == "warning" && d.message.contains(wanted)),
+            "{wanted}: {found:#?}"
+        );
     }
 }
 
 #[test]
 fn the_shop_has_nothing_to_complain_about() {
     let (bot, found) = compile(super::shop_source());
+    assert!(bot.is_some() && found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_example_of_the_readme_is_right() {
+    let readme = include_str!("../../README.md");
+    let example = readme
+        .split("```yaml")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let (bot, found) = compile(example);
     assert!(bot.is_some() && found.is_empty(), "{found:#?}");
 }
