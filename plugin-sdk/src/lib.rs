@@ -76,6 +76,28 @@ pub mod prelude {
     pub use crate::{host, http, kv, log};
 }
 
+/// Runs what `prepare` does. What it allocates and frees is booked properly, and what it keeps becomes part of the
+/// snapshot; calls afterwards only add to memory. Wrap the whole body of `prepare` in it:
+///
+/// ```
+/// # use confab_plugin_sdk::prelude::*;
+/// fn prepare(settings: String) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+///     confab_plugin_sdk::preparing(|| {
+///         // parse, check, build indexes, keep them in a static
+///         let _ = settings;
+///         Ok(Vec::new())
+///     })
+/// }
+/// ```
+pub fn preparing<T>(body: impl FnOnce() -> T) -> T {
+    #[cfg(all(target_arch = "wasm32", feature = "bump-allocator"))]
+    alloc::GUEST.begin_preparing();
+    let result = body();
+    #[cfg(all(target_arch = "wasm32", feature = "bump-allocator"))]
+    alloc::GUEST.end_preparing();
+    result
+}
+
 #[doc(hidden)]
 pub use bindings::exporters as __exporters;
 

@@ -131,7 +131,7 @@ fn engine_config(config: &SandboxConfig) -> Config {
         .table_elements(TABLE_ELEMENTS)
         .max_unused_warm_slots(slots)
         // Measured best together (shared facts, performance.md): pages touched are reset in place, found by one ioctl.
-        .linear_memory_keep_resident(4 << 20)
+        .linear_memory_keep_resident(32 << 20)
         .table_keep_resident(256 << 10)
         .async_stack_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);

@@ -40,11 +40,13 @@ pub struct Flow;
 
 impl Dialogue for Flow {
     fn prepare(definition: String) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let (bot, found) = definition::compile(&definition);
-        let Some(bot) = bot else { return Err(found) };
-        warm_up(&bot);
-        BOT.with_borrow_mut(|place| *place = Some(Rc::new(bot)));
-        Ok(found)
+        confab_plugin_sdk::preparing(|| {
+            let (bot, found) = definition::compile(&definition);
+            let Some(bot) = bot else { return Err(found) };
+            warm_up(&bot);
+            BOT.with_borrow_mut(|place| *place = Some(Rc::new(bot)));
+            Ok(found)
+        })
     }
 
     fn handle(turn: Turn) -> Result<Outcome, Failure> {

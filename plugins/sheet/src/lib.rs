@@ -84,11 +84,13 @@ impl Lifecycle for Sheet {
         settings: String,
         files: Vec<NamedFile>,
     ) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let (book, warnings) = load::load(&settings, &files)?;
-        if let Ok(mut slot) = BOOK.write() {
-            *slot = Some(Arc::new(book));
-        }
-        Ok(warnings)
+        confab_plugin_sdk::preparing(|| {
+            let (book, warnings) = load::load(&settings, &files)?;
+            if let Ok(mut slot) = BOOK.write() {
+                *slot = Some(Arc::new(book));
+            }
+            Ok(warnings)
+        })
     }
 }
 
