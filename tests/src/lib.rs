@@ -1,1 +1,27 @@
-//! tests
+//! What the tests of the whole house are made of: real processes, real clients, folders on disk.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`place`] | where the binary, the plugins and the examples are, and what to run when they aren't |
+//! | [`folder`] | a tenant's folder, written for one test |
+//! | [`server`] | the `confab` binary: serve, kill -9, stop, and every other command |
+//! | [`client`] | a client of the HTTP API, with conversations and what must be true of every refusal |
+//! | [`metric`] | figures out of `/metrics` |
+//! | [`redis`] | a real redis-server |
+//! | [`tryton`] | a real Tryton |
+//! | [`erp`] | a business system that is slow or hostile on demand |
+//! | [`wait`] | waiting for something with a deadline, never for a time |
+//!
+//! The tests are in `tests/house`, named by behaviour; the programs that run in the sandbox are in `guests`. Nothing here
+//! links the host: a test knows what a user knows.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod erp;
+pub mod folder;
+pub mod metric;
+pub mod place;
+pub mod redis;
+pub mod server;
+pub mod tryton;
+pub mod wait;

@@ -14,6 +14,8 @@ pub(crate) mod chat;
 pub(crate) mod conversations;
 pub(crate) mod docs;
 pub(crate) mod meta;
+#[cfg(test)]
+mod openapi_test;
 
 use crate::gateway::keys::Keys;
 use crate::gateway::rate::{Limiter, Rates};

@@ -1,0 +1,48 @@
+# make run    serve the example shop on 127.0.0.1:8080, print a key and a request
+# make test   all tests, with real servers (Redis, Tryton)
+# make bench  a turn beside a bare handler that does the same I/O
+# make lint   format, clippy
+# Each installs what it needs (Debian's apt, rustup, pip); nothing needs to be set up before but Rust itself.
+
+SHELL := /bin/bash
+export CARGO_TERM_COLOR ?= never
+TARGET ?= $(or $(CARGO_TARGET_DIR),target)
+CONFAB := $(TARGET)/release/confab
+PLUGINS := plugins/flow plugins/sheet plugins/tryton
+GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml))
+
+.PHONY: run test bench lint build plugins all deps-build deps-test clean
+
+run: plugins
+	@scripts/run $(CONFAB)
+
+build: deps-build
+	cargo build --release --locked -p confab-server
+
+plugins: build
+	$(CONFAB) plugin build $(PLUGINS) --out $(TARGET)/plugins
+
+# Everything in one go, so that no dependency is built twice with other features.
+all: deps-build deps-test
+	cargo build --release --locked --workspace --all-targets
+	$(CONFAB) plugin build $(PLUGINS) $(GUESTS) --out $(TARGET)/plugins
+
+test: all
+	scripts/test
+
+bench: all
+	$(TARGET)/release/confab-bench --confab $(CONFAB) --plugins $(TARGET)/plugins
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+deps-build:
+	@scripts/deps build
+
+deps-test:
+	@scripts/deps test
+
+clean:
+	cargo clean
+	rm -rf .data

@@ -1,0 +1,73 @@
+//! A real redis-server: on a free port of 127.0.0.1, without persistence, in a directory of its own.
+//!
+//! It runs under a shell that waits for the end of its own input and then stops the server. So the server ends when the
+//! value is dropped, and also when the test is killed, because then the pipe closes.
+
+use crate::wait::{LONG, until};
+use anyhow::{Context, Result};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const SUPERVISE: &str = r#"redis-server "$@" >/dev/null & server=$!; cat; kill "$server"; wait "$server""#;
+
+/// A running redis-server. Dropping it stops it.
+#[derive(Debug)]
+pub struct Redis {
+    shell: Child,
+    port: u16,
+    _dir: TempDir,
+}
+
+/// A port of 127.0.0.1 that nobody has at this moment.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Redis {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not: is redis-server installed?
+    pub async fn start() -> Result<Redis> {
+        let (port, dir) = (free_port()?, tempfile::tempdir()?);
+        let shell = Command::new("/bin/sh")
+            .args(["-c", SUPERVISE, "redis", "--bind", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--save", "", "--appendonly", "no", "--dir"])
+            .arg(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("can't start redis-server")?;
+        let redis = Redis { shell, port, _dir: dir };
+        until("redis-server answers (is it installed? apt-get install redis-server)", LONG, || redis.pong()).await?;
+        Ok(redis)
+    }
+
+    async fn pong(&self) -> Result<Option<()>> {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)).await else { return Ok(None) };
+        let mut answer = [0_u8; 5];
+        let asked = async {
+            stream.write_all(b"PING\r\n").await?;
+            stream.read_exact(&mut answer).await
+        };
+        Ok((asked.await.is_ok() && answer == *b"+PONG").then_some(()))
+    }
+
+    /// As `--store` wants it.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
