@@ -8,8 +8,10 @@
 //! all routes share stand at the path (they are described once, in prose), each problem is an example that
 //! is named by its code, and prose has paragraphs, lists, `##` headings, code spans and fenced blocks.
 
+mod escape;
 mod json;
 
+use self::escape::{curl, esc, inline};
 use self::json::Json;
 use super::meta::OPENAPI;
 use axum::response::{IntoResponse, Response};
@@ -152,7 +154,8 @@ impl<'a> Writer<'a> {
         }
         if !operation.list("parameters").is_empty() {
             self.raw(format_args!("<h4>Parameters</h4><dl>"));
-            for parameter in operation.list("parameters").iter().map(|parameter| self.resolve(parameter)) {
+            for parameter in operation.list("parameters") {
+                let parameter = self.resolve(parameter);
                 let schema = parameter.get("schema").unwrap_or(&Json::Null);
                 let place = parameter.text("in");
                 self.member(parameter.text("name"), place, schema, parameter.text("description"));
@@ -346,8 +349,8 @@ impl<'a> Writer<'a> {
 fn limits(schema: &Json) -> Vec<String> {
     let mut all = Vec::new();
     for (name, words) in [
-        ("minLength", "at least {} characters"),
-        ("maxLength", "at most {} characters"),
+        ("minLength", "length at least {}"),
+        ("maxLength", "length at most {}"),
         ("minimum", "at least {}"),
         ("maximum", "at most {}"),
         ("maxItems", "at most {} items"),
@@ -362,70 +365,4 @@ fn limits(schema: &Json) -> Vec<String> {
         schema.list("enum").iter().map(|case| format!("<code>{}</code>", esc(case.as_text()))).collect();
     all.extend((!cases.is_empty()).then(|| format!("one of {}", cases.join(" "))));
     all
-}
-
-/// The request as a line for a shell. Parameters that have an example are in it.
-fn curl(path: &str, method: &str, operation: &Json, body: Option<&Json>) -> String {
-    let (mut path, mut query) = (path.to_owned(), String::new());
-    for parameter in operation.list("parameters") {
-        let Some(example) = parameter.get("example") else { continue };
-        let (name, value) = (parameter.text("name"), percent(&example.plain()));
-        if parameter.text("in") == "path" {
-            path = path.replace(&format!("{{{name}}}"), &value);
-        } else {
-            let _ = write!(query, "{}{name}={value}", if query.is_empty() { '?' } else { '&' });
-        }
-    }
-    let mut line = String::from("curl ");
-    if method != "get" && (method != "post" || body.is_none()) {
-        let _ = write!(line, "-X {} ", method.to_ascii_uppercase());
-    }
-    let _ = write!(line, "\"$CONFAB{path}{query}\"");
-    if !operation.list("security").is_empty() {
-        line.push_str(" \\\n  -H \"authorization: Bearer $CONFAB_KEY\"");
-    }
-    if let Some(body) = body {
-        let _ = write!(
-            line,
-            " \\\n  -H 'content-type: application/json' \\\n  -d '{}'",
-            body.pretty().replace('\'', r"'\''")
-        );
-    }
-    line
-}
-
-/// Percent-encodes all but what is safe everywhere in a URL and between a shell's double quotes.
-fn percent(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
-}
-
-/// Escaped text with code spans.
-fn inline(text: &str) -> String {
-    text.split('`').enumerate().fold(String::new(), |mut out, (index, part)| {
-        let _ = if index % 2 == 1 { write!(out, "<code>{}</code>", esc(part)) } else { out.write_str(&esc(part)) };
-        out
-    })
-}
-
-/// Text as it may stand in HTML, in quoted attributes too.
-fn esc(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
