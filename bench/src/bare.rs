@@ -86,9 +86,20 @@ async fn on_redis(mut connection: ConnectionManager, id: &str) -> Result<usize> 
     let (head, log) = (format!("bare:{{{id}}}:head"), format!("bare:{{{id}}}:log"));
     let seen: Option<Vec<u8>> = redis::cmd("GET").arg(&head).query_async(&mut connection).await?;
     redis::pipe()
-        .cmd("SET").arg(&head).arg(vec![b'h'; HEAD]).arg("EX").arg(DAY_S).ignore()
-        .cmd("RPUSH").arg(&log).arg(vec![b'e'; ENTRY]).ignore()
-        .cmd("EXPIRE").arg(&log).arg(DAY_S).ignore()
+        .cmd("SET")
+        .arg(&head)
+        .arg(vec![b'h'; HEAD])
+        .arg("EX")
+        .arg(DAY_S)
+        .ignore()
+        .cmd("RPUSH")
+        .arg(&log)
+        .arg(vec![b'e'; ENTRY])
+        .ignore()
+        .cmd("EXPIRE")
+        .arg(&log)
+        .arg(DAY_S)
+        .ignore()
         .query_async::<()>(&mut connection)
         .await?;
     Ok(seen.map_or(0, |head| head.len()))

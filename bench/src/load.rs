@@ -26,7 +26,9 @@ pub(crate) async fn run(target: &Target, connections: usize, length: Duration) -
     let before = target.cpu()?;
     let started = Instant::now();
     let until = started + length;
-    let clients: Vec<_> = (0..connections).map(|_| tokio::spawn(client(target.address.clone(), target.key.clone(), target.message, until))).collect();
+    let clients: Vec<_> = (0..connections)
+        .map(|_| tokio::spawn(client(target.address.clone(), target.key.clone(), target.message, until)))
+        .collect();
     let mut latencies = Vec::new();
     let mut errors = 0;
     for client in clients {
@@ -38,7 +40,11 @@ pub(crate) async fn run(target: &Target, connections: usize, length: Duration) -
     let used = target.cpu()?.saturating_sub(before);
     latencies.sort_unstable();
     let count = latencies.len().max(1);
-    let at = |part: f64| latencies.get(((count as f64 * part) as usize).min(count - 1)).map_or(f64::NAN, |d: &Duration| d.as_secs_f64() * 1e3);
+    let at = |part: f64| {
+        latencies
+            .get(((count as f64 * part) as usize).min(count - 1))
+            .map_or(f64::NAN, |d: &Duration| d.as_secs_f64() * 1e3)
+    };
     Ok(Measured {
         per_second: count as f64 / elapsed.as_secs_f64(),
         p50_ms: at(0.5),
@@ -72,7 +78,10 @@ async fn client(address: String, key: String, message: &'static str, until: Inst
         errors += u64::from(!good);
         if !known && good {
             let answer: Value = serde_json::from_slice(&answer)?;
-            let id = answer.get("conversation_id").and_then(Value::as_str).ok_or_else(|| anyhow!("no conversation in {answer}"))?;
+            let id = answer
+                .get("conversation_id")
+                .and_then(Value::as_str)
+                .ok_or_else(|| anyhow!("no conversation in {answer}"))?;
             body = Bytes::from(serde_json::json!({ "message": message, "conversation_id": id }).to_string());
             known = true;
         }

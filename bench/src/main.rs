@@ -82,7 +82,10 @@ async fn bench(args: &Args) -> Result<()> {
 }
 
 fn print(targets: &[Target], measured: &[Vec<load::Measured>]) {
-    println!("\nOver HTTP: {:<43} {:>10} {:>8} {:>8} {:>9} {:>7} {:>9}", "", "requests/s", "p50 ms", "p99 ms", "CPU us", "RSS MB", "CPU ratio");
+    println!(
+        "\nOver HTTP: {:<43} {:>10} {:>8} {:>8} {:>9} {:>7} {:>9}",
+        "", "requests/s", "p50 ms", "p99 ms", "CPU us", "RSS MB", "CPU ratio"
+    );
     for (index, target) in targets.iter().enumerate() {
         let Some(rounds) = measured.get(index) else { continue };
         let of = |f: fn(&load::Measured) -> f64| median(rounds.iter().map(f).collect());
@@ -104,7 +107,9 @@ fn print(targets: &[Target], measured: &[Vec<load::Measured>]) {
         );
     }
     println!("\nCPU us: CPU time of the server process a request (user and kernel; Redis's own is not in it).");
-    println!("CPU ratio: against the bare handler with the same I/O, median of the ratios inside each round. Goal: 1.5x.");
+    println!(
+        "CPU ratio: against the bare handler with the same I/O, median of the ratios inside each round. Goal: 1.5x."
+    );
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -24,7 +24,9 @@ pub(crate) async fn report(plugins: &Path) -> Result<()> {
         let elapsed = started.elapsed();
         let used = cpu()?.saturating_sub(before);
         times.sort_unstable();
-        let at = |part: f64| times.get((times.len() as f64 * part) as usize).map_or(f64::NAN, |d: &Duration| d.as_secs_f64() * 1e6);
+        let at = |part: f64| {
+            times.get((times.len() as f64 * part) as usize).map_or(f64::NAN, |d: &Duration| d.as_secs_f64() * 1e6)
+        };
         let count = times.len() as f64;
         println!(
             "  {:<20} {:>10.0} {:>8.1} {:>8.1} {:>9.1}",

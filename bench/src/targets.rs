@@ -112,7 +112,9 @@ fn server(
     };
     let mut command = Command::new(&args.confab);
     confab(&mut command);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--key-rate", NO_LIMIT, "--visitor-rate", NO_LIMIT, "--apply"]).arg(folder);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--key-rate", NO_LIMIT, "--visitor-rate", NO_LIMIT, "--apply"])
+        .arg(folder);
     let (process, address) = start(command)?;
     let mut command = Command::new(&args.confab);
     confab(&mut command);
@@ -126,7 +128,11 @@ fn server(
 
 /// Starts a program and waits for its line `listening on http://ADDRESS`.
 fn start(mut command: Command) -> Result<(Child, String)> {
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().with_context(|| format!("{:?}", command.get_program()))?;
+    let mut process = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| format!("{:?}", command.get_program()))?;
     let stdout = process.stdout.take().context("no stdout")?;
     for line in BufReader::new(stdout).lines() {
         if let Some(address) = line?.strip_prefix("listening on http://") {

@@ -82,8 +82,7 @@ pub mod exporters {
         { "confab:plugin/types@1.0.0": crate::bindings::shared::confab::plugin::types });
     exporter!(files, "package confab:sdk-files; world provide-files { export confab:plugin/files@1.0.0; }",
         { "confab:capabilities/types@1.0.0": crate::bindings::shared::confab::capabilities::types });
-    exporter!(health, "package confab:sdk-health; world provide-health { export confab:plugin/health@1.0.0; }",
-        {  });
+    exporter!(health, "package confab:sdk-health; world provide-health { export confab:plugin/health@1.0.0; }", {});
     exporter!(dialogue, "package confab:sdk-dialogue; world provide-dialogue { export confab:plugin/dialogue@1.0.0; }",
         { "confab:plugin/types@1.0.0": crate::bindings::shared::confab::plugin::types });
 }

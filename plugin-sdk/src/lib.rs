@@ -54,17 +54,14 @@ pub mod log;
 mod text;
 
 pub use bindings::{
-    catalog, contacts, dialogue, files, health, inventory, leads, lifecycle, orders, tickets,
-    use_capability,
+    catalog, contacts, dialogue, files, health, inventory, leads, lifecycle, orders, tickets, use_capability,
 };
 pub use error::{Code, Result, error};
 pub use text::path_segment;
 
 /// Records that several capabilities share.
 pub mod types {
-    pub use crate::bindings::shared::confab::capabilities::types::{
-        Error, ExtraField, Money, Person, Proof,
-    };
+    pub use crate::bindings::shared::confab::capabilities::types::{Error, ExtraField, Money, Person, Proof};
     pub use crate::bindings::shared::confab::plugin::types::{Diagnostic, Failure, NamedFile};
 }
 

@@ -89,6 +89,14 @@ impl Client {
         send(self.request(Method::GET, path)).await
     }
 
+    /// The JSON of a `GET` that must succeed.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn json(&self, path: &str) -> Result<Value> {
+        self.get(path).await?.json().with_context(|| format!("GET {path}"))
+    }
+
     /// `POST` of JSON.
     ///
     /// # Errors
@@ -101,7 +109,12 @@ impl Client {
     ///
     /// # Errors
     /// When no answer comes.
-    pub async fn post_as(&self, path: &str, content_type: Option<&str>, body: impl Into<reqwest::Body>) -> Result<Answer> {
+    pub async fn post_as(
+        &self,
+        path: &str,
+        content_type: Option<&str>,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<Answer> {
         let mut request = self.request(Method::POST, path);
         if let Some(content_type) = content_type {
             request = request.header(CONTENT_TYPE, content_type);
@@ -119,7 +132,7 @@ impl Client {
     /// # Errors
     /// When it is refused.
     pub async fn transcript(&self, conversation: &str, query: &str) -> Result<Vec<Value>> {
-        let document = self.get(&format!("/api/conversations/{conversation}{query}")).await?.json()?;
+        let document = self.json(&format!("/api/conversations/{conversation}{query}")).await?;
         ensure!(document["conversation_id"] == conversation, "another conversation: {document}");
         document["messages"].as_array().cloned().with_context(|| format!("no messages: {document}"))
     }

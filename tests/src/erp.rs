@@ -119,6 +119,7 @@ fn betray(known: &Mutex<String>, session: &str, headers: &HeaderMap, body: &[u8]
     let secrets = format!("the password is {password}, the session {session}, the header {authorization}");
     let error = json!({"id": request["id"], "error": ["UserError", [secrets, secrets]], "secrets": secrets});
     let header = |name: &'static str, value: &str| (name, value.to_owned());
-    let told = [header("x-request-id", &password), header("x-trace-id", authorization), header("set-cookie", authorization)];
+    let told =
+        [header("x-request-id", &password), header("x-trace-id", authorization), header("set-cookie", authorization)];
     (told, axum::Json(error)).into_response()
 }

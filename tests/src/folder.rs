@@ -96,7 +96,8 @@ impl Folder {
     /// When the guest was not built.
     pub fn guest_as(&self, bot: &str, guest: &str, connections: &[(&str, &str)]) -> Result<()> {
         place::plugin(guest)?;
-        let mut yaml = format!("id: {bot}\nplugin: {guest}\nfallback:\n  en: {guest} failed\n  de: {guest} ist ausgefallen\n");
+        let mut yaml =
+            format!("id: {bot}\nplugin: {guest}\nfallback:\n  en: {guest} failed\n  de: {guest} ist ausgefallen\n");
         if !connections.is_empty() {
             yaml.push_str("connections:\n");
             for (capability, connection) in connections {

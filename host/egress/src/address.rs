@@ -54,19 +54,19 @@ pub fn is_metadata(ip: IpAddr) -> bool {
 fn global_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
     let special = match (a, b, c) {
-        (0 | 10 | 127, _, _) => true, // this network, private, loopback
-        (100, 64..=127, _) => true,   // carrier-grade NAT
-        (169, 254, _) => true,        // link-local
-        (172, 16..=31, _) => true,    // private
-        (192, 0, 0 | 2) => true,      // IETF assignments, documentation
-        (192, 31, 196) => true,       // AS112
-        (192, 52, 193) => true,       // AMT
-        (192, 88, 99) => true,        // 6to4 relays
-        (192, 168, _) => true,        // private
-        (192, 175, 48) => true,       // AS112
-        (198, 18 | 19, _) => true,    // benchmarking
+        (0 | 10 | 127, _, _) => true,           // this network, private, loopback
+        (100, 64..=127, _) => true,             // carrier-grade NAT
+        (169, 254, _) => true,                  // link-local
+        (172, 16..=31, _) => true,              // private
+        (192, 0, 0 | 2) => true,                // IETF assignments, documentation
+        (192, 31, 196) => true,                 // AS112
+        (192, 52, 193) => true,                 // AMT
+        (192, 88, 99) => true,                  // 6to4 relays
+        (192, 168, _) => true,                  // private
+        (192, 175, 48) => true,                 // AS112
+        (198, 18 | 19, _) => true,              // benchmarking
         (198, 51, 100) | (203, 0, 113) => true, // documentation
-        (224..=255, _, _) => true,    // multicast, reserved, broadcast
+        (224..=255, _, _) => true,              // multicast, reserved, broadcast
         _ => false,
     };
     !special
@@ -79,12 +79,12 @@ fn global_v6(ip: Ipv6Addr) -> bool {
         return false;
     }
     let special = match (a, b, c) {
-        (0x2001, 0..=0x01ff, _) => true, // IETF assignments: Teredo, benchmarking, ORCHID
-        (0x2001, 0x0db8, _) => true,     // documentation
-        (0x2002, _, _) => true, // 6to4: decided by the address that it carries, before this
+        (0x2001, 0..=0x01ff, _) => true,  // IETF assignments: Teredo, benchmarking, ORCHID
+        (0x2001, 0x0db8, _) => true,      // documentation
+        (0x2002, _, _) => true,           // 6to4: decided by the address that it carries, before this
         (0x2620, 0x004f, 0x8000) => true, // AS112
-        (0x3ffe, _, _) => true, // 6bone, given back
-        (0x3fff, 0..=0x0fff, _) => true, // documentation
+        (0x3ffe, _, _) => true,           // 6bone, given back
+        (0x3fff, 0..=0x0fff, _) => true,  // documentation
         _ => false,
     };
     !special
@@ -95,10 +95,10 @@ fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = ip.segments();
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff) => Some(join(g, h)), // ::ffff:0:0/96 mapped
-        (0, 0, 0, 0, 0xffff, 0) => Some(join(g, h)), // ::ffff:0:0:0/96 translated (SIIT)
+        (0, 0, 0, 0, 0, 0xffff) => Some(join(g, h)),    // ::ffff:0:0/96 mapped
+        (0, 0, 0, 0, 0xffff, 0) => Some(join(g, h)),    // ::ffff:0:0:0/96 translated (SIIT)
         (0x64, 0xff9b, 0, 0, 0, 0) => Some(join(g, h)), // 64:ff9b::/96 NAT64
-        (0x2002, _, _, _, _, _) => Some(join(b, c)), // 2002::/16 6to4
+        (0x2002, _, _, _, _, _) => Some(join(b, c)),    // 2002::/16 6to4
         _ => None,
     }
 }

@@ -43,23 +43,12 @@ impl std::fmt::Debug for OutRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Bodies and queries hold people's data.
         let path = self.path.split('?').next().unwrap_or_default();
-        write!(
-            f,
-            "OutRequest({} {path:?}, {} bytes)",
-            self.method.escape_debug(),
-            self.body.len()
-        )
+        write!(f, "OutRequest({} {path:?}, {} bytes)", self.method.escape_debug(), self.body.len())
     }
 }
 
 impl std::fmt::Debug for InResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "InResponse({}, {} headers, {} bytes)",
-            self.status,
-            self.headers.len(),
-            self.body.len()
-        )
+        write!(f, "InResponse({}, {} headers, {} bytes)", self.status, self.headers.len(), self.body.len())
     }
 }

@@ -27,9 +27,7 @@ pub(crate) fn tls(ca_files: &[PathBuf]) -> Result<ClientConfig, ConfigError> {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     for file in ca_files {
-        let wrong = |problem: String| {
-            ConfigError::new("egress.ca_files", format!("{}: {problem}", file.display()))
-        };
+        let wrong = |problem: String| ConfigError::new("egress.ca_files", format!("{}: {problem}", file.display()));
         let before = roots.len();
         for certificate in CertificateDer::pem_file_iter(file).map_err(|e| wrong(e.to_string()))? {
             let certificate = certificate.map_err(|e| wrong(e.to_string()))?;

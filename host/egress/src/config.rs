@@ -178,13 +178,8 @@ mod tests {
             "auth":{"kind":"session","username":"bot","password":"env:SHOP__P",
                     "login":{"path":"/","body":"{}"},"value":"x"}}"#;
         let endpoint: EndpointConfig = serde_json::from_str(text).unwrap();
-        let Auth::Session(session) = endpoint.auth else {
-            panic!("not a session")
-        };
-        assert_eq!(
-            (session.header.as_str(), session.login.method.as_str()),
-            ("authorization", "POST")
-        );
+        let Auth::Session(session) = endpoint.auth else { panic!("not a session") };
+        assert_eq!((session.header.as_str(), session.login.method.as_str()), ("authorization", "POST"));
         assert_eq!(session.renew_on, [401]);
         assert!(endpoint.methods.is_empty() && endpoint.timeout_ms.is_none());
     }

@@ -79,16 +79,7 @@ impl Connection {
     ) -> Self {
         let places = Semaphore::new(shared.limits.concurrency);
         let (global, granted) = (OnceCell::new(), OnceCell::new());
-        Self {
-            tenant,
-            id,
-            endpoints,
-            redactor,
-            shared,
-            places,
-            global,
-            granted,
-        }
+        Self { tenant, id, endpoints, redactor, shared, places, global, granted }
     }
 
     /// The tenant's id.
@@ -114,58 +105,28 @@ impl Connection {
     ///
     /// # Errors
     /// See [`ErrorCode`]. Messages are without secrets and can be shown to a plugin's author.
-    pub async fn send(
-        &self,
-        endpoint: &str,
-        request: OutRequest,
-        meta: CallMeta,
-    ) -> Result<InResponse, SendError> {
+    pub async fn send(&self, endpoint: &str, request: OutRequest, meta: CallMeta) -> Result<InResponse, SendError> {
         let started = std::time::Instant::now();
         let Some(endpoint) = self.endpoints.get(endpoint) else {
             let known: Vec<_> = self.endpoints().collect();
-            let asked: String = endpoint
-                .chars()
-                .take(64)
-                .flat_map(char::escape_default)
-                .collect();
-            let message = format!(
-                "there is no endpoint \"{asked}\"; this connection has: {}",
-                known.join(", ")
-            );
+            let asked: String = endpoint.chars().take(64).flat_map(char::escape_default).collect();
+            let message = format!("there is no endpoint \"{asked}\"; this connection has: {}", known.join(", "));
             let result = Err(SendError::new(ErrorCode::UnknownEndpoint, message));
             let (tenant, connection) = (self.tenant.as_str(), self.id.as_str());
-            Report {
-                tenant,
-                connection,
-                endpoint: "unknown",
-                method: "",
-                host: "",
-                path: "",
-                meta: &meta,
-                started,
-            }
-            .finish(&result);
+            Report { tenant, connection, endpoint: "unknown", method: "", host: "", path: "", meta: &meta, started }
+                .finish(&result);
             return result;
         };
         let checked = self.check(endpoint, &request);
         // Only a path that was found good is worth a line in the log.
-        let path = checked
-            .as_ref()
-            .ok()
-            .map(|_| self.redactor.text(endpoint.base.shown(&request.path)));
+        let path = checked.as_ref().ok().map(|_| self.redactor.text(endpoint.base.shown(&request.path)));
         let method = checked.as_ref().ok().map(|checked| checked.method.clone());
-        let wanted = request
-            .timeout
-            .unwrap_or(endpoint.timeout)
-            .min(self.shared.limits.max_timeout);
+        let wanted = request.timeout.unwrap_or(endpoint.timeout).min(self.shared.limits.max_timeout);
         let result = match checked {
             Ok(checked) => self.within(endpoint, &checked, wanted).await,
             Err(error) => Err(error),
         };
-        let result = result.map_err(|error| SendError {
-            message: self.redactor.text(error.message),
-            ..error
-        });
+        let result = result.map_err(|error| SendError { message: self.redactor.text(error.message), ..error });
         Report {
             tenant: &self.tenant,
             connection: &self.id,
@@ -188,38 +149,21 @@ impl Connection {
         if !endpoint.methods.contains(&method) {
             let allowed: Vec<_> = endpoint.methods.iter().map(Method::as_str).collect();
             let method: String = method.as_str().chars().take(16).collect();
-            let message = format!(
-                "{method} is not allowed for {}; allowed: {}",
-                endpoint.name,
-                allowed.join(", ")
-            );
+            let message = format!("{method} is not allowed for {}; allowed: {}", endpoint.name, allowed.join(", "));
             return Err(SendError::refused(message));
         }
         let url = endpoint.base.join(&request.path, limits.path_bytes)?;
         let headers = headers::from_guest(&request.headers, endpoint.auth.header(), limits)?;
         let bytes = request.body.len();
         if bytes > limits.request_body_bytes {
-            let message = format!(
-                "the body has {bytes} bytes, more than {}",
-                limits.request_body_bytes
-            );
+            let message = format!("the body has {bytes} bytes, more than {}", limits.request_body_bytes);
             return Err(SendError::new(ErrorCode::TooLarge, message));
         }
-        Ok(Checked {
-            method,
-            url,
-            headers,
-            body: request.body.clone(),
-        })
+        Ok(Checked { method, url, headers, body: request.body.clone() })
     }
 
     /// Step 2 and the deadline.
-    async fn within(
-        &self,
-        endpoint: &Endpoint,
-        checked: &Checked,
-        time: Duration,
-    ) -> Result<InResponse, SendError> {
+    async fn within(&self, endpoint: &Endpoint, checked: &Checked, time: Duration) -> Result<InResponse, SendError> {
         let deadline = Instant::now() + time;
         let full = || {
             let message = format!(
@@ -233,100 +177,52 @@ impl Connection {
             // The semaphore is never closed; should it be, no place becomes free either.
             Ok(Err(_)) | Err(_) => return Err(full()),
         };
-        timeout_at(deadline, self.perform(endpoint, checked))
-            .await
-            .unwrap_or_else(|_| {
-                let message = format!(
-                    "no complete answer from {} within {} ms",
-                    endpoint.base.host(),
-                    time.as_millis()
-                );
-                Err(SendError::new(ErrorCode::Timeout, message))
-            })
+        timeout_at(deadline, self.perform(endpoint, checked)).await.unwrap_or_else(|_| {
+            let message = format!("no complete answer from {} within {} ms", endpoint.base.host(), time.as_millis());
+            Err(SendError::new(ErrorCode::Timeout, message))
+        })
     }
 
     /// Steps 3 to 6.
-    async fn perform(
-        &self,
-        endpoint: &Endpoint,
-        checked: &Checked,
-    ) -> Result<InResponse, SendError> {
+    async fn perform(&self, endpoint: &Endpoint, checked: &Checked) -> Result<InResponse, SendError> {
         let cap = self.shared.limits.response_body_bytes;
         let answer = if let Authoriser::Session(auth) = &endpoint.auth {
             let session = self.session(endpoint, None).await?;
-            let answer = self
-                .exchange(endpoint, checked, session.as_deref(), cap)
-                .await?;
+            let answer = self.exchange(endpoint, checked, session.as_deref(), cap).await?;
             if auth.is_over(answer.status) {
                 let renewed = self.session(endpoint, session.as_deref()).await?;
-                self.exchange(endpoint, checked, renewed.as_deref(), cap)
-                    .await?
+                self.exchange(endpoint, checked, renewed.as_deref(), cap).await?
             } else {
                 answer
             }
         } else {
             self.exchange(endpoint, checked, None, cap).await?
         };
-        let headers =
-            headers::for_guest(&answer.headers, endpoint.auth.header(), &self.shared.limits)?;
-        let headers = headers
-            .into_iter()
-            .map(|(name, value)| (name, self.redactor.text(value)))
-            .collect();
-        Ok(InResponse {
-            status: answer.status,
-            headers,
-            body: self.redactor.bytes(answer.body),
-        })
+        let headers = headers::for_guest(&answer.headers, endpoint.auth.header(), &self.shared.limits)?;
+        let headers = headers.into_iter().map(|(name, value)| (name, self.redactor.text(value))).collect();
+        Ok(InResponse { status: answer.status, headers, body: self.redactor.bytes(answer.body) })
     }
 
     /// The endpoint's session, where it has such: the current one, or one that is logged in for now.
-    async fn session(
-        &self,
-        endpoint: &Endpoint,
-        refused: Option<&Session>,
-    ) -> Result<Option<Arc<Session>>, SendError> {
+    async fn session(&self, endpoint: &Endpoint, refused: Option<&Session>) -> Result<Option<Arc<Session>>, SendError> {
         let Authoriser::Session(auth) = &endpoint.auth else {
             return Ok(None);
         };
-        let learn = |secrets: &[String]| {
-            self.redactor
-                .add_session(secrets.iter().map(String::as_str))
-        };
+        let learn = |secrets: &[String]| self.redactor.add_session(secrets.iter().map(String::as_str));
         let login = |request| self.login(endpoint, request);
-        auth.session(refused, &self.shared.limits, learn, login)
-            .await
-            .map(Some)
+        auth.session(refused, &self.shared.limits, learn, login).await.map(Some)
     }
 
-    async fn login(
-        &self,
-        endpoint: &Endpoint,
-        login: &LoginRequest,
-    ) -> Result<LoginAnswer, SendError> {
+    async fn login(&self, endpoint: &Endpoint, login: &LoginRequest) -> Result<LoginAnswer, SendError> {
         let limits = &self.shared.limits;
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(header::CONTENT_TYPE, login.content_type.clone());
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let url = endpoint.base.join(&login.path, limits.path_bytes)?;
-        let checked = Checked {
-            method: login.method.clone(),
-            url,
-            headers,
-            body: login.body.clone(),
-        };
-        let answer = self
-            .exchange(endpoint, &checked, None, limits.login_body_bytes)
-            .await?;
-        let retry_after = answer
-            .headers
-            .get(header::RETRY_AFTER)
-            .and_then(|v| v.to_str().ok()?.parse().ok());
-        Ok(LoginAnswer {
-            status: answer.status,
-            retry_after,
-            body: answer.body,
-        })
+        let checked = Checked { method: login.method.clone(), url, headers, body: login.body.clone() };
+        let answer = self.exchange(endpoint, &checked, None, limits.login_body_bytes).await?;
+        let retry_after = answer.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+        Ok(LoginAnswer { status: answer.status, retry_after, body: answer.body })
     }
 
     /// Steps 4 and 5.
@@ -349,14 +245,7 @@ impl Connection {
             return Err(SendError::refused("the request leads out of the endpoint"));
         }
         let client = self.client(reach).await?;
-        exchange(
-            client,
-            request,
-            &endpoint.base.host(),
-            cap,
-            &self.shared.limits,
-        )
-        .await
+        exchange(client, request, &endpoint.base.host(), cap, &self.shared.limits).await
     }
 
     /// The pool for this reach, made at first use.
@@ -365,19 +254,9 @@ impl Connection {
             Reach::Global => &self.global,
             Reach::Granted => &self.granted,
         };
-        let Shared {
-            limits,
-            lookup,
-            tls,
-            ..
-        } = self.shared.as_ref();
-        cell.get_or_try_init(|| async { client::build(tls, Arc::clone(lookup), reach, limits) })
-            .await
-            .map_err(|_| {
-                SendError::new(
-                    ErrorCode::Misconfigured,
-                    "the host's HTTP client can't be set up; see its log",
-                )
-            })
+        let Shared { limits, lookup, tls, .. } = self.shared.as_ref();
+        cell.get_or_try_init(|| async { client::build(tls, Arc::clone(lookup), reach, limits) }).await.map_err(|_| {
+            SendError::new(ErrorCode::Misconfigured, "the host's HTTP client can't be set up; see its log")
+        })
     }
 }

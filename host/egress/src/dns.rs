@@ -64,10 +64,7 @@ impl SystemLookup {
             options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
             builder.build()
         });
-        Self {
-            resolver: resolver
-                .map_err(|e| format!("this machine's DNS configuration can't be read: {e}")),
-        }
+        Self { resolver: resolver.map_err(|e| format!("this machine's DNS configuration can't be read: {e}")) }
     }
 }
 
@@ -80,18 +77,9 @@ impl Default for SystemLookup {
 #[async_trait]
 impl Lookup for SystemLookup {
     async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
-        let failed = |reason: String| LookupError {
-            host: host.to_owned(),
-            reason,
-        };
-        let resolver = self
-            .resolver
-            .as_ref()
-            .map_err(|reason| failed(reason.clone()))?;
-        let found = resolver
-            .lookup_ip(host)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
+        let failed = |reason: String| LookupError { host: host.to_owned(), reason };
+        let resolver = self.resolver.as_ref().map_err(|reason| failed(reason.clone()))?;
+        let found = resolver.lookup_ip(host).await.map_err(|error| failed(error.to_string()))?;
         Ok(found.iter().collect())
     }
 }
@@ -121,11 +109,7 @@ impl Resolve for CheckedResolver {
                 return Err(AddressRefused.into());
             }
             if found.is_empty() {
-                return Err(LookupError {
-                    host,
-                    reason: "it has no addresses".to_owned(),
-                }
-                .into());
+                return Err(LookupError { host, reason: "it has no addresses".to_owned() }.into());
             }
             // Port 0: reqwest puts in the URL's.
             let addresses: Addrs = Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0)));

@@ -41,11 +41,7 @@ impl Egress {
     ///
     /// # Errors
     /// When a file of the policy's `ca_files` can't be used.
-    pub fn new(
-        policy: EgressPolicy,
-        secrets: SecretSource,
-        limits: Limits,
-    ) -> Result<Self, ConfigError> {
+    pub fn new(policy: EgressPolicy, secrets: SecretSource, limits: Limits) -> Result<Self, ConfigError> {
         Self::with_lookup(policy, secrets, limits, Arc::new(SystemLookup::new()))
     }
 
@@ -61,15 +57,7 @@ impl Egress {
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, ConfigError> {
         let tls = client::tls(&policy.ca_files)?;
-        Ok(Self {
-            secrets,
-            shared: Arc::new(Shared {
-                policy,
-                limits,
-                lookup,
-                tls,
-            }),
-        })
+        Ok(Self { secrets, shared: Arc::new(Shared { policy, limits, lookup, tls }) })
     }
 
     /// Check a connection's configuration, read its secrets, and give the handle to call through. Keep the handle:
@@ -82,21 +70,12 @@ impl Egress {
         let mut secrets = Vec::new();
         let mut endpoints = BTreeMap::new();
         for (number, config) in spec.endpoints.iter().enumerate() {
-            if config.name.is_empty()
-                || config.name.len() > 64
-                || config.name.chars().any(char::is_control)
-            {
-                errors.push(ConfigError::new(
-                    format!("endpoints[{number}].name"),
-                    "has not 1 to 64 plain characters",
-                ));
+            if config.name.is_empty() || config.name.len() > 64 || config.name.chars().any(char::is_control) {
+                errors.push(ConfigError::new(format!("endpoints[{number}].name"), "has not 1 to 64 plain characters"));
                 continue;
             }
             if endpoints.contains_key(&config.name) {
-                errors.push(ConfigError::new(
-                    format!("endpoints.{}", config.name),
-                    "is there twice",
-                ));
+                errors.push(ConfigError::new(format!("endpoints.{}", config.name), "is there twice"));
                 continue;
             }
             // A faulty endpoint is noted as well, so that a second one of the same name is still found.
@@ -106,10 +85,7 @@ impl Egress {
         if !errors.is_empty() {
             return Err(errors);
         }
-        if secrets
-            .iter()
-            .any(|secret| secret.expose().chars().count() < REDACT_MIN_CHARS)
-        {
+        if secrets.iter().any(|secret| secret.expose().chars().count() < REDACT_MIN_CHARS) {
             tracing::warn!(
                 tenant = spec.tenant,
                 connection = spec.connection,
@@ -117,17 +93,8 @@ impl Egress {
             );
         }
         let redactor = Redactor::new(secrets.iter().map(Secret::expose));
-        let endpoints = endpoints
-            .into_iter()
-            .filter_map(|(name, endpoint)| Some((name, endpoint?)))
-            .collect();
-        Ok(Arc::new(Connection::new(
-            spec.tenant,
-            spec.connection,
-            endpoints,
-            redactor,
-            Arc::clone(&self.shared),
-        )))
+        let endpoints = endpoints.into_iter().filter_map(|(name, endpoint)| Some((name, endpoint?))).collect();
+        Ok(Arc::new(Connection::new(spec.tenant, spec.connection, endpoints, redactor, Arc::clone(&self.shared))))
     }
 
     fn endpoint(
@@ -138,39 +105,18 @@ impl Egress {
         secrets: &mut Vec<Secret>,
     ) -> Option<Endpoint> {
         let at = format!("endpoints.{}", config.name);
-        let mut wrong = |field: &str, message: String| {
-            errors.push(ConfigError::new(format!("{at}.{field}"), message))
-        };
+        let mut wrong = |field: &str, message: String| errors.push(ConfigError::new(format!("{at}.{field}"), message));
         let limits = &self.shared.limits;
-        let timeout = config.timeout_ms.map_or(limits.default_timeout, |ms| {
-            Duration::from_millis(ms.into())
-        });
+        let timeout = config.timeout_ms.map_or(limits.default_timeout, |ms| Duration::from_millis(ms.into()));
         if timeout.is_zero() || timeout > limits.max_timeout {
-            wrong(
-                "timeout_ms",
-                format!("is not between 1 and {}", limits.max_timeout.as_millis()),
-            );
+            wrong("timeout_ms", format!("is not between 1 and {}", limits.max_timeout.as_millis()));
         }
-        let methods = methods(&config.methods)
-            .map_err(|message| wrong("methods", message))
-            .ok();
-        let base = Base::parse(&config.base_url)
-            .map_err(|message| wrong("base_url", message))
-            .ok();
-        let reach = base.as_ref().and_then(|base| {
-            self.shared
-                .policy
-                .reach(base.url())
-                .map_err(|message| wrong("base_url", message))
-                .ok()
-        });
-        let setup = Setup {
-            source: &self.secrets,
-            tenant: &spec.tenant,
-            at: &at,
-            errors,
-            secrets: Vec::new(),
-        };
+        let methods = methods(&config.methods).map_err(|message| wrong("methods", message)).ok();
+        let base = Base::parse(&config.base_url).map_err(|message| wrong("base_url", message)).ok();
+        let reach = base
+            .as_ref()
+            .and_then(|base| self.shared.policy.reach(base.url()).map_err(|message| wrong("base_url", message)).ok());
+        let setup = Setup { source: &self.secrets, tenant: &spec.tenant, at: &at, errors, secrets: Vec::new() };
         let authorised = setup.authorise(&config.auth, base?)?;
         secrets.extend(authorised.secrets);
         Some(Endpoint {
@@ -186,13 +132,7 @@ impl Egress {
 
 /// The methods that an endpoint allows. Neither CONNECT nor TRACE nor anything unheard of.
 fn methods(names: &[String]) -> Result<Vec<Method>, String> {
-    let usual = [
-        Method::GET,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-    ];
+    let usual = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     if names.is_empty() {
         return Ok(usual.to_vec());
     }
@@ -204,12 +144,7 @@ fn methods(names: &[String]) -> Result<Vec<Method>, String> {
                 .chain([&Method::HEAD])
                 .find(|method| method.as_str().eq_ignore_ascii_case(name))
                 .cloned()
-                .ok_or_else(|| {
-                    format!(
-                        "\"{}\" is none of GET, HEAD, POST, PUT, PATCH, DELETE",
-                        name.escape_default()
-                    )
-                })
+                .ok_or_else(|| format!("\"{}\" is none of GET, HEAD, POST, PUT, PATCH, DELETE", name.escape_default()))
         })
         .collect()
 }

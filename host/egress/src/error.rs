@@ -74,11 +74,7 @@ pub struct SendError {
 
 impl SendError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            retry_after: None,
-        }
+        Self { code, message: message.into(), retry_after: None }
     }
 
     pub(crate) fn refused(message: impl Into<String>) -> Self {
@@ -107,9 +103,6 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            at: at.into(),
-            message: message.into(),
-        }
+        Self { at: at.into(), message: message.into() }
     }
 }

@@ -70,49 +70,27 @@ pub(crate) fn from_guest(
     limits: &Limits,
 ) -> Result<HeaderMap, SendError> {
     if headers.len() > limits.request_headers {
-        let message = format!(
-            "{} headers, more than {}",
-            headers.len(),
-            limits.request_headers
-        );
+        let message = format!("{} headers, more than {}", headers.len(), limits.request_headers);
         return Err(SendError::new(ErrorCode::TooLarge, message));
     }
-    let bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > limits.request_header_bytes {
-        let message = format!(
-            "{bytes} bytes of headers, more than {}",
-            limits.request_header_bytes
-        );
+        let message = format!("{bytes} bytes of headers, more than {}", limits.request_header_bytes);
         return Err(SendError::new(ErrorCode::TooLarge, message));
     }
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        let shown: String = name
-            .chars()
-            .take(64)
-            .flat_map(char::escape_default)
-            .collect();
+        let shown: String = name.chars().take(64).flat_map(char::escape_default).collect();
         let parsed = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| SendError::invalid(format!("\"{shown}\" is not the name of a header")))?;
-        if host_owned(parsed.as_str())
-            || credential.is_some_and(|c| same(c.as_str(), parsed.as_str()))
-        {
-            return Err(SendError::refused(format!(
-                "the header {shown} is set by the host; leave it out"
-            )));
+        if host_owned(parsed.as_str()) || credential.is_some_and(|c| same(c.as_str(), parsed.as_str())) {
+            return Err(SendError::refused(format!("the header {shown} is set by the host; leave it out")));
         }
         // Printable ASCII and tabs: no line ends, no bytes that systems read differently.
         let text = Some(value).filter(|value| value.is_ascii());
-        let value = text
-            .and_then(|value| HeaderValue::from_str(value).ok())
-            .ok_or_else(|| {
-                SendError::invalid(format!(
-                    "the value of the header {shown} has characters that can't be sent"
-                ))
-            })?;
+        let value = text.and_then(|value| HeaderValue::from_str(value).ok()).ok_or_else(|| {
+            SendError::invalid(format!("the value of the header {shown} has characters that can't be sent"))
+        })?;
         map.append(parsed, value);
     }
     Ok(map)
@@ -124,26 +102,15 @@ pub(crate) fn for_guest(
     credential: Option<&HeaderName>,
     limits: &Limits,
 ) -> Result<Vec<(String, String)>, SendError> {
-    let bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > limits.response_header_bytes {
-        let message = format!(
-            "the answer has {bytes} bytes of headers, more than {}",
-            limits.response_header_bytes
-        );
+        let message = format!("the answer has {bytes} bytes of headers, more than {}", limits.response_header_bytes);
         return Err(SendError::new(ErrorCode::TooLarge, message));
     }
     Ok(headers
         .iter()
         .filter(|(name, _)| !NOT_FOR_GUESTS.contains(&name.as_str()) && credential != Some(*name))
-        .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        })
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect())
 }
 
@@ -158,10 +125,7 @@ fn same(a: &str, b: &str) -> bool {
 
 fn host_owned(name: &str) -> bool {
     let name = dashed(name);
-    HOST_OWNED.contains(&name.as_str())
-        || HOST_OWNED_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+    HOST_OWNED.contains(&name.as_str()) || HOST_OWNED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -170,12 +134,7 @@ mod tests {
 
     fn one(name: &str, value: &str) -> Result<HeaderMap, ErrorCode> {
         let credential = HeaderName::from_static("x-api-key");
-        from_guest(
-            &[(name.into(), value.into())],
-            Some(&credential),
-            &Limits::default(),
-        )
-        .map_err(|e| e.code)
+        from_guest(&[(name.into(), value.into())], Some(&credential), &Limits::default()).map_err(|e| e.code)
     }
 
     #[test]
@@ -223,28 +182,16 @@ mod tests {
             ("a", "x\0"),
             ("a", "ü"),
         ] {
-            assert_eq!(
-                one(name, value).unwrap_err(),
-                ErrorCode::InvalidRequest,
-                "{name:?} {value:?}"
-            );
+            assert_eq!(one(name, value).unwrap_err(), ErrorCode::InvalidRequest, "{name:?} {value:?}");
         }
     }
 
     #[test]
     fn counts_and_sizes_are_capped() {
         let many: Vec<_> = (0..65).map(|n| (format!("x-{n}"), String::new())).collect();
-        assert_eq!(
-            from_guest(&many, None, &Limits::default())
-                .unwrap_err()
-                .code,
-            ErrorCode::TooLarge
-        );
+        assert_eq!(from_guest(&many, None, &Limits::default()).unwrap_err().code, ErrorCode::TooLarge);
         assert!(from_guest(&many[..64], None, &Limits::default()).is_ok());
-        assert_eq!(
-            one("a", &"x".repeat(16 * 1024)).unwrap_err(),
-            ErrorCode::TooLarge
-        );
+        assert_eq!(one("a", &"x".repeat(16 * 1024)).unwrap_err(), ErrorCode::TooLarge);
         assert!(one("a", &"x".repeat(16 * 1024 - 1)).is_ok());
     }
 
@@ -259,11 +206,7 @@ mod tests {
             ("proxy-authorization", false),
             ("x-forwarded-for", false),
         ] {
-            assert_eq!(
-                fit_for_credentials(&HeaderName::from_static(name)),
-                fit,
-                "{name}"
-            );
+            assert_eq!(fit_for_credentials(&HeaderName::from_static(name)), fit, "{name}");
         }
     }
 }

@@ -22,24 +22,19 @@ pub(crate) struct Base {
 impl Base {
     /// Parse and check a `base_url`. The error says what is wrong with it and does not repeat it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut url = Url::parse(text)
-            .map_err(|e| format!("is not a URL ({e}); write https://host/prefix"))?;
+        let mut url = Url::parse(text).map_err(|e| format!("is not a URL ({e}); write https://host/prefix"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err("has a user in it; name credentials in auth".to_owned());
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(
-                "has a query or fragment; it ends with the path that all requests begin with"
-                    .to_owned(),
-            );
+            return Err("has a query or fragment; it ends with the path that all requests begin with".to_owned());
         }
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err("is not an address of the web; write https://host/prefix".to_owned());
         }
         // The URL type has taken `..` away already, so look at what was written.
-        let written = text.split_once("://").map_or("", |(_, rest)| {
-            rest.find('/').map_or("", |at| rest.get(at..).unwrap_or(""))
-        });
+        let written =
+            text.split_once("://").map_or("", |(_, rest)| rest.find('/').map_or("", |at| rest.get(at..).unwrap_or("")));
         if !written.is_empty() {
             check(written).map_err(|problem| format!("has a path that {problem}"))?;
         }
@@ -50,18 +45,13 @@ impl Base {
 
     /// The same base with one more segment, which is a credential.
     pub(crate) fn with_segment(&self, segment: &str) -> Result<Self, &'static str> {
-        let plain =
-            |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b':');
-        if segment.is_empty() || !segment.bytes().all(plain) || segment.trim_matches('.').is_empty()
-        {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b':');
+        if segment.is_empty() || !segment.bytes().all(plain) || segment.trim_matches('.').is_empty() {
             return Err("has characters that can't stand in a path");
         }
         let mut url = self.url.clone();
         url.set_path(&format!("{}/{segment}", self.shown));
-        Ok(Self {
-            url,
-            shown: format!("{}/***", self.shown),
-        })
+        Ok(Self { url, shown: format!("{}/***", self.shown) })
     }
 
     /// Scheme, host and port; the path may hold a credential.
@@ -72,9 +62,7 @@ impl Base {
     /// Host and port for messages and logs.
     pub(crate) fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
-        self.url
-            .port()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// What the log shows of a request's path: without query and without credentials.
@@ -86,24 +74,15 @@ impl Base {
     /// A guest's path below this base.
     pub(crate) fn join(&self, path: &str, max_bytes: usize) -> Result<Url, SendError> {
         if path.len() > max_bytes {
-            return Err(SendError::invalid(format!(
-                "the path has {} bytes, more than {max_bytes}",
-                path.len()
-            )));
+            return Err(SendError::invalid(format!("the path has {} bytes, more than {max_bytes}", path.len())));
         }
         check(path).map_err(|problem| SendError::invalid(format!("the path {problem}")))?;
         let prefix = self.url.path().trim_end_matches('/');
         let mut url = self.url.clone();
-        let (path, query) = path
-            .split_once('?')
-            .map_or((path, None), |(path, query)| (path, Some(query)));
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         url.set_path(&format!("{prefix}{path}"));
         url.set_query(query);
-        if self.contains(&url) {
-            Ok(url)
-        } else {
-            Err(SendError::refused("the path leads out of the endpoint"))
-        }
+        if self.contains(&url) { Ok(url) } else { Err(SendError::refused("the path leads out of the endpoint")) }
     }
 
     /// Is this final URL below the base? Asked for each request as it will be sent.
@@ -115,10 +94,7 @@ impl Base {
             && url.username().is_empty()
             && url.password().is_none()
             && url.fragment().is_none()
-            && url
-                .path()
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.starts_with('/'))
+            && url.path().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))
             && !climbs(url.path())
     }
 }
@@ -152,11 +128,7 @@ fn check(path: &str) -> Result<(), &'static str> {
 fn percent_is_whole(mut text: &[u8]) -> bool {
     while let [first, rest @ ..] = text {
         text = match (first, rest) {
-            (b'%', [high, low, rest @ ..])
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                rest
-            }
+            (b'%', [high, low, rest @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
             (b'%', _) => return false,
             _ => rest,
         };
@@ -195,10 +167,7 @@ mod tests {
     use super::*;
 
     fn join(path: &str) -> Result<String, SendError> {
-        Base::parse("https://erp.example.com/api/v2/")
-            .unwrap()
-            .join(path, 8192)
-            .map(|url| url.to_string())
+        Base::parse("https://erp.example.com/api/v2/").unwrap().join(path, 8192).map(|url| url.to_string())
     }
 
     #[test]
@@ -288,14 +257,7 @@ mod tests {
         ] {
             assert!(Base::parse(text).is_err(), "{text}");
         }
-        assert_eq!(
-            Base::parse("https://e.com")
-                .unwrap()
-                .join("/x", 99)
-                .unwrap()
-                .as_str(),
-            "https://e.com/x"
-        );
+        assert_eq!(Base::parse("https://e.com").unwrap().join("/x", 99).unwrap().as_str(), "https://e.com/x");
     }
 
     #[test]
@@ -318,23 +280,11 @@ mod tests {
 
     #[test]
     fn a_segment_that_is_a_credential_is_not_shown() {
-        let base = Base::parse("https://t.example/v1")
-            .unwrap()
-            .with_segment("bot123:ABC-def")
-            .unwrap();
-        assert_eq!(
-            base.join("/send?x=1", 99).unwrap().as_str(),
-            "https://t.example/v1/bot123:ABC-def/send?x=1"
-        );
+        let base = Base::parse("https://t.example/v1").unwrap().with_segment("bot123:ABC-def").unwrap();
+        assert_eq!(base.join("/send?x=1", 99).unwrap().as_str(), "https://t.example/v1/bot123:ABC-def/send?x=1");
         assert_eq!(base.shown("/send?x=1"), "/v1/***/send");
         for bad in ["", "..", "a/b", "a%2fb", "a b", "a?b"] {
-            assert!(
-                Base::parse("https://t.example")
-                    .unwrap()
-                    .with_segment(bad)
-                    .is_err(),
-                "{bad}"
-            );
+            assert!(Base::parse("https://t.example").unwrap().with_segment(bad).is_err(), "{bad}");
         }
     }
 }

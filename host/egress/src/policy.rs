@@ -36,9 +36,7 @@ pub struct HostGrant {
 
 /// A text that names no host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "\"{0}\" is not a host; write one as erp.internal, erp.internal:443, 127.0.0.1:8069 or [::1]:8069"
-)]
+#[error("\"{0}\" is not a host; write one as erp.internal, erp.internal:443, 127.0.0.1:8069 or [::1]:8069")]
 pub struct HostGrantError(String);
 
 impl FromStr for HostGrant {
@@ -55,9 +53,7 @@ impl FromStr for HostGrant {
             _ => (text.to_owned(), None),
         };
         let host = Host::parse(host.trim_end_matches('.')).map_err(|_| bad())?;
-        if matches!(&host, Host::Domain(name) if name.is_empty() || name.contains('*'))
-            || port == Some(0)
-        {
+        if matches!(&host, Host::Domain(name) if name.is_empty() || name.contains('*')) || port == Some(0) {
             return Err(bad());
         }
         Ok(Self { host, port })
@@ -115,24 +111,14 @@ impl EgressPolicy {
             Host::Domain(name) => Host::Domain(name.trim_end_matches('.').to_owned()),
             address => address,
         };
-        let granted = self
-            .allow_private
-            .iter()
-            .any(|g| g.host == host && g.port.is_none_or(|p| p == port));
-        let reach = if granted {
-            Reach::Granted
-        } else {
-            Reach::Global
-        };
+        let granted = self.allow_private.iter().any(|g| g.host == host && g.port.is_none_or(|p| p == port));
+        let reach = if granted { Reach::Granted } else { Reach::Global };
         let ask = || format!("the operator can grant it with allow_private: [\"{host}:{port}\"]");
         match url.scheme() {
             "https" => {}
             "http" if granted => {}
             "http" => {
-                return Err(format!(
-                    "plain http to {host} is refused, use https; {}",
-                    ask()
-                ));
+                return Err(format!("plain http to {host} is refused, use https; {}", ask()));
             }
             _ => return Err("only https (and http to granted hosts) is spoken".to_owned()),
         }
@@ -143,9 +129,7 @@ impl EgressPolicy {
             Host::Domain(_) => None,
         };
         match literal {
-            Some(ip) if !granted && !is_global(ip) => {
-                Err(format!("{ip} is not a public address; {}", ask()))
-            }
+            Some(ip) if !granted && !is_global(ip) => Err(format!("{ip} is not a public address; {}", ask())),
             _ => Ok(reach),
         }
     }
@@ -156,10 +140,7 @@ mod tests {
     use super::*;
 
     fn policy(grants: &[&str]) -> EgressPolicy {
-        EgressPolicy {
-            allow_private: grants.iter().map(|g| g.parse().unwrap()).collect(),
-            ..EgressPolicy::default()
-        }
+        EgressPolicy { allow_private: grants.iter().map(|g| g.parse().unwrap()).collect(), ..EgressPolicy::default() }
     }
 
     fn reach(policy: &EgressPolicy, url: &str) -> Result<Reach, String> {
@@ -195,12 +176,7 @@ mod tests {
 
     #[test]
     fn a_grant_is_for_its_host_and_port_only() {
-        let some = policy(&[
-            "127.0.0.1:8069",
-            "erp.internal",
-            "[::1]:80",
-            "db.internal:443",
-        ]);
+        let some = policy(&["127.0.0.1:8069", "erp.internal", "[::1]:80", "db.internal:443"]);
         for url in [
             "http://127.0.0.1:8069/",
             "https://0x7f.1:8069/",
@@ -227,39 +203,18 @@ mod tests {
     #[test]
     fn a_granted_name_never_leads_to_metadata_but_a_granted_address_does() {
         assert!(Reach::Granted.permits("10.0.0.1".parse().unwrap()));
-        for ip in [
-            "169.254.169.254",
-            "fd00:ec2::254",
-            "::ffff:169.254.169.254",
-            "0.0.0.0",
-        ] {
+        for ip in ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254", "0.0.0.0"] {
             assert!(!Reach::Granted.permits(ip.parse().unwrap()), "{ip}");
         }
-        assert_eq!(
-            reach(&policy(&["169.254.169.254:80"]), "http://169.254.169.254/"),
-            Ok(Reach::Granted)
-        );
+        assert_eq!(reach(&policy(&["169.254.169.254:80"]), "http://169.254.169.254/"), Ok(Reach::Granted));
     }
 
     #[test]
     fn what_is_no_host_is_no_grant() {
-        for text in [
-            "",
-            "*",
-            "*.internal",
-            "http://x",
-            "a/b",
-            "x:99999",
-            "x:0",
-            "a b",
-            ":80",
-        ] {
+        for text in ["", "*", "*.internal", "http://x", "a/b", "x:99999", "x:0", "a b", ":80"] {
             assert!(text.parse::<HostGrant>().is_err(), "{text}");
         }
-        assert_eq!(
-            "[::1]:80".parse::<HostGrant>().unwrap().to_string(),
-            "[::1]:80"
-        );
+        assert_eq!("[::1]:80".parse::<HostGrant>().unwrap().to_string(), "[::1]:80");
         assert_eq!("::1".parse::<HostGrant>().unwrap().to_string(), "[::1]");
     }
 }

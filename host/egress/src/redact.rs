@@ -31,10 +31,7 @@ pub(crate) struct Redactor {
 impl Redactor {
     /// Look for these from now on.
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        Self {
-            fixed: finders(secrets),
-            sessions: RwLock::default(),
-        }
+        Self { fixed: finders(secrets), sessions: RwLock::default() }
     }
 
     /// Look for a session's credential too. The oldest are forgotten.
@@ -50,9 +47,7 @@ impl Redactor {
     pub(crate) fn bytes(&self, text: Bytes) -> Bytes {
         let sessions = self.sessions.read();
         let all = self.fixed.iter().chain(sessions.iter().flatten());
-        all.fold(text, |text, finder| {
-            replace(&text, finder).map_or(text, Bytes::from)
-        })
+        all.fold(text, |text, finder| replace(&text, finder).map_or(text, Bytes::from))
     }
 
     /// The same text without secrets.
@@ -64,34 +59,20 @@ impl Redactor {
 
 /// Each secret in its forms, the longest first, so that no part of a longer one is left over.
 fn finders<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Vec<Finder<'static>> {
-    let mut forms: Vec<Vec<u8>> = secrets
-        .into_iter()
-        .filter(|secret| secret.chars().count() >= REDACT_MIN_CHARS)
-        .flat_map(forms)
-        .collect();
+    let mut forms: Vec<Vec<u8>> =
+        secrets.into_iter().filter(|secret| secret.chars().count() >= REDACT_MIN_CHARS).flat_map(forms).collect();
     forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     forms.dedup();
-    forms
-        .iter()
-        .map(|form| Finder::new(form).into_owned())
-        .collect()
+    forms.iter().map(|form| Finder::new(form).into_owned()).collect()
 }
 
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let json = serde_json::to_string(secret).unwrap_or_default();
-    let json = json
-        .strip_prefix('"')
-        .and_then(|j| j.strip_suffix('"'))
-        .unwrap_or_default()
-        .to_owned();
+    let json = json.strip_prefix('"').and_then(|j| j.strip_suffix('"')).unwrap_or_default().to_owned();
     let percent = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
     let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     // As `Url` writes a query parameter and a path.
-    let lower = percent
-        .replace("%2E", ".")
-        .replace("%2D", "-")
-        .replace("%5F", "_")
-        .replace("%7E", "~");
+    let lower = percent.replace("%2E", ".").replace("%2D", "-").replace("%5F", "_").replace("%7E", "~");
     let mut forms = vec![
         secret.to_owned(),
         json.replace('/', "\\/"),
@@ -140,10 +121,7 @@ mod tests {
             STANDARD_NO_PAD.encode(secret),
         ] {
             let clean = redactor.text(format!("<{text}> and {text} again short 12345"));
-            assert!(
-                !clean.contains(&text) && clean.ends_with(" again short 12345"),
-                "{clean}"
-            );
+            assert!(!clean.contains(&text) && clean.ends_with(" again short 12345"), "{clean}");
             assert_eq!(clean.matches("***").count(), 2, "{clean}");
         }
     }
@@ -151,10 +129,7 @@ mod tests {
     #[test]
     fn a_longer_secret_goes_before_its_part() {
         let redactor = Redactor::new(["secret-1", "secret-1-and-more"]);
-        assert_eq!(
-            redactor.text("x secret-1-and-more y secret-1 z".into()),
-            "x *** y *** z"
-        );
+        assert_eq!(redactor.text("x secret-1-and-more y secret-1 z".into()), "x *** y *** z");
     }
 
     #[test]
@@ -163,9 +138,6 @@ mod tests {
         for n in 0..=REDACT_SESSIONS {
             redactor.add_session([format!("session-{n:04}").as_str()]);
         }
-        assert_eq!(
-            redactor.text("session-0000 session-0001".into()),
-            "session-0000 ***"
-        );
+        assert_eq!(redactor.text("session-0000 session-0001".into()), "session-0000 ***");
     }
 }

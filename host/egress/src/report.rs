@@ -56,25 +56,12 @@ impl Report<'_> {
         ];
         histogram!("confab_egress_request_seconds", &labels).record(took.as_secs_f64());
         let [tenant, connection, endpoint] = labels;
-        counter!(
-            "confab_egress_requests_total",
-            &[
-                tenant,
-                connection,
-                endpoint,
-                ("outcome", outcome.to_owned())
-            ]
-        )
-        .increment(1);
+        counter!("confab_egress_requests_total", &[tenant, connection, endpoint, ("outcome", outcome.to_owned())])
+            .increment(1);
         match result {
             Ok(response) if response.status >= 400 && response.status != 404 => {
                 let provider = provider_id(response);
-                self.warn(
-                    Some(response.status),
-                    None,
-                    "the system answered with an error",
-                    provider.as_deref(),
-                );
+                self.warn(Some(response.status), None, "the system answered with an error", provider.as_deref());
             }
             Ok(_) => {}
             Err(error) => self.warn(None, Some(error.code.as_str()), &error.message, None),
@@ -112,18 +99,12 @@ const fn class(status: u16) -> &'static str {
 }
 
 fn provider_id(response: &InResponse) -> Option<String> {
-    let (_, value) = REQUEST_IDS.iter().find_map(|wanted| {
-        response
-            .headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
-    })?;
+    let (_, value) = REQUEST_IDS
+        .iter()
+        .find_map(|wanted| response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)))?;
     Some(short(value).escape_default().to_string())
 }
 
 fn short(text: &str) -> &str {
-    text.char_indices()
-        .nth(LOG_FIELD_CHARS)
-        .and_then(|(at, _)| text.get(..at))
-        .unwrap_or(text)
+    text.char_indices().nth(LOG_FIELD_CHARS).and_then(|(at, _)| text.get(..at)).unwrap_or(text)
 }

@@ -56,14 +56,10 @@ pub enum SecretRefError {
     #[error("a secret is never written into a file; name an environment variable: env:NAME")]
     NotAName,
     /// After `env:` stands no environment variable's name.
-    #[error(
-        "after env: stands the name of an environment variable: letters, digits and underscores, no digit first"
-    )]
+    #[error("after env: stands the name of an environment variable: letters, digits and underscores, no digit first")]
     Variable,
     /// After `file:` stands no plain file name.
-    #[error(
-        "after file: stands a file's name: letters, digits, '-', '_' and '.', no dot first, no directories"
-    )]
+    #[error("after file: stands a file's name: letters, digits, '-', '_' and '.', no dot first, no directories")]
     File,
 }
 
@@ -74,22 +70,12 @@ impl FromStr for SecretRef {
         if let Some(name) = text.strip_prefix("env:") {
             let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
             let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            return if starts && plain {
-                Ok(Self::Env(name.to_owned()))
-            } else {
-                Err(SecretRefError::Variable)
-            };
+            return if starts && plain { Ok(Self::Env(name.to_owned())) } else { Err(SecretRefError::Variable) };
         }
         if let Some(name) = text.strip_prefix("file:") {
-            let plain = name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
             let fits = !name.is_empty() && name.len() <= 255 && !name.starts_with('.');
-            return if fits && plain {
-                Ok(Self::File(name.to_owned()))
-            } else {
-                Err(SecretRefError::File)
-            };
+            return if fits && plain { Ok(Self::File(name.to_owned())) } else { Err(SecretRefError::File) };
         }
         Err(SecretRefError::NotAName)
     }
@@ -156,32 +142,13 @@ mod tests {
     #[test]
     fn names_are_parsed_and_values_are_refused_without_being_repeated() {
         assert_eq!("env:SHOP__A".parse(), Ok(SecretRef::Env("SHOP__A".into())));
-        assert_eq!(
-            "file:erp-password".parse(),
-            Ok(SecretRef::File("erp-password".into()))
-        );
-        for bad in [
-            "hunter2",
-            "",
-            "env:",
-            "env:9A",
-            "env:A-B",
-            "file:",
-            "file:../x",
-            "file:a/b",
-            "file:.x",
-            "ENV:A",
-        ] {
+        assert_eq!("file:erp-password".parse(), Ok(SecretRef::File("erp-password".into())));
+        for bad in ["hunter2", "", "env:", "env:9A", "env:A-B", "file:", "file:../x", "file:a/b", "file:.x", "ENV:A"] {
             let error = bad.parse::<SecretRef>().unwrap_err().to_string();
             assert!(bad.len() < 6 || !error.contains(bad), "{error}");
         }
-        let error = serde_json::from_str::<SecretRef>("\"hunter2hunter2\"")
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "a secret is never written into a file; name an environment variable: env:NAME"
-        );
+        let error = serde_json::from_str::<SecretRef>("\"hunter2hunter2\"").unwrap_err().to_string();
+        assert_eq!(error, "a secret is never written into a file; name an environment variable: env:NAME");
     }
 
     #[test]

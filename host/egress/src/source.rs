@@ -40,9 +40,7 @@ impl std::fmt::Debug for Variables {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The tenant's id has a form that gives no safe prefix.
-    #[error(
-        "tenant \"{0}\" can't have secrets: its id must be lower-case letters, digits and single dashes"
-    )]
+    #[error("tenant \"{0}\" can't have secrets: its id must be lower-case letters, digits and single dashes")]
     Tenant(String),
     /// The variable belongs to somebody else.
     #[error(
@@ -57,14 +55,10 @@ pub enum SecretError {
         prefix: String,
     },
     /// The variable is not set, or is empty.
-    #[error(
-        "the environment variable {0} is not set; set it for the confab process and start it again"
-    )]
+    #[error("the environment variable {0} is not set; set it for the confab process and start it again")]
     NotSet(String),
     /// The operator gave no secrets directory.
-    #[error(
-        "file:{0} is named, but this host has no secrets directory; use env:NAME or ask the operator for one"
-    )]
+    #[error("file:{0} is named, but this host has no secrets directory; use env:NAME or ask the operator for one")]
     NoDirectory(String),
     /// The file can't be read, is empty or too large.
     #[error("the secret file {path} {problem}")]
@@ -80,10 +74,7 @@ impl SecretSource {
     /// The process's environment, and a directory with one folder a tenant.
     #[must_use]
     pub const fn process(directory: Option<PathBuf>) -> Self {
-        Self {
-            variables: Variables::Process,
-            directory,
-        }
+        Self { variables: Variables::Process, directory }
     }
 
     /// Given variables in place of the process's environment: for tests and for the SDK's test host.
@@ -93,14 +84,8 @@ impl SecretSource {
         K: Into<String>,
         V: Into<String>,
     {
-        let given = variables
-            .into_iter()
-            .map(|(key, value)| (key.into(), Secret::new(value.into())))
-            .collect();
-        Self {
-            variables: Variables::Given(given),
-            directory,
-        }
+        let given = variables.into_iter().map(|(key, value)| (key.into(), Secret::new(value.into()))).collect();
+        Self { variables: Variables::Given(given), directory }
     }
 
     /// The value of a secret for a tenant.
@@ -112,30 +97,18 @@ impl SecretSource {
         match reference {
             SecretRef::Env(name) => {
                 if name.strip_prefix(&prefix).is_none_or(str::is_empty) {
-                    return Err(SecretError::NotYours {
-                        tenant: tenant.to_owned(),
-                        name: name.clone(),
-                        prefix,
-                    });
+                    return Err(SecretError::NotYours { tenant: tenant.to_owned(), name: name.clone(), prefix });
                 }
                 let value = match &self.variables {
                     Variables::Process => std::env::var(name).ok().map(Secret::new),
                     Variables::Given(values) => values.get(name).cloned(),
                 };
-                value
-                    .filter(|v| !v.expose().is_empty())
-                    .ok_or_else(|| SecretError::NotSet(name.clone()))
+                value.filter(|v| !v.expose().is_empty()).ok_or_else(|| SecretError::NotSet(name.clone()))
             }
             SecretRef::File(name) => {
-                let directory = self
-                    .directory
-                    .as_ref()
-                    .ok_or_else(|| SecretError::NoDirectory(name.clone()))?;
+                let directory = self.directory.as_ref().ok_or_else(|| SecretError::NoDirectory(name.clone()))?;
                 let path = directory.join(tenant).join(name);
-                read(&path).map_err(|problem| SecretError::File {
-                    path: path.display().to_string(),
-                    problem,
-                })
+                read(&path).map_err(|problem| SecretError::File { path: path.display().to_string(), problem })
             }
         }
     }
@@ -143,17 +116,12 @@ impl SecretSource {
 
 /// `shop-eu` has `SHOP_EU__`.
 fn prefix(tenant: &str) -> Result<String, SecretError> {
-    let plain = tenant
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let plain = tenant.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let dashes = tenant.starts_with('-') || tenant.ends_with('-') || tenant.contains("--");
     if tenant.is_empty() || !plain || dashes {
         return Err(SecretError::Tenant(tenant.escape_default().to_string()));
     }
-    Ok(format!(
-        "{}__",
-        tenant.to_ascii_uppercase().replace('-', "_")
-    ))
+    Ok(format!("{}__", tenant.to_ascii_uppercase().replace('-', "_")))
 }
 
 /// The file's text, without the line end that editors and `kubectl` add.
@@ -185,61 +153,27 @@ mod tests {
     #[test]
     fn a_tenant_reads_only_variables_with_its_own_prefix() {
         let source = SecretSource::given(
-            [
-                ("SHOP_EU__TOKEN", "value-eu"),
-                ("SHOP__TOKEN", "value-shop"),
-                ("HOME", "/root"),
-                ("SHOP_EU__", "x"),
-            ],
+            [("SHOP_EU__TOKEN", "value-eu"), ("SHOP__TOKEN", "value-shop"), ("HOME", "/root"), ("SHOP_EU__", "x")],
             None,
         );
-        assert_eq!(
-            source
-                .resolve("shop-eu", &env("SHOP_EU__TOKEN"))
-                .unwrap()
-                .expose(),
-            "value-eu"
-        );
-        assert_eq!(
-            source
-                .resolve("shop", &env("SHOP__TOKEN"))
-                .unwrap()
-                .expose(),
-            "value-shop"
-        );
-        for (tenant, name) in [
-            ("shop", "SHOP_EU__TOKEN"),
-            ("shop-eu", "SHOP__TOKEN"),
-            ("shop", "HOME"),
-            ("shop-eu", "SHOP_EU__"),
-        ] {
+        assert_eq!(source.resolve("shop-eu", &env("SHOP_EU__TOKEN")).unwrap().expose(), "value-eu");
+        assert_eq!(source.resolve("shop", &env("SHOP__TOKEN")).unwrap().expose(), "value-shop");
+        for (tenant, name) in
+            [("shop", "SHOP_EU__TOKEN"), ("shop-eu", "SHOP__TOKEN"), ("shop", "HOME"), ("shop-eu", "SHOP_EU__")]
+        {
             let error = source.resolve(tenant, &env(name)).unwrap_err();
-            assert!(
-                matches!(error, SecretError::NotYours { .. }),
-                "{tenant} {name}: {error}"
-            );
+            assert!(matches!(error, SecretError::NotYours { .. }), "{tenant} {name}: {error}");
             assert!(!error.to_string().contains("value-"));
         }
-        let missing = source
-            .resolve("shop", &env("SHOP__OTHER"))
-            .unwrap_err()
-            .to_string();
+        let missing = source.resolve("shop", &env("SHOP__OTHER")).unwrap_err().to_string();
         assert!(missing.contains("SHOP__OTHER is not set"), "{missing}");
     }
 
     #[test]
     fn tenant_ids_whose_prefix_could_be_another_tenants_are_refused() {
         let source = SecretSource::given([("SHOP__EU__TOKEN", "x")], None);
-        for tenant in [
-            "shop--eu", "shop-", "-shop", "Shop", "shop_eu", "", "..", "a/b",
-        ] {
-            assert!(
-                matches!(
-                    source.resolve(tenant, &env("SHOP__EU__TOKEN")),
-                    Err(SecretError::Tenant(_))
-                ),
-                "{tenant}"
-            );
+        for tenant in ["shop--eu", "shop-", "-shop", "Shop", "shop_eu", "", "..", "a/b"] {
+            assert!(matches!(source.resolve(tenant, &env("SHOP__EU__TOKEN")), Err(SecretError::Tenant(_))), "{tenant}");
         }
     }
 
@@ -251,16 +185,10 @@ mod tests {
         std::fs::write(dir.path().join("shop/empty"), "\n").unwrap();
         let source = SecretSource::given([("", ""); 0], Some(dir.path().to_owned()));
         let file = |name: &str| SecretRef::File(name.into());
-        assert_eq!(
-            source.resolve("shop", &file("erp")).unwrap().expose(),
-            "from-a-file"
-        );
+        assert_eq!(source.resolve("shop", &file("erp")).unwrap().expose(), "from-a-file");
         assert!(source.resolve("shop", &file("empty")).is_err());
         assert!(source.resolve("other", &file("erp")).is_err());
         let none = SecretSource::given([("", ""); 0], None);
-        assert_eq!(
-            none.resolve("shop", &file("erp")),
-            Err(SecretError::NoDirectory("erp".into()))
-        );
+        assert_eq!(none.resolve("shop", &file("erp")), Err(SecretError::NoDirectory("erp".into())));
     }
 }

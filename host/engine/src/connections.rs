@@ -17,7 +17,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`ConnectionError`]
-    pub async fn check_connection(&self, tenant: &TenantId, connection: &ConnectionId, request_id: Arc<str>) -> Result<Value, ConnectionError> {
+    pub async fn check_connection(
+        &self,
+        tenant: &TenantId,
+        connection: &ConnectionId,
+        request_id: Arc<str>,
+    ) -> Result<Value, ConnectionError> {
         self.contract(tenant, connection, "health", "check", Map::new(), request_id).await
     }
 
@@ -25,7 +30,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`ConnectionError`]
-    pub async fn connection_files(&self, tenant: &TenantId, connection: &ConnectionId, request_id: Arc<str>) -> Result<Value, ConnectionError> {
+    pub async fn connection_files(
+        &self,
+        tenant: &TenantId,
+        connection: &ConnectionId,
+        request_id: Arc<str>,
+    ) -> Result<Value, ConnectionError> {
         self.contract(tenant, connection, "files", "list-files", Map::new(), request_id).await
     }
 
@@ -33,7 +43,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`ConnectionError`]
-    pub async fn download(&self, tenant: &TenantId, connection: &ConnectionId, name: &str, request_id: Arc<str>) -> Result<Vec<u8>, ConnectionError> {
+    pub async fn download(
+        &self,
+        tenant: &TenantId,
+        connection: &ConnectionId,
+        name: &str,
+        request_id: Arc<str>,
+    ) -> Result<Vec<u8>, ConnectionError> {
         let mut arguments = Map::new();
         arguments.insert("name".into(), Value::String(name.to_owned()));
         match self.contract(tenant, connection, "files", "download", arguments, request_id).await? {
@@ -44,10 +60,16 @@ impl Engine {
         }
     }
 
-    fn ready_connection(&self, tenant: &TenantId, connection: &ConnectionId) -> Result<Arc<Connection>, ConnectionError> {
+    fn ready_connection(
+        &self,
+        tenant: &TenantId,
+        connection: &ConnectionId,
+    ) -> Result<Arc<Connection>, ConnectionError> {
         match self.registry().connection(tenant, connection) {
             Some(Slot::Ready(connection)) => Ok(connection.clone()),
-            Some(Slot::Broken(reason)) => Err(ConnectionError::NotReady { connection: connection.to_string(), reason: reason.clone() }),
+            Some(Slot::Broken(reason)) => {
+                Err(ConnectionError::NotReady { connection: connection.to_string(), reason: reason.clone() })
+            }
             None => Err(ConnectionError::Unknown { tenant: tenant.to_string(), connection: connection.to_string() }),
         }
     }
@@ -77,7 +99,11 @@ impl Engine {
             Ok(Some(Reported { value: Ok(value), .. })) => Ok(value),
             Ok(Some(Reported { value: Err(error), .. })) => {
                 let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-                Err(ConnectionError::Refused(CapabilityError { code: field("code"), message: field("message"), retry_after: None }))
+                Err(ConnectionError::Refused(CapabilityError {
+                    code: field("code"),
+                    message: field("message"),
+                    retry_after: None,
+                }))
             }
             Ok(None) => Err(ConnectionError::Unsupported(plugin.manifest().name.clone())),
             Err(failure) => {

@@ -121,7 +121,8 @@ impl Engine {
         let store = confab_store::open(&config.store).await?;
         let sandbox = Sandbox::new(config.sandbox).map_err(|e| StartError::Sandbox(format!("{e:#}")))?;
         let library = Library::new(sandbox.clone(), config.plugins);
-        let egress = Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?;
+        let egress =
+            Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?;
         let engine = Engine {
             inner: Arc::new(Inner {
                 store,
@@ -208,13 +209,16 @@ impl Engine {
             let mut findings = Vec::new();
             let previous = old.connection(&doc.tenant, &doc.id);
             let ready = self.inner.publisher.connection(doc.id.as_str(), &doc, files, previous, &mut findings).await;
-            tenant.connections.insert(doc.id.clone(), slot(ready, findings, "connection", &doc.tenant, doc.id.as_str()));
+            tenant
+                .connections
+                .insert(doc.id.clone(), slot(ready, findings, "connection", &doc.tenant, doc.id.as_str()));
         }
         for doc in read_all::<BotDoc>(store.documents(BOT).await?) {
             let Some(tenant) = tenants.get_mut(&doc.tenant) else { continue };
             let mut findings = Vec::new();
             let previous = old.bot(&doc.tenant, &doc.id);
-            let ready = self.inner.publisher.bot(doc.id.as_str(), &doc, &tenant.connections, previous, &mut findings).await;
+            let ready =
+                self.inner.publisher.bot(doc.id.as_str(), &doc, &tenant.connections, previous, &mut findings).await;
             tenant.bots.insert(doc.id.clone(), slot(ready, findings, "bot", &doc.tenant, doc.id.as_str()));
         }
         let registry = Registry { tenants };
@@ -258,7 +262,8 @@ impl Engine {
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(ApplyError::Findings(findings));
         }
-        let (changes, removed) = changes(&bundle, old_tenant, options).map_err(|e| ApplyError::Internal(e.to_string()))?;
+        let (changes, removed) =
+            changes(&bundle, old_tenant, options).map_err(|e| ApplyError::Internal(e.to_string()))?;
         if !options.check_only {
             self.inner.store.change_documents(changes).await?;
             self.rebuild().await?;
@@ -275,7 +280,11 @@ impl Engine {
 }
 
 /// The documents that a bundle changes, and names of what it removes.
-fn changes(bundle: &Bundle, old: Option<&Tenant>, options: ApplyOptions) -> Result<(Vec<DocumentChange>, Vec<String>), serde_json::Error> {
+fn changes(
+    bundle: &Bundle,
+    old: Option<&Tenant>,
+    options: ApplyOptions,
+) -> Result<(Vec<DocumentChange>, Vec<String>), serde_json::Error> {
     let tenant = &bundle.tenant.id;
     let mut changes = vec![documents::put(TENANT, tenant.to_string(), &bundle.tenant)?];
     for (_, doc) in &bundle.connections {
@@ -317,7 +326,8 @@ fn slot<T>(ready: Option<Arc<T>>, findings: Vec<Finding>, what: &str, tenant: &T
     match ready {
         Some(ready) => Slot::Ready(ready),
         None => {
-            let reasons: Vec<String> = findings.iter().filter(|f| f.severity == Severity::Error).map(|f| f.message.clone()).collect();
+            let reasons: Vec<String> =
+                findings.iter().filter(|f| f.severity == Severity::Error).map(|f| f.message.clone()).collect();
             let reason = reasons.join("; ");
             tracing::error!(%tenant, id, "{what} is not ready: {reason}");
             Slot::Broken(reason)

@@ -25,10 +25,10 @@ pub mod registry;
 mod services;
 pub mod turn;
 
-pub use config::{Finding, Severity, SourceFile};
 pub use confab_egress as egress;
 pub use confab_sandbox as sandbox;
 pub use confab_store as store;
+pub use config::{Finding, Severity, SourceFile};
 pub use engine::{ApplyReport, Engine, EngineConfig};
 pub use error::{ConnectionError, TurnError};
 pub use ids::{BotId, ConnectionId, ConversationId, NameError, TenantId};

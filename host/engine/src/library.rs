@@ -104,7 +104,10 @@ impl Library {
         let manifest = Manifest::of_component(&wasm).map_err(|e| unusable(e.to_string()))?;
         let expected = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         if manifest.name != expected {
-            return Err(unusable(format!("its manifest calls it `{}`: name the file {}.wasm", manifest.name, manifest.name)));
+            return Err(unusable(format!(
+                "its manifest calls it `{}`: name the file {}.wasm",
+                manifest.name, manifest.name
+            )));
         }
         let plugin = self.sandbox.load(&wasm).map_err(|e| unusable(e.to_string()))?;
         let file = Arc::new(PluginFile { plugin, wasm: Bytes::from(wasm) });

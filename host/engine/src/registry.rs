@@ -118,7 +118,8 @@ impl Registry {
     /// Counts: tenants, bots, bots that are ready.
     pub fn counts(&self) -> (usize, usize, usize) {
         let bots = self.tenants.values().flat_map(|tenant| tenant.bots.values());
-        let (all, ready) = bots.fold((0, 0), |(all, ready), slot| (all + 1, ready + usize::from(matches!(slot, Slot::Ready(_)))));
+        let (all, ready) =
+            bots.fold((0, 0), |(all, ready), slot| (all + 1, ready + usize::from(matches!(slot, Slot::Ready(_)))));
         (self.tenants.len(), all, ready)
     }
 }
@@ -218,9 +219,7 @@ impl Publisher {
         input.insert("definition".into(), Value::String(doc.definition.clone()));
         let plugin = self.prepare(&doc.definition_file, &source, "dialogue", input, findings).await?;
         let (tenant, bot) = (doc.tenant.to_string(), doc.id.to_string());
-        let counter = |outcome: &'static str| {
-            metrics::counter!("confab_turns_total", "tenant" => tenant.clone(), "bot" => bot.clone(), "outcome" => outcome)
-        };
+        let counter = |outcome: &'static str| metrics::counter!("confab_turns_total", "tenant" => tenant.clone(), "bot" => bot.clone(), "outcome" => outcome);
         Some(Arc::new(Bot {
             tenant: doc.tenant.clone(),
             id: doc.id.clone(),
@@ -246,7 +245,10 @@ impl Publisher {
         match tokio::task::block_in_place(|| self.library.get(name)) {
             Ok(source) if source.plugin.manifest().kind == kind => Some(source),
             Ok(source) => {
-                let message = format!("plugin `{name}` is of kind {:?}, here a plugin of kind {kind:?} is needed", source.plugin.manifest().kind);
+                let message = format!(
+                    "plugin `{name}` is of kind {:?}, here a plugin of kind {kind:?} is needed",
+                    source.plugin.manifest().kind
+                );
                 findings.push(Finding::error(file, message));
                 None
             }
@@ -292,8 +294,18 @@ impl Publisher {
     pub(crate) fn forget_unused(&self, registry: &Registry) {
         let mut used: Vec<&str> = Vec::new();
         for tenant in registry.tenants.values() {
-            used.extend(tenant.bots.values().filter_map(|slot| if let Slot::Ready(bot) = slot { Some(bot.plugin.digest()) } else { None }));
-            used.extend(tenant.connections.values().filter_map(|slot| if let Slot::Ready(c) = slot { Some(c.plugin.digest()) } else { None }));
+            used.extend(
+                tenant
+                    .bots
+                    .values()
+                    .filter_map(|slot| if let Slot::Ready(bot) = slot { Some(bot.plugin.digest()) } else { None }),
+            );
+            used.extend(
+                tenant
+                    .connections
+                    .values()
+                    .filter_map(|slot| if let Slot::Ready(c) = slot { Some(c.plugin.digest()) } else { None }),
+            );
         }
         self.prepared.lock().retain(|_, (plugin, _)| used.contains(&plugin.digest()));
     }
@@ -310,7 +322,9 @@ fn check_settings(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &m
                 findings.push(Finding::error(file, message));
             }
         }
-        Err(e) => findings.push(Finding::error(file, format!("plugin `{}` has a broken settings schema: {e}", doc.connector))),
+        Err(e) => {
+            findings.push(Finding::error(file, format!("plugin `{}` has a broken settings schema: {e}", doc.connector)))
+        }
     }
 }
 
@@ -327,7 +341,10 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
         let Some(given) = doc.endpoints.get(&endpoint.name) else {
             if !endpoint.optional {
                 let message = format!("endpoints.{} is missing: {}", endpoint.name, endpoint.description);
-                findings.push(Finding::error(file, message).help(format!("endpoints: {{ {}: {{ url: https://... }} }}", endpoint.name)));
+                findings.push(
+                    Finding::error(file, message)
+                        .help(format!("endpoints: {{ {}: {{ url: https://... }} }}", endpoint.name)),
+                );
             }
             continue;
         };
@@ -406,7 +423,11 @@ fn bindings(
                     continue;
                 }
                 let offered: Vec<String> = connection.plugin.capabilities().collect();
-                format!("connections.{capability}: connection `{id}` ({}) does not offer `{capability}`; it offers: {}", connection.doc.connector, offered.join(", "))
+                format!(
+                    "connections.{capability}: connection `{id}` ({}) does not offer `{capability}`; it offers: {}",
+                    connection.doc.connector,
+                    offered.join(", ")
+                )
             }
         };
         good = false;

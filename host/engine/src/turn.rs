@@ -17,9 +17,14 @@ use crate::services::BotServices;
 use bytes::Bytes;
 use confab_sandbox::{Failure, FailureKind, Outcome};
 use confab_store::{ConversationKey, LeaseOptions, StoreError, TurnCommit};
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Longest wait for an earlier message of the same conversation. Clients give up after about this.
 const TURN_WAIT: Duration = Duration::from_secs(20);
@@ -102,10 +107,8 @@ impl Engine {
     /// [`TurnError`]. What goes wrong inside a plugin is no error.
     pub async fn turn(&self, request: TurnRequest) -> Result<TurnAnswer, TurnError> {
         let engine = self.clone();
-        match self.inner.turns.spawn(async move { engine.serve(request).await }).await {
-            Ok(answer) => answer,
-            Err(e) => Err(TurnError::Internal(format!("the turn was not finished: {e}"))),
-        }
+        let turn: BoxFuture<'static, _> = Box::pin(async move { engine.serve(request).await });
+        ToTheEnd { turn: Some(turn), token: Some(self.inner.turns.token()), tracker: self.inner.turns.clone() }.await
     }
 
     async fn serve(&self, request: TurnRequest) -> Result<TurnAnswer, TurnError> {
@@ -167,7 +170,7 @@ impl Engine {
             Ok(reported) => {
                 bot.metrics.fuel.increment(reported.report.fuel);
                 match reported.value {
-                    Ok(outcome) => check(&bot, outcome),
+                    Ok(outcome) => check(outcome),
                     Err(refusal) => Err(format!("refused the turn: {} ({})", refusal.message, refusal.code)),
                 }
             }
@@ -182,8 +185,8 @@ impl Engine {
         };
         let mut header = head.header;
         header.locale = locale.clone();
-        let (answer, state, failure) = match outcome {
-            Ok((answer, state)) => (answer, state, None),
+        let (said, state, failure) = match outcome {
+            Ok((said, state)) => (said, state, None),
             Err(message) => {
                 tracing::warn!(tenant = %bot.tenant, bot = %bot.id, conversation = %id, turn, request_id = %request.request_id, "fallback answered: {message}");
                 (fallback(&bot, locale.as_deref()), head.state, Some(message))
@@ -194,22 +197,29 @@ impl Engine {
             at: now,
             kind: kind.to_owned(),
             text,
-            replies: answer.replies.clone(),
-            intent: answer.intent.as_ref().map(|(name, _)| name.clone()),
+            replies: said.replies,
+            intent: said.intent.as_ref().map(|(name, _)| name.clone()),
             failure,
         };
         let failed = entry.failure.is_some();
-        let entry = serde_json::to_vec(&entry).map_err(|e| TurnError::Internal(e.to_string()))?;
+        let stored = serde_json::to_vec(&entry).map_err(|e| TurnError::Internal(e.to_string()))?;
         let commit = TurnCommit {
             head: Head { header, state }.encode(),
-            entries: vec![Bytes::from(entry)],
+            entries: vec![Bytes::from(stored)],
             expires_in: bot.conversation_ttl,
             answer: None,
         };
         self.inner.store.commit_turn(open.lease, commit).await.map_err(busy)?;
         if failed { &bot.metrics.fallback } else { &bot.metrics.answered }.increment(1);
         bot.metrics.seconds.record(started.elapsed().as_secs_f64());
-        Ok(TurnAnswer { conversation: id, turn, failed, ..answer })
+        Ok(TurnAnswer {
+            conversation: id,
+            turn,
+            replies: entry.replies,
+            intent: said.intent,
+            handoff: said.handoff,
+            failed,
+        })
     }
 
     pub(crate) fn ready_bot(&self, tenant: &TenantId, bot: &BotId) -> Result<Arc<Bot>, TurnError> {
@@ -258,7 +268,7 @@ fn busy(error: StoreError) -> TurnError {
 }
 
 /// Holds an outcome against what a plugin may return.
-fn check(bot: &Bot, outcome: Outcome) -> Result<(TurnAnswer, Bytes), String> {
+fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
     if outcome.state.len() > STATE_BYTES {
         return Err(format!("returned a state of {} bytes, at most {STATE_BYTES} are kept", outcome.state.len()));
     }
@@ -271,39 +281,37 @@ fn check(bot: &Bot, outcome: Outcome) -> Result<(TurnAnswer, Bytes), String> {
             return Err(format!("returned a reply of more than {REPLY_BYTES} bytes"));
         }
         let data = match &reply.data {
-            Some(data) => Some(serde_json::from_str(data).map_err(|e| format!("returned a reply whose data is no JSON: {e}"))?),
+            Some(data) => {
+                Some(serde_json::from_str(data).map_err(|e| format!("returned a reply whose data is no JSON: {e}"))?)
+            }
             None => None,
         };
         let choices = reply.choices.into_iter().map(|c| StoredChoice { label: c.label, value: c.value }).collect();
         replies.push(StoredReply { kind: reply.kind, text: reply.text, choices, data });
     }
     let state = if outcome.ended { Bytes::new() } else { Bytes::from(outcome.state) };
-    let answer = TurnAnswer {
+    let said = Said {
         replies,
         intent: outcome.intent.map(|intent| (intent.name, intent.confidence)),
         handoff: outcome.handoff.map(|handoff| (handoff.reason, handoff.summary)),
-        ..empty(bot)
     };
-    Ok((answer, state))
+    Ok((said, state))
 }
 
-fn empty(_bot: &Bot) -> TurnAnswer {
-    TurnAnswer {
-        conversation: ConversationId::default(),
-        turn: String::new(),
-        replies: Vec::new(),
-        intent: None,
-        handoff: None,
-        failed: false,
-    }
+/// What a turn came to, before it has its ids.
+#[derive(Default)]
+struct Said {
+    replies: Vec<StoredReply>,
+    intent: Option<(String, f32)>,
+    handoff: Option<(String, Option<String>)>,
 }
 
 /// The bot's own words for a failure, in the visitor's language where there are such.
-fn fallback(bot: &Bot, locale: Option<&str>) -> TurnAnswer {
+fn fallback(bot: &Bot, locale: Option<&str>) -> Said {
     let language = locale.and_then(|locale| locale.split(['-', '_']).next()).unwrap_or_default();
     let text = bot.fallback.get(language).or_else(|| bot.fallback.get("")).cloned().unwrap_or_default();
     let reply = StoredReply { kind: "text".into(), text, choices: Vec::new(), data: None };
-    TurnAnswer { replies: vec![reply], ..empty(bot) }
+    Said { replies: vec![reply], ..Said::default() }
 }
 
 /// Counts a plugin's failure and writes it to the log.
@@ -331,6 +339,38 @@ pub(crate) fn record_failure(failure: &Failure, tenant: &str, scope: &str, reque
     );
 }
 
+/// A turn that goes on in a task of its own when its caller goes away. Until then it runs in the caller's:
+/// a task for each turn would cost a hand-over between threads.
+struct ToTheEnd<T: Send + 'static> {
+    turn: Option<BoxFuture<'static, T>>,
+    token: Option<TaskTrackerToken>,
+    tracker: TaskTracker,
+}
+
+impl<T: Send + 'static> Future for ToTheEnd<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(turn) = &mut self.turn else { return Poll::Pending };
+        let outcome = turn.as_mut().poll(cx);
+        if outcome.is_ready() {
+            self.turn = None;
+            self.token = None;
+        }
+        outcome
+    }
+}
+
+impl<T: Send + 'static> Drop for ToTheEnd<T> {
+    fn drop(&mut self) {
+        if let (Some(turn), Ok(runtime)) = (self.turn.take(), tokio::runtime::Handle::try_current()) {
+            self.tracker.spawn_on(turn, &runtime);
+        }
+    }
+}
+
 pub(crate) fn now_millis() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }

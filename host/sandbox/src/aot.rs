@@ -53,7 +53,9 @@ impl AotCache {
             // this engine's own output, and is never modified in place.
             match unsafe { Component::deserialize_file(engine, &path) } {
                 Ok(component) => return Ok(component),
-                Err(e) => tracing::warn!(path = %path.display(), error = %e, "compiled component is unusable, compiling again"),
+                Err(e) => {
+                    tracing::warn!(path = %path.display(), error = %e, "compiled component is unusable, compiling again")
+                }
             }
         }
         let code = engine.precompile_component(wasm).context("does not compile")?;
@@ -76,7 +78,8 @@ impl AotCache {
     }
 
     fn store(&self, path: &Path, code: &[u8]) -> Result<()> {
-        let temporary = self.dir.join(format!(".{}-{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], ""));
+        let temporary =
+            self.dir.join(format!(".{}-{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], ""));
         let mut file = std::fs::File::create(&temporary).context("can't write to the code cache")?;
         file.write_all(code).and_then(|()| file.sync_all()).context("can't write to the code cache")?;
         std::fs::rename(&temporary, path).context("can't write to the code cache")?;

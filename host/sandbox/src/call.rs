@@ -117,11 +117,14 @@ impl Plugin {
         arguments: &Map<String, Value>,
         limits: Limits,
     ) -> Result<Option<Reported<Result<Value, Value>>>, Failure> {
-        let Some(callable) = self.inner.functions.get(&format!("confab:plugin/{interface}")).and_then(|f| f.get(function)) else {
+        let Some(callable) =
+            self.inner.functions.get(&format!("confab:plugin/{interface}")).and_then(|f| f.get(function))
+        else {
             return Ok(None);
         };
-        let values = reflect::arguments(callable.export.ty.params(), arguments)
-            .map_err(|e| self.failure(function, FailureKind::Host, format!("arguments{}: {}", pointer(&e.pointer), e.message), None))?;
+        let values = reflect::arguments(callable.export.ty.params(), arguments).map_err(|e| {
+            self.failure(function, FailureKind::Host, format!("arguments{}: {}", pointer(&e.pointer), e.message), None)
+        })?;
         self.call_values(services, callable, values, limits).await.map(Some)
     }
 
@@ -133,7 +136,8 @@ impl Plugin {
         limits: Limits,
     ) -> Result<Reported<Result<Value, Value>>, Failure> {
         let name = format!("{}.{}", callable.capability, callable.function);
-        self.run(&name, services, limits, async |store, instance| call_on(store, instance, callable, &values).await).await
+        self.run(&name, services, limits, async |store, instance| call_on(store, instance, callable, &values).await)
+            .await
     }
 
     fn capability_error(&self, error: Value) -> CapabilityError {
@@ -145,7 +149,9 @@ impl Plugin {
         }
         match serde_json::from_value::<Wire>(error) {
             Ok(wire) => CapabilityError { code: wire.code, message: wire.message, retry_after: wire.retry_after },
-            Err(_) => CapabilityError::new("internal", format!("{} failed without saying why", self.inner.manifest.name)),
+            Err(_) => {
+                CapabilityError::new("internal", format!("{} failed without saying why", self.inner.manifest.name))
+            }
         }
     }
 
@@ -166,7 +172,14 @@ impl Plugin {
             Ok(place) => place,
             Err(_) => match tokio::time::timeout(PLACE_WAIT, places.acquire()).await {
                 Ok(Ok(place)) => place,
-                _ => return Err(self.failure(function, FailureKind::Overloaded, "all places for plugin calls are taken".into(), None)),
+                _ => {
+                    return Err(self.failure(
+                        function,
+                        FailureKind::Overloaded,
+                        "all places for plugin calls are taken".into(),
+                        None,
+                    ));
+                }
             },
         };
         let mut store = new_store(&sandbox.engine, services, limits);
@@ -182,7 +195,12 @@ impl Plugin {
         match outcome {
             Ok(Ok(Ok(value))) => Ok(Reported { value, report }),
             Ok(Ok(Err(stage))) => Err(self.trapped(function, stage, report)),
-            Ok(Err(_panic)) => Err(self.failure(function, FailureKind::Host, "the host panicked while serving it".into(), Some(report))),
+            Ok(Err(_panic)) => Err(self.failure(
+                function,
+                FailureKind::Host,
+                "the host panicked while serving it".into(),
+                Some(report),
+            )),
             Err(_elapsed) => {
                 let message = format!("took longer than {} ms, host calls included", limits.wall_ms);
                 Err(self.failure(function, FailureKind::Time, message, Some(report)))
@@ -205,7 +223,13 @@ impl Plugin {
         Failure { backtrace, ..self.failure(function, kind, message, Some(report)) }
     }
 
-    pub(crate) fn failure(&self, function: &str, kind: FailureKind, message: String, report: Option<CallReport>) -> Failure {
+    pub(crate) fn failure(
+        &self,
+        function: &str,
+        kind: FailureKind,
+        message: String,
+        report: Option<CallReport>,
+    ) -> Failure {
         Failure {
             plugin: self.inner.manifest.name.clone(),
             function: function.to_owned(),
@@ -239,7 +263,11 @@ fn refused(error: CapabilityError) -> Reported<Result<Value, CapabilityError>> {
 }
 
 /// A store with every limit set.
-pub(crate) fn new_store(engine: &wasmtime::Engine, services: Box<dyn HostServices>, limits: Limits) -> Store<CallState> {
+pub(crate) fn new_store(
+    engine: &wasmtime::Engine,
+    services: Box<dyn HostServices>,
+    limits: Limits,
+) -> Store<CallState> {
     let mut store = Store::new(engine, CallState::new(services, limits));
     store.limiter(|state| state);
     store.set_hostcall_fuel(HOSTCALL_BYTES);

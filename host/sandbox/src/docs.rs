@@ -103,7 +103,9 @@ mod tests {
     #[test]
     fn the_contract_documents_every_function() {
         let docs = Docs::builtin();
-        for (interface, function) in [("orders", "get"), ("inventory", "availability"), ("tickets", "close"), ("leads", "qualify")] {
+        for (interface, function) in
+            [("orders", "get"), ("inventory", "availability"), ("tickets", "close"), ("leads", "qualify")]
+        {
             let text = docs.get(&format!("confab:capabilities/{interface}@1.0.0"), Some(function));
             assert!(text.is_some_and(|t| t.len() > 10), "{interface}.{function} has no documentation");
         }

@@ -20,7 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, error::Context as _};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, error::Context as _,
+};
 
 /// How to set up a [`Sandbox`].
 #[derive(Clone, Debug)]
@@ -85,7 +87,11 @@ impl Sandbox {
         let stop = Arc::new(AtomicBool::new(false));
         start_clock(&engine, stop.clone())?;
         let pagemap = PoolingAllocationConfig::is_pagemap_scan_available();
-        tracing::info!(calls = config.calls, pagemap_scan = pagemap, "sandbox ready: pooling allocator, copy-on-write images");
+        tracing::info!(
+            calls = config.calls,
+            pagemap_scan = pagemap,
+            "sandbox ready: pooling allocator, copy-on-write images"
+        );
         Ok(Sandbox {
             inner: Arc::new(Inner {
                 engine,

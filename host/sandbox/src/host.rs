@@ -68,14 +68,20 @@ fn refuse(code: &str, message: String) -> kv::KvError {
 
 fn check_key(key: &str) -> Result<(), kv::KvError> {
     if key.is_empty() || key.len() > KV_KEY_BYTES {
-        return Err(refuse("invalid-input", format!("a key has 1 to {KV_KEY_BYTES} bytes, this one has {}", key.len())));
+        return Err(refuse(
+            "invalid-input",
+            format!("a key has 1 to {KV_KEY_BYTES} bytes, this one has {}", key.len()),
+        ));
     }
     Ok(())
 }
 
 fn check_value(value: &[u8]) -> Result<(), kv::KvError> {
     if value.len() > KV_VALUE_BYTES {
-        return Err(refuse("too-large", format!("a value has up to {KV_VALUE_BYTES} bytes, this one has {}", value.len())));
+        return Err(refuse(
+            "too-large",
+            format!("a value has up to {KV_VALUE_BYTES} bytes, this one has {}", value.len()),
+        ));
     }
     Ok(())
 }
@@ -148,7 +154,11 @@ impl kv::Host for CallState {
 }
 
 impl http::Host for CallState {
-    async fn send(&mut self, endpoint: String, request: http::Request) -> Result<Result<http::Response, http::HttpError>> {
+    async fn send(
+        &mut self,
+        endpoint: String,
+        request: http::Request,
+    ) -> Result<Result<http::Response, http::HttpError>> {
         self.count_http()?;
         let left = u32::try_from(self.time_left().as_millis()).unwrap_or(u32::MAX);
         let request = HttpRequest {
@@ -170,7 +180,12 @@ impl http::Host for CallState {
 }
 
 impl call::Host for CallState {
-    async fn invoke(&mut self, capability: String, function: String, arguments: String) -> Result<Result<String, call::Error>> {
+    async fn invoke(
+        &mut self,
+        capability: String,
+        function: String,
+        arguments: String,
+    ) -> Result<Result<String, call::Error>> {
         self.count_invoke()?;
         let invalid = |message: String| call::Error { code: "invalid-input".into(), message, retry_after: None };
         let mut parsed: serde_json::Value = match serde_json::from_str(&arguments) {

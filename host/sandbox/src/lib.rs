@@ -40,4 +40,6 @@ pub use failure::{Blame, Failure, FailureKind};
 pub use limits::{LimitPolicy, Limits};
 pub use manifest::{Kind, Manifest};
 pub use plugin::{Callable, Plugin};
-pub use services::{CallContext, CapabilityError, HostServices, HttpError, HttpRequest, HttpResponse, KvError, KvServices};
+pub use services::{
+    CallContext, CapabilityError, HostServices, HttpError, HttpRequest, HttpResponse, KvError, KvServices,
+};

@@ -180,7 +180,8 @@ mod tests {
     #[test]
     fn wishes_are_clamped_and_zero_is_refused() {
         let policy = LimitPolicy::default();
-        let asked = LimitRequest { fuel: Some(u64::MAX), memory_mib: Some(4_096), wall_ms: Some(1), ..Default::default() };
+        let asked =
+            LimitRequest { fuel: Some(u64::MAX), memory_mib: Some(4_096), wall_ms: Some(1), ..Default::default() };
         let got = policy.clamp(Limits::CONNECTOR, &asked).unwrap();
         assert_eq!(got.fuel, policy.ceiling.fuel);
         assert_eq!(got.memory_mib, 128);

@@ -89,8 +89,7 @@ impl Manifest {
     /// [`ManifestError`], with what to do.
     pub fn of_component(wasm: &[u8]) -> Result<Manifest, ManifestError> {
         let section = custom_section(wasm, MANIFEST_SECTION)?.ok_or(ManifestError::Missing)?;
-        let manifest: Manifest =
-            serde_json::from_slice(section).map_err(|e| ManifestError::Invalid(e.to_string()))?;
+        let manifest: Manifest = serde_json::from_slice(section).map_err(|e| ManifestError::Invalid(e.to_string()))?;
         manifest.check()?;
         Ok(manifest)
     }

@@ -125,12 +125,15 @@ impl Sandbox {
         })?;
         let digest = digest(wasm);
         let engine = &self.inner.engine;
-        let component =
-            self.inner.cache.load(engine, &digest, wasm).map_err(|e| invalid(format!("{e:#}")))?;
+        let component = self.inner.cache.load(engine, &digest, wasm).map_err(|e| invalid(format!("{e:#}")))?;
         if let Some(needs) = component.resources_required()
             && needs.num_memories > crate::limits::MEMORIES
         {
-            return Err(invalid(format!("has {} memories, at most {} are allowed", needs.num_memories, crate::limits::MEMORIES)));
+            return Err(invalid(format!(
+                "has {} memories, at most {} are allowed",
+                needs.num_memories,
+                crate::limits::MEMORIES
+            )));
         }
         let mut docs = Docs::builtin().clone();
         if let Some(own) = custom_section(wasm, DOCS_SECTION)?
@@ -140,24 +143,41 @@ impl Sandbox {
         }
         let (pre, imports) = self.link(&manifest, &component)?;
         let functions = reflect_exports(&component, &docs);
-        let dialogue = match manifest.kind {
-            Kind::Intent => Some(dialogue::GuestIndices::new(&pre).map_err(|_| {
-                invalid("is of kind intent but does not export confab:plugin/dialogue@1.0.0".into())
-            })?),
-            _ => None,
-        };
+        let dialogue =
+            match manifest.kind {
+                Kind::Intent => Some(dialogue::GuestIndices::new(&pre).map_err(|_| {
+                    invalid("is of kind intent but does not export confab:plugin/dialogue@1.0.0".into())
+                })?),
+                _ => None,
+            };
         if manifest.kind == Kind::Connector && !functions.keys().any(|interface| capability_name(interface).is_some()) {
-            return Err(invalid("is of kind connector but exports no capability, such as confab:capabilities/orders@1.0.0".into()));
+            return Err(invalid(
+                "is of kind connector but exports no capability, such as confab:capabilities/orders@1.0.0".into(),
+            ));
         }
         Ok(Plugin {
-            inner: Arc::new(Loaded { sandbox: self.clone(), manifest, limits, digest, pre, dialogue, functions, imports }),
+            inner: Arc::new(Loaded {
+                sandbox: self.clone(),
+                manifest,
+                limits,
+                digest,
+                pre,
+                dialogue,
+                functions,
+                imports,
+            }),
         })
     }
 
     /// Links what the component's kind may import, and nothing else.
-    fn link(&self, manifest: &Manifest, component: &Component) -> Result<(InstancePre<CallState>, Vec<String>), LoadError> {
+    fn link(
+        &self,
+        manifest: &Manifest,
+        component: &Component,
+    ) -> Result<(InstancePre<CallState>, Vec<String>), LoadError> {
         let engine = &self.inner.engine;
-        let invalid = |e: wasmtime::Error| LoadError::Invalid { plugin: manifest.name.clone(), message: format!("{e:#}") };
+        let invalid =
+            |e: wasmtime::Error| LoadError::Invalid { plugin: manifest.name.clone(), message: format!("{e:#}") };
         let mut linker = self.inner.base.clone();
         let mut imports = Vec::new();
         let mut wasi = false;
@@ -183,7 +203,9 @@ impl Sandbox {
             } else if manifest.kind == Kind::Intent
                 && (import.starts_with("confab:plugin/http@") || import.starts_with("confab:plugin/connection@"))
             {
-                return Err(refuse("Intent plugins reach systems through capabilities: import confab:plugin/call or a confab:capabilities interface."));
+                return Err(refuse(
+                    "Intent plugins reach systems through capabilities: import confab:plugin/call or a confab:capabilities interface.",
+                ));
             } else if manifest.kind != Kind::Intent && import.starts_with("confab:plugin/call@") {
                 return Err(refuse("Only intent plugins call capabilities."));
             }

@@ -63,7 +63,9 @@ fn schema_at(ty: &Type, depth: usize) -> Value {
         }
         Type::Enum(cases) => json!({"enum": cases.names().collect::<Vec<_>>()}),
         Type::Option(option) => json!({"anyOf": [schema_at(&option.ty(), depth), {"type": "null"}]}),
-        Type::Flags(flags) => json!({"type": "array", "uniqueItems": true, "items": {"enum": flags.names().collect::<Vec<_>>()}}),
+        Type::Flags(flags) => {
+            json!({"type": "array", "uniqueItems": true, "items": {"enum": flags.names().collect::<Vec<_>>()}})
+        }
         _ => json!({}),
     }
 }
@@ -92,7 +94,8 @@ pub fn normalise_keys(value: &mut Value) {
     match value {
         Value::Object(object) => {
             if object.keys().any(|key| key.contains('-')) {
-                *object = std::mem::take(object).into_iter().map(|(key, value)| (key.replace('-', "_"), value)).collect();
+                *object =
+                    std::mem::take(object).into_iter().map(|(key, value)| (key.replace('-', "_"), value)).collect();
             }
             object.values_mut().for_each(normalise_keys);
         }
@@ -118,7 +121,8 @@ pub(crate) fn val_to_json(value: &Val) -> Result<Value> {
         Val::Char(v) => Value::String(v.to_string()),
         Val::String(v) => Value::String(v.clone()),
         Val::List(items) if matches!(items.first(), Some(Val::U8(_))) => {
-            let bytes: Vec<u8> = items.iter().filter_map(|v| if let Val::U8(b) = v { Some(*b) } else { None }).collect();
+            let bytes: Vec<u8> =
+                items.iter().filter_map(|v| if let Val::U8(b) = v { Some(*b) } else { None }).collect();
             Value::String(BASE64.encode(bytes))
         }
         Val::List(items) | Val::Tuple(items) => Value::Array(items.iter().map(val_to_json).collect::<Result<_>>()?),
@@ -159,7 +163,10 @@ pub(crate) fn json_to_val(ty: &Type, value: &Value) -> Result<Val, Mismatch> {
 }
 
 /// A function's arguments from an object by parameter name. Absent optional ones are none; unknown ones are refused.
-pub(crate) fn arguments<'a>(params: impl Iterator<Item = (&'a str, Type)>, object: &Map<String, Value>) -> Result<Vec<Val>, Mismatch> {
+pub(crate) fn arguments<'a>(
+    params: impl Iterator<Item = (&'a str, Type)>,
+    object: &Map<String, Value>,
+) -> Result<Vec<Val>, Mismatch> {
     let fields: Vec<(String, Type)> = params.map(|(name, ty)| (name.to_owned(), ty)).collect();
     let read = Reader { path: Vec::new() }.fields(&fields, object)?;
     Ok(read.into_iter().map(|(_, value)| value).collect())
@@ -217,7 +224,11 @@ impl Reader {
         }
     }
 
-    fn fields(&mut self, fields: &[(String, Type)], object: &Map<String, Value>) -> Result<Vec<(String, Val)>, Mismatch> {
+    fn fields(
+        &mut self,
+        fields: &[(String, Type)],
+        object: &Map<String, Value>,
+    ) -> Result<Vec<(String, Val)>, Mismatch> {
         let mut out = Vec::with_capacity(fields.len());
         for (name, ty) in fields {
             let key = if name.contains('-') { name.replace('-', "_") } else { name.clone() };
@@ -229,7 +240,8 @@ impl Reader {
             };
             out.push((name.clone(), value));
         }
-        if let Some(unknown) = object.keys().find(|key| !fields.iter().any(|(name, _)| name.replace('-', "_") == **key)) {
+        if let Some(unknown) = object.keys().find(|key| !fields.iter().any(|(name, _)| name.replace('-', "_") == **key))
+        {
             let known: Vec<String> = fields.iter().map(|(name, _)| name.replace('-', "_")).collect();
             return self.fail(format!("`{unknown}` is unknown; there are: {}", known.join(", ")));
         }
@@ -260,10 +272,12 @@ impl Reader {
                 }
             }
             Type::String => Val::String(self.text(value)?.to_owned()),
-            Type::List(list) if matches!(list.ty(), Type::U8) && value.is_string() => match BASE64.decode(self.text(value)?) {
-                Ok(bytes) => Val::List(bytes.into_iter().map(Val::U8).collect()),
-                Err(e) => return self.fail(format!("wanted base64: {e}")),
-            },
+            Type::List(list) if matches!(list.ty(), Type::U8) && value.is_string() => {
+                match BASE64.decode(self.text(value)?) {
+                    Ok(bytes) => Val::List(bytes.into_iter().map(Val::U8).collect()),
+                    Err(e) => return self.fail(format!("wanted base64: {e}")),
+                }
+            }
             Type::List(list) => {
                 let item_type = list.ty();
                 let mut items = Vec::new();
@@ -300,7 +314,8 @@ impl Reader {
                     },
                     _ => return self.fail(format!("wanted one case, got {}", brief(value))),
                 };
-                let Some(case) = variant.cases().find(|case| case.name == name || case.name.replace('-', "_") == name) else {
+                let Some(case) = variant.cases().find(|case| case.name == name || case.name.replace('-', "_") == name)
+                else {
                     return self.fail(format!("`{name}` is no case of this"));
                 };
                 let case_name = case.name.to_owned();

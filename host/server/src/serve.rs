@@ -1,6 +1,6 @@
 //! `confab serve`: the listeners, and stopping without losing a turn.
 
-use crate::api::{App, router};
+use crate::api::{App, Shared, router};
 use crate::gateway::caller::FromOperator;
 use crate::gateway::keys::Keys;
 use crate::gateway::rate::{Limiter, Rates};
@@ -17,13 +17,13 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 /// Everything that answers requests, without a listener.
-pub(crate) async fn app(common: &Common, rates: Rates) -> Result<App> {
+pub(crate) async fn app(common: &Common, rates: Rates, open_metrics: bool) -> Result<App> {
     let metrics = telemetry::start_metrics()?;
     make_private(&common.data)?;
     let engine = Engine::start(common.engine()?).await?;
     let keys = Keys::open(engine.store().clone()).await?;
     let limiter = Limiter::start(engine.store());
-    Ok(App { engine, keys, limiter, rates, metrics, stopping: Arc::new(AtomicBool::new(false)) })
+    Ok(Arc::new(Shared { engine, keys, limiter, rates, metrics, open_metrics, stopping: AtomicBool::new(false) }))
 }
 
 /// The same router for whoever may open the admin socket.
@@ -34,11 +34,13 @@ pub(crate) fn operator(app: App) -> Router {
 /// Runs until the process is told to stop.
 pub(crate) async fn run(common: Common, serve: Serve) -> Result<()> {
     telemetry::start_log(serve.log_format, "info");
-    let app = app(&common, serve.rates()).await?;
+    let open_metrics = serve.open_metrics || serve.listen.ip().is_loopback();
+    let app = app(&common, serve.rates(), open_metrics).await?;
     for folder in &serve.apply {
         crate::cli::apply::at_start(&app, folder).await?;
     }
-    let listener = TcpListener::bind(serve.listen).await.with_context(|| format!("can't listen on {}", serve.listen))?;
+    let listener =
+        TcpListener::bind(serve.listen).await.with_context(|| format!("can't listen on {}", serve.listen))?;
     let address = listener.local_addr()?;
     let socket = admin_socket(&common.socket()).await?;
     if !address.ip().is_loopback() {

@@ -74,6 +74,9 @@ pub(crate) struct Serve {
     /// Seconds to wait for turns that are being served when the process is told to stop.
     #[arg(long, env = "CONFAB_DRAIN", default_value_t = 30)]
     pub(crate) drain: u64,
+    /// Serve /metrics without a key although the address is not loopback.
+    #[arg(long, env = "CONFAB_OPEN_METRICS")]
+    pub(crate) open_metrics: bool,
     /// How to write the log: text or json. [default: text on a terminal, else json]
     #[arg(long, env = "CONFAB_LOG_FORMAT")]
     pub(crate) log_format: Option<crate::telemetry::Format>,

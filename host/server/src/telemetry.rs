@@ -38,7 +38,11 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle> {
         .install_recorder()
         .context("metrics")?;
     metrics::describe_counter!("confab_turns_total", "Turns by outcome: answered, or fallback when the plugin failed");
-    metrics::describe_histogram!("confab_turn_seconds", metrics::Unit::Seconds, "Time from message to committed answer");
+    metrics::describe_histogram!(
+        "confab_turn_seconds",
+        metrics::Unit::Seconds,
+        "Time from message to committed answer"
+    );
     metrics::describe_counter!("confab_plugin_failures_total", "Failed plugin calls by kind of failure");
     metrics::describe_counter!("confab_plugin_fuel_total", "Fuel used by intent plugins");
     metrics::describe_counter!("confab_http_requests_total", "Requests by route, class of status, and problem code");

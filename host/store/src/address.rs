@@ -11,8 +11,7 @@ use redis::IntoConnectionInfo;
 use crate::error::StoreError;
 
 /// The forms that are accepted, as every refusal tells them.
-const ACCEPTED: &str =
-    "accepted are embedded:PATH (a directory) and redis://[user:password@]host[:port][/db]";
+const ACCEPTED: &str = "accepted are embedded:PATH (a directory) and redis://[user:password@]host[:port][/db]";
 
 /// A parsed store address.
 #[derive(Debug, Clone)]
@@ -32,9 +31,7 @@ impl Address {
         let text = text.trim();
         if let Some(path) = text.strip_prefix("embedded:") {
             if path.is_empty() {
-                return Err(StoreError::misconfigured(format!(
-                    "embedded: needs a directory; {ACCEPTED}"
-                )));
+                return Err(StoreError::misconfigured(format!("embedded: needs a directory; {ACCEPTED}")));
             }
             return Ok(Self::Embedded(PathBuf::from(path)));
         }
@@ -47,14 +44,8 @@ impl Address {
             return RedisLocation::parse(text).map(Self::Redis);
         }
         let scheme: String = text.chars().take_while(|c| *c != ':').take(20).collect();
-        let begins = if text.contains(':') {
-            format!("begins with {scheme:?}")
-        } else {
-            "has no scheme".to_owned()
-        };
-        Err(StoreError::misconfigured(format!(
-            "the store's address {begins}; {ACCEPTED}"
-        )))
+        let begins = if text.contains(':') { format!("begins with {scheme:?}") } else { "has no scheme".to_owned() };
+        Err(StoreError::misconfigured(format!("the store's address {begins}; {ACCEPTED}")))
     }
 }
 
@@ -77,21 +68,13 @@ impl RedisLocation {
 
     /// The password, for the one place that removes it from texts.
     pub(crate) fn password(&self) -> Option<&str> {
-        self.info
-            .redis_settings()
-            .password()
-            .filter(|password| !password.is_empty())
+        self.info.redis_settings().password().filter(|password| !password.is_empty())
     }
 }
 
 impl fmt::Display for RedisLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "redis at {}, database {}",
-            self.info.addr(),
-            self.info.redis_settings().db()
-        )
+        write!(f, "redis at {}, database {}", self.info.addr(), self.info.redis_settings().db())
     }
 }
 
@@ -123,15 +106,10 @@ mod tests {
 
     #[test]
     fn a_location_prints_without_its_password() {
-        let Address::Redis(location) =
-            Address::parse("redis://bob:hunter2@example.org:7000/3").unwrap()
-        else {
+        let Address::Redis(location) = Address::parse("redis://bob:hunter2@example.org:7000/3").unwrap() else {
             panic!("not redis");
         };
-        assert_eq!(
-            location.to_string(),
-            "redis at example.org:7000, database 3"
-        );
+        assert_eq!(location.to_string(), "redis at example.org:7000, database 3");
         assert!(!format!("{location:?}").contains("hunter2"));
         assert_eq!(location.password(), Some("hunter2"));
     }

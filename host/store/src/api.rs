@@ -31,11 +31,7 @@ pub struct ConversationKey {
 impl ConversationKey {
     /// A key of these three parts.
     pub fn new(tenant: impl Into<String>, bot: impl Into<String>, id: impl Into<String>) -> Self {
-        Self {
-            tenant: tenant.into(),
-            bot: bot.into(),
-            id: id.into(),
-        }
+        Self { tenant: tenant.into(), bot: bot.into(), id: id.into() }
     }
 }
 
@@ -147,11 +143,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Busy`] if the lock stayed taken for `options.wait`.
-    async fn begin_turn(
-        &self,
-        key: &ConversationKey,
-        options: LeaseOptions,
-    ) -> Result<OpenTurn, StoreError>;
+    async fn begin_turn(&self, key: &ConversationKey, options: LeaseOptions) -> Result<OpenTurn, StoreError>;
 
     /// Writes a turn and gives the lock back, in one step. Returns the number of turns now committed. When it
     /// returns, the turn is as durable as the backend makes anything (embedded: synced to disk).
@@ -180,11 +172,7 @@ pub trait Store: Send + Sync + 'static {
     async fn delete_conversation(&self, key: &ConversationKey) -> Result<bool, StoreError>;
 
     /// The answer stored under `answer_key` by a commit of this conversation, unless it has expired.
-    async fn answer(
-        &self,
-        key: &ConversationKey,
-        answer_key: &str,
-    ) -> Result<Option<Bytes>, StoreError>;
+    async fn answer(&self, key: &ConversationKey, answer_key: &str) -> Result<Option<Bytes>, StoreError>;
 
     /// All documents of a kind with their ids, in id order.
     async fn documents(&self, kind: &str) -> Result<Vec<(String, Bytes)>, StoreError>;
@@ -206,12 +194,7 @@ pub trait Store: Send + Sync + 'static {
     async fn kv_set(&self, space: &str, key: &str, value: Bytes) -> Result<(), StoreError>;
 
     /// Sets a value unless there is one; then returns that one and writes nothing. Of many callers exactly one gets `None`.
-    async fn kv_insert(
-        &self,
-        space: &str,
-        key: &str,
-        value: Bytes,
-    ) -> Result<Option<Bytes>, StoreError>;
+    async fn kv_insert(&self, space: &str, key: &str, value: Bytes) -> Result<Option<Bytes>, StoreError>;
 
     /// Deletes a value; `false` if there was none.
     async fn kv_delete(&self, space: &str, key: &str) -> Result<bool, StoreError>;

@@ -15,11 +15,7 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self::from_fn(|| {
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, millis)
-        })
+        Self::from_fn(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis))
     }
 
     /// A clock that asks `now` for the milliseconds since 1970.
@@ -46,7 +42,5 @@ const LONGEST_MILLIS: u64 = 100 * 366 * 24 * 3_600 * 1_000;
 /// A duration in whole milliseconds, at least 1 (a life of 0 would mean "for ever" to some commands) and at most
 /// 100 years.
 pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(LONGEST_MILLIS)
-        .clamp(1, LONGEST_MILLIS)
+    u64::try_from(duration.as_millis()).unwrap_or(LONGEST_MILLIS).clamp(1, LONGEST_MILLIS)
 }

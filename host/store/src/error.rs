@@ -37,9 +37,7 @@ pub enum StoreError {
         cause: String,
     },
     /// What is stored can't be understood. Trying again won't help: restore a backup or remove the record.
-    #[error(
-        "wanted to {wanted}, but what is stored can't be read: {detail}; restore it from a backup"
-    )]
+    #[error("wanted to {wanted}, but what is stored can't be read: {detail}; restore it from a backup")]
     Corrupt {
         /// What was being done, as a verb phrase.
         wanted: String,
@@ -64,22 +62,14 @@ pub enum StoreError {
 
 impl StoreError {
     pub(crate) fn unavailable(wanted: &str, cause: impl std::fmt::Display) -> Self {
-        Self::Unavailable {
-            wanted: wanted.to_owned(),
-            cause: cause.to_string(),
-        }
+        Self::Unavailable { wanted: wanted.to_owned(), cause: cause.to_string() }
     }
 
     pub(crate) fn corrupt(wanted: &str, detail: impl std::fmt::Display) -> Self {
-        Self::Corrupt {
-            wanted: wanted.to_owned(),
-            detail: detail.to_string(),
-        }
+        Self::Corrupt { wanted: wanted.to_owned(), detail: detail.to_string() }
     }
 
     pub(crate) fn misconfigured(detail: impl Into<String>) -> Self {
-        Self::Misconfigured {
-            detail: detail.into(),
-        }
+        Self::Misconfigured { detail: detail.into() }
     }
 }

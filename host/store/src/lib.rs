@@ -31,8 +31,7 @@ use std::sync::Arc;
 
 pub use address::Address;
 pub use api::{
-    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store,
-    StoredAnswer, TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store, StoredAnswer, TurnCommit,
 };
 pub use clock::Clock;
 pub use embedded::Embedded;

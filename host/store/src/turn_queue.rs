@@ -71,10 +71,7 @@ impl Takeover {
 impl TurnQueue {
     /// A queue whose fences begin above `first_fence`.
     pub(crate) fn new(first_fence: u64) -> Arc<Self> {
-        Arc::new(Self {
-            slots: Mutex::default(),
-            fences: AtomicU64::new(first_fence),
-        })
+        Arc::new(Self { slots: Mutex::default(), fences: AtomicU64::new(first_fence) })
     }
 
     /// Waits for the turn; `None` if it did not come within `wait`.
@@ -105,10 +102,7 @@ impl TurnQueue {
     pub(crate) fn seize(self: &Arc<Self>, key: &ConversationKey) -> TurnGuard {
         let mut slots = self.slots.lock();
         let fence = self.next_fence();
-        let holder = Holder {
-            fence,
-            takeover: Takeover::Never,
-        };
+        let holder = Holder { fence, takeover: Takeover::Never };
         let key = match slots.get_key_value(key) {
             Some((key, _)) => Arc::clone(key),
             None => Arc::new(key.clone()),
@@ -116,20 +110,10 @@ impl TurnQueue {
         match slots.get_mut(&key) {
             Some(slot) => slot.holder = holder,
             None => {
-                slots.insert(
-                    Arc::clone(&key),
-                    Slot {
-                        holder,
-                        waiting: VecDeque::new(),
-                    },
-                );
+                slots.insert(Arc::clone(&key), Slot { holder, waiting: VecDeque::new() });
             }
         }
-        TurnGuard {
-            queue: Arc::clone(self),
-            key,
-            fence,
-        }
+        TurnGuard { queue: Arc::clone(self), key, fence }
     }
 
     /// Number of conversations with a holder or waiters.
@@ -144,50 +128,21 @@ impl TurnQueue {
         let fence = self.next_fence();
         let Some((shared_key, slot)) = slots.get_key_value(key) else {
             let key = Arc::new(key.clone());
-            let holder = Holder {
-                fence,
-                takeover: Takeover::after(hold),
-            };
-            slots.insert(
-                Arc::clone(&key),
-                Slot {
-                    holder,
-                    waiting: VecDeque::new(),
-                },
-            );
-            return Ok(TurnGuard {
-                queue: Arc::clone(self),
-                key,
-                fence,
-            });
+            let holder = Holder { fence, takeover: Takeover::after(hold) };
+            slots.insert(Arc::clone(&key), Slot { holder, waiting: VecDeque::new() });
+            return Ok(TurnGuard { queue: Arc::clone(self), key, fence });
         };
         let key = Arc::clone(shared_key);
         let free_to_take = slot.waiting.is_empty() && slot.holder.takeover.is_due();
         let (grant, granted) = oneshot::channel();
         if let Some(slot) = slots.get_mut(&key) {
             if free_to_take {
-                slot.holder = Holder {
-                    fence,
-                    takeover: Takeover::after(hold),
-                };
-                return Ok(TurnGuard {
-                    queue: Arc::clone(self),
-                    key,
-                    fence,
-                });
+                slot.holder = Holder { fence, takeover: Takeover::after(hold) };
+                return Ok(TurnGuard { queue: Arc::clone(self), key, fence });
             }
-            slot.waiting.push_back(Waiter {
-                ticket: fence,
-                hold,
-                grant,
-            });
+            slot.waiting.push_back(Waiter { ticket: fence, hold, grant });
         }
-        Err(Place {
-            queue: Arc::clone(self),
-            key,
-            ticket: fence,
-            granted,
-        })
+        Err(Place { queue: Arc::clone(self), key, ticket: fence, granted })
     }
 
     fn next_look(&self, key: &ConversationKey) -> Instant {
@@ -199,11 +154,7 @@ impl TurnQueue {
     }
 
     fn take_over_if_due(self: &Arc<Self>, key: &ConversationKey) {
-        self.hand_on(
-            key,
-            |holder| holder.takeover.is_due(),
-            WhenNobodyWaits::Keep,
-        );
+        self.hand_on(key, |holder| holder.takeover.is_due(), WhenNobodyWaits::Keep);
     }
 
     fn release(self: &Arc<Self>, key: &ConversationKey, fence: u64) {
@@ -211,12 +162,7 @@ impl TurnQueue {
     }
 
     /// Gives the turn to the first waiter if the holder is to lose it.
-    fn hand_on(
-        self: &Arc<Self>,
-        key: &ConversationKey,
-        loses: impl FnOnce(&Holder) -> bool,
-        nobody: WhenNobodyWaits,
-    ) {
+    fn hand_on(self: &Arc<Self>, key: &ConversationKey, loses: impl FnOnce(&Holder) -> bool, nobody: WhenNobodyWaits) {
         let mut slots = self.slots.lock();
         let Some((shared_key, slot)) = slots.get_key_value(key) else {
             return;
@@ -235,17 +181,10 @@ impl TurnQueue {
             return;
         };
         let fence = self.next_fence();
-        slot.holder = Holder {
-            fence,
-            takeover: Takeover::after(waiter.hold),
-        };
+        slot.holder = Holder { fence, takeover: Takeover::after(waiter.hold) };
         drop(slots);
         // Sent without the lock: if the waiter is gone, the guard comes back, is dropped, and serves the next one.
-        let _gone = waiter.grant.send(TurnGuard {
-            queue: Arc::clone(self),
-            key,
-            fence,
-        });
+        let _gone = waiter.grant.send(TurnGuard { queue: Arc::clone(self), key, fence });
     }
 
     fn next_fence(&self) -> u64 {

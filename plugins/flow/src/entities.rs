@@ -80,10 +80,7 @@ pub(crate) struct List {
 impl List {
     /// Adds a phrase for the value with this index. Gives the value that has it already, if another.
     pub(crate) fn add(&mut self, phrase: &str, value: usize) -> Option<usize> {
-        let words: Vec<String> = words(phrase)
-            .into_iter()
-            .map(|word| fold(&word.lower))
-            .collect();
+        let words: Vec<String> = words(phrase).into_iter().map(|word| fold(&word.lower)).collect();
         if words.is_empty() {
             return None;
         }
@@ -127,20 +124,10 @@ impl Entities {
     /// Everything that a message contains; each stretch once, earlier entities first. In the order of the message.
     pub(crate) fn spot(&self, text: &str) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
-        for (at, entity) in self
-            .items
-            .iter()
-            .enumerate()
-            .filter(|(_, entity)| entity.used && entity.spot)
-        {
+        for (at, entity) in self.items.iter().enumerate().filter(|(_, entity)| entity.used && entity.spot) {
             entity.kind.each(text, &mut |start, end, value| {
                 if hits.iter().all(|hit| end <= hit.start || hit.end <= start) {
-                    hits.push(Hit {
-                        entity: at,
-                        start,
-                        end,
-                        value,
-                    });
+                    hits.push(Hit { entity: at, start, end, value });
                 }
             });
         }
@@ -170,9 +157,7 @@ impl Entities {
 
     /// Whether nearly any text is an answer.
     pub(crate) fn is_free(&self, entity: usize) -> bool {
-        self.items
-            .get(entity)
-            .is_some_and(|entity| matches!(entity.kind, Kind::Text | Kind::Person))
+        self.items.get(entity).is_some_and(|entity| matches!(entity.kind, Kind::Text | Kind::Person))
     }
 }
 
@@ -208,11 +193,7 @@ impl Pattern {
                         value
                     }
                 };
-                found(
-                    place.start(),
-                    place.end(),
-                    Value::from(self.normalise.apply(raw)),
-                );
+                found(place.start(), place.end(), Value::from(self.normalise.apply(raw)));
             }
         }
     }
@@ -234,12 +215,9 @@ fn stands_alone(text: &str, start: usize, end: usize) -> bool {
     let before = text.get(..start).and_then(|text| text.chars().next_back());
     let after = text.get(end..).and_then(|text| text.chars().next());
     let first = text.get(start..end).and_then(|text| text.chars().next());
-    let last = text
-        .get(start..end)
-        .and_then(|text| text.chars().next_back());
-    let joined = |a: Option<char>, b: Option<char>| {
-        a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric)
-    };
+    let last = text.get(start..end).and_then(|text| text.chars().next_back());
+    let joined =
+        |a: Option<char>, b: Option<char>| a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric);
     !joined(before, first) && !joined(last, after)
 }
 
@@ -280,17 +258,10 @@ fn emails(text: &str, found: &mut dyn FnMut(usize, usize, Value)) {
         };
         let start = at - before.len()
             + before.rfind(|c| !local(c)).map_or(0, |place| {
-                place
-                    + before
-                        .get(place..)
-                        .and_then(|rest| rest.chars().next())
-                        .map_or(1, char::len_utf8)
+                place + before.get(place..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
             });
         let length = after.find(|c| !domain(c)).unwrap_or(after.len());
-        let host = after
-            .get(..length)
-            .unwrap_or_default()
-            .trim_end_matches(['.', '-']);
+        let host = after.get(..length).unwrap_or_default().trim_end_matches(['.', '-']);
         let name = text.get(start..at).unwrap_or_default();
         let top = host.rsplit('.').next().unwrap_or_default();
         if !name.is_empty()
@@ -323,23 +294,11 @@ fn digit_runs(text: &str, between: &[char]) -> Vec<(usize, usize, usize)> {
 
 fn phones(text: &str, found: &mut dyn FnMut(usize, usize, Value)) {
     for (start, end, digits) in digit_runs(text, &[' ', '-', '/', '(', ')', '.']) {
-        let plus = text
-            .get(..start)
-            .is_some_and(|before| before.trim_end_matches('(').ends_with('+'));
-        let start = if plus {
-            text.get(..start)
-                .and_then(|before| before.rfind('+'))
-                .unwrap_or(start)
-        } else {
-            start
-        };
+        let plus = text.get(..start).is_some_and(|before| before.trim_end_matches('(').ends_with('+'));
+        let start = if plus { text.get(..start).and_then(|before| before.rfind('+')).unwrap_or(start) } else { start };
         if (7..=15).contains(&digits) && stands_alone(text, start, end) {
-            let kept: String = text
-                .get(start..end)
-                .unwrap_or_default()
-                .chars()
-                .filter(|c| !"()./-".contains(*c))
-                .collect();
+            let kept: String =
+                text.get(start..end).unwrap_or_default().chars().filter(|c| !"()./-".contains(*c)).collect();
             let value = kept.split_whitespace().collect::<Vec<_>>().join(" ");
             found(start, end, Value::from(value));
         }
@@ -357,18 +316,11 @@ fn numbers(text: &str, found: &mut dyn FnMut(usize, usize, Value)) {
         let decimal = last.filter(|at| {
             let rest = raw.len() - at - 1;
             rest != 3
-                || raw.matches(['.', ',']).count() > 1
-                    && raw.matches(raw.get(*at..=*at).unwrap_or(".")).count() == 1
+                || raw.matches(['.', ',']).count() > 1 && raw.matches(raw.get(*at..=*at).unwrap_or(".")).count() == 1
         });
         let plain: String = raw
             .char_indices()
-            .filter_map(|(at, c)| {
-                if c.is_ascii_digit() {
-                    Some(c)
-                } else {
-                    (Some(at) == decimal).then_some('.')
-                }
-            })
+            .filter_map(|(at, c)| if c.is_ascii_digit() { Some(c) } else { (Some(at) == decimal).then_some('.') })
             .collect();
         if let Ok(number) = plain.parse::<i64>() {
             found(start, end, Value::from(number));
@@ -405,21 +357,14 @@ const BEFORE_NAMES: [&str; 20] = [
 fn person(text: &str) -> Option<String> {
     let mut name = text.trim();
     for greeting in ["hi,", "hello,", "hallo,"] {
-        if name
-            .get(..greeting.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(greeting))
-        {
+        if name.get(..greeting.len()).is_some_and(|start| start.eq_ignore_ascii_case(greeting)) {
             name = name.get(greeting.len()..).unwrap_or(name).trim_start();
         }
     }
     let lower = name.to_lowercase();
     for phrase in BEFORE_NAMES {
         // Lowercasing may change lengths in some scripts; then the phrase stays, which is no harm.
-        if lower.len() == name.len()
-            && lower
-                .strip_prefix(phrase)
-                .is_some_and(|rest| rest.starts_with(' '))
-        {
+        if lower.len() == name.len() && lower.strip_prefix(phrase).is_some_and(|rest| rest.starts_with(' ')) {
             name = name.get(phrase.len()..).unwrap_or(name).trim_start();
             break;
         }
@@ -449,20 +394,14 @@ mod tests {
 
     #[test]
     fn addresses_are_found_in_sentences() {
-        assert_eq!(
-            all(&Kind::Email, "it's erika.m+x@Example.test, thanks."),
-            ["erika.m+x@example.test"]
-        );
+        assert_eq!(all(&Kind::Email, "it's erika.m+x@Example.test, thanks."), ["erika.m+x@example.test"]);
         assert_eq!(all(&Kind::Email, "„a@b.de“ und ü@x"), ["a@b.de"]);
         assert!(all(&Kind::Email, "me@home @@ a@b a@.de a@b..de").is_empty());
     }
 
     #[test]
     fn telephone_numbers_are_found_with_signs() {
-        assert_eq!(
-            all(&Kind::Phone, "call +49 (30) 1234-567 please"),
-            ["+49 30 1234567"]
-        );
+        assert_eq!(all(&Kind::Phone, "call +49 (30) 1234-567 please"), ["+49 30 1234567"]);
         assert!(all(&Kind::Phone, "I want 20 of 1001").is_empty());
     }
 
@@ -477,10 +416,7 @@ mod tests {
 
     #[test]
     fn names_lose_what_stands_before_them() {
-        assert_eq!(
-            person("My name is Erika Mustermann."),
-            Some("Erika Mustermann".to_owned())
-        );
+        assert_eq!(person("My name is Erika Mustermann."), Some("Erika Mustermann".to_owned()));
         assert_eq!(person("ich heiße Jörg"), Some("Jörg".to_owned()));
         assert_eq!(person("Soyer"), Some("Soyer".to_owned()));
         assert_eq!(person("what does it cost?"), None);
@@ -494,23 +430,14 @@ mod tests {
             value: Some("SKU-$1".to_owned()),
             normalise: Normalise::Upper,
         });
-        assert_eq!(
-            all(&pattern, "sku 1001, SKU1002 and SKU-10011"),
-            ["SKU-1001", "SKU-1002"]
-        );
+        assert_eq!(all(&pattern, "sku 1001, SKU1002 and SKU-10011"), ["SKU-1001", "SKU-1002"]);
     }
 
     #[test]
     fn lists_take_the_longest_phrase() {
-        let mut list = List {
-            values: vec!["red".into(), "dark-red".into()],
-            ..List::default()
-        };
+        let mut list = List { values: vec!["red".into(), "dark-red".into()], ..List::default() };
         list.add("rot", 0);
         list.add("Dunkel rot", 1);
-        assert_eq!(
-            all(&Kind::List(list), "bitte dunkel-ROT und rot"),
-            ["dark-red", "red"]
-        );
+        assert_eq!(all(&Kind::List(list), "bitte dunkel-ROT und rot"), ["dark-red", "red"]);
     }
 }

@@ -18,11 +18,7 @@ pub(crate) fn number(value: &Value, lang: &str) -> String {
     // Six digits hide that 0.1 + 0.2 is 0.30000000000000004.
     let text = format!("{number:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if comma(lang) {
-        text.replace('.', ",")
-    } else {
-        text.to_owned()
-    }
+    if comma(lang) { text.replace('.', ",") } else { text.to_owned() }
 }
 
 fn comma(lang: &str) -> bool {
@@ -31,31 +27,16 @@ fn comma(lang: &str) -> bool {
 
 /// A `money` record (`amount`, `currency`); nothing for anything else.
 pub(crate) fn money(value: &Value, lang: &str) -> String {
-    let part = |name| {
-        value
-            .get_attr(name)
-            .ok()
-            .filter(|part| !part.is_undefined() && !part.is_none())
-    };
+    let part = |name| value.get_attr(name).ok().filter(|part| !part.is_undefined() && !part.is_none());
     let Some(amount) = part("amount") else {
         return String::new();
     };
-    let amount = amount.as_str().map_or_else(
-        || format!("{:.2}", f64::try_from(amount.clone()).unwrap_or(0.0)),
-        str::to_owned,
-    );
-    let currency = part("currency")
-        .map(|currency| currency.to_string())
-        .unwrap_or_default();
-    let (sign, digits) = amount
-        .strip_prefix('-')
-        .map_or(("", amount.as_str()), |rest| ("-", rest));
+    let amount =
+        amount.as_str().map_or_else(|| format!("{:.2}", f64::try_from(amount.clone()).unwrap_or(0.0)), str::to_owned);
+    let currency = part("currency").map(|currency| currency.to_string()).unwrap_or_default();
+    let (sign, digits) = amount.strip_prefix('-').map_or(("", amount.as_str()), |rest| ("-", rest));
     let (whole, cents) = digits.split_once('.').unwrap_or((digits, ""));
-    let cents = if cents.len() == 1 {
-        format!("{cents}0")
-    } else {
-        cents.to_owned()
-    };
+    let cents = if cents.len() == 1 { format!("{cents}0") } else { cents.to_owned() };
     let (group, decimal) = match lang {
         "fr" => ("\u{202f}", ","),
         lang if comma(lang) => (".", ","),
@@ -206,20 +187,11 @@ pub(crate) fn date(value: &Value, style: Option<&str>, lang: &str) -> String {
     let Some(text) = value.as_str() else {
         return String::new();
     };
-    let mut parts = text
-        .get(..10)
-        .unwrap_or(text)
-        .split('-')
-        .map(|part| part.parse::<usize>());
-    let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) =
-        (parts.next(), parts.next(), parts.next())
-    else {
+    let mut parts = text.get(..10).unwrap_or(text).split('-').map(|part| part.parse::<usize>());
+    let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) = (parts.next(), parts.next(), parts.next()) else {
         return text.to_owned();
     };
-    let known = MONTHS
-        .iter()
-        .find(|(code, _)| *code == lang)
-        .or(MONTHS.first());
+    let known = MONTHS.iter().find(|(code, _)| *code == lang).or(MONTHS.first());
     let Some(name) = known.and_then(|(_, names)| names.get(month.wrapping_sub(1))) else {
         return text.to_owned();
     };

@@ -83,11 +83,7 @@ impl dialogue::Capabilities for Nobody {
 /// Serves a few turns, so that what is built on first use (automata of regular expressions, the template
 /// environment) is in the snapshot and not built again at every turn.
 fn warm_up(bot: &Bot) {
-    for text in [
-        "Hello, do you have ABC-1234 for me@example.com?",
-        "WEB-42 12345678",
-        "größer, weiß",
-    ] {
+    for text in ["Hello, do you have ABC-1234 for me@example.com?", "WEB-42 12345678", "größer, weiß"] {
         let turn = Turn {
             id: String::new(),
             conversation: String::new(),
@@ -96,22 +92,12 @@ fn warm_up(bot: &Bot) {
             text: text.to_owned(),
             data: None,
             locale: None,
-            visitor: Visitor {
-                id: None,
-                verified: false,
-                name: None,
-                email: None,
-                phone: None,
-            },
+            visitor: Visitor { id: None, verified: false, name: None, email: None, phone: None },
             state: Vec::new(),
         };
         dialogue::handle(bot, turn, 0, &mut Nobody);
     }
-    for intent in bot
-        .intents
-        .iter()
-        .filter_map(|intent| intent.title.as_ref())
-    {
+    for intent in bot.intents.iter().filter_map(|intent| intent.title.as_ref()) {
         for (_, text) in intent.fixed() {
             bot.nlu.read(text, &bot.entities);
         }

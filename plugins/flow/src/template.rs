@@ -17,19 +17,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// Names that are always there, besides slots and saved results.
-pub(crate) const BUILT_IN: [&str; 11] = [
-    "visitor",
-    "now",
-    "lang",
-    "message",
-    "topic",
-    "mentioned",
-    "event",
-    "error",
-    "turn",
-    "slots",
-    "bot",
-];
+pub(crate) const BUILT_IN: [&str; 11] =
+    ["visitor", "now", "lang", "message", "topic", "mentioned", "event", "error", "turn", "slots", "bot"];
 
 /// Functions and the like that minijinja brings.
 const GLOBALS: [&str; 6] = ["range", "dict", "namespace", "loop", "debug", "self"];
@@ -96,26 +85,16 @@ fn environment(people: bool) -> Environment<'static> {
     env.set_undefined_behavior(UndefinedBehavior::Chainable);
     env.set_recursion_limit(100);
     env.set_formatter(move |out, state, value| print(out, state, value, people));
-    env.add_filter("money", |state: &State, value: &Value| {
-        format::money(value, &lang(state))
+    env.add_filter("money", |state: &State, value: &Value| format::money(value, &lang(state)));
+    env.add_filter("date", |state: &State, value: &Value, style: Option<&str>| {
+        format::date(value, style, &lang(state))
     });
-    env.add_filter(
-        "date",
-        |state: &State, value: &Value, style: Option<&str>| {
-            format::date(value, style, &lang(state))
-        },
-    );
-    env.add_filter("number", |state: &State, value: &Value| {
-        format::number(value, &lang(state))
-    });
+    env.add_filter("number", |state: &State, value: &Value| format::number(value, &lang(state)));
     env
 }
 
 fn lang(state: &State) -> String {
-    state
-        .lookup("lang")
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
+    state.lookup("lang").and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn print(out: &mut Output, state: &mut State, value: &Value, people: bool) -> Result<(), Error> {
@@ -154,13 +133,7 @@ impl Template {
             return Some(Template::Fixed(source.to_owned()));
         }
         let compiled = compile(&FOR_PEOPLE, source, place, report)?;
-        check(
-            &compiled.undeclared_variables(false),
-            source,
-            place,
-            names,
-            report,
-        );
+        check(&compiled.undeclared_variables(false), source, place, names, report);
         Some(Template::Filled(compiled))
     }
 
@@ -184,25 +157,13 @@ fn compile(
     report: &mut Report,
 ) -> Option<minijinja::Template<'static, 'static>> {
     let source: &'static str = Box::leak(source.to_owned().into_boxed_str());
-    env.template_from_str(source)
-        .map_err(|error| broken("template", &error, place, report))
-        .ok()
+    env.template_from_str(source).map_err(|error| broken("template", &error, place, report)).ok()
 }
 
 fn broken(what: &str, error: &Error, place: Place, report: &mut Report) {
-    let why = error
-        .detail()
-        .map_or_else(|| error.kind().to_string(), str::to_owned);
-    let line = error
-        .line()
-        .filter(|line| *line > 1)
-        .map(|line| format!(" in its line {line}"))
-        .unwrap_or_default();
-    report.error(
-        place,
-        format!("the {what} is broken{line}: {why}"),
-        "values stand in {{ }}, blocks in {% %}",
-    );
+    let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let line = error.line().filter(|line| *line > 1).map(|line| format!(" in its line {line}")).unwrap_or_default();
+    report.error(place, format!("the {what} is broken{line}: {why}"), "values stand in {{ }}, blocks in {% %}");
 }
 
 fn check(
@@ -214,17 +175,13 @@ fn check(
 ) {
     let used: BTreeSet<&String> = used.iter().collect();
     for name in used {
-        if !names.contains(name)
-            && !BUILT_IN.contains(&name.as_str())
-            && !GLOBALS.contains(&name.as_str())
-        {
+        if !names.contains(name) && !BUILT_IN.contains(&name.as_str()) && !GLOBALS.contains(&name.as_str()) {
             let known = names.iter().map(String::as_str).chain(BUILT_IN);
             report.error(
                 place,
                 format!("nothing defines `{name}`"),
                 suggestion(name, known).unwrap_or_else(|| {
-                    "names come from slots, `save`, `set`, and visitor, event, error, now, lang"
-                        .to_owned()
+                    "names come from slots, `save`, `set`, and visitor, event, error, now, lang".to_owned()
                 }),
             );
         }
@@ -302,22 +259,12 @@ impl Expression {
         if !is_template(trimmed) {
             return Some(Expression::Fixed(Value::from(source)));
         }
-        let inner = trimmed
-            .strip_prefix("{{")
-            .and_then(|rest| rest.strip_suffix("}}"));
-        match inner
-            .filter(|inner| !inner.contains("}}") && !inner.contains("{{") && !inner.contains("{%"))
-        {
+        let inner = trimmed.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+        match inner.filter(|inner| !inner.contains("}}") && !inner.contains("{{") && !inner.contains("{%")) {
             Some(inner) => Self::condition(inner, place, names, report),
             None => {
                 let compiled = compile(&FOR_MACHINES, trimmed, place, report)?;
-                check(
-                    &compiled.undeclared_variables(false),
-                    trimmed,
-                    place,
-                    names,
-                    report,
-                );
+                check(&compiled.undeclared_variables(false), trimmed, place, names, report);
                 Some(Expression::Mixed(compiled))
             }
         }
@@ -335,13 +282,7 @@ impl Expression {
             .compile_expression(source)
             .map_err(|error| broken("expression", &error, place, report))
             .ok()?;
-        check(
-            &compiled.undeclared_variables(false),
-            &format!("{{{{{source}}}}}"),
-            place,
-            names,
-            report,
-        );
+        check(&compiled.undeclared_variables(false), &format!("{{{{{source}}}}}"), place, names, report);
         Some(Expression::Whole(compiled))
     }
 
@@ -351,12 +292,9 @@ impl Expression {
             Expression::Fixed(value) => value.clone(),
             Expression::Whole(expression) => expression.eval(scope.clone())?,
             Expression::Mixed(template) => Value::from(template.render(scope.clone())?.trim()),
-            Expression::List(items) => Value::from(
-                items
-                    .iter()
-                    .map(|item| item.eval(scope))
-                    .collect::<Result<Vec<_>, _>>()?,
-            ),
+            Expression::List(items) => {
+                Value::from(items.iter().map(|item| item.eval(scope)).collect::<Result<Vec<_>, _>>()?)
+            }
             Expression::Map(entries) => {
                 let mut map = std::collections::BTreeMap::new();
                 for (name, item) in entries {

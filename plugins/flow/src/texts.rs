@@ -18,41 +18,27 @@ impl Text {
     }
 
     /// The text in a language; `turn` picks the variant, so that a replayed turn says the same.
-    pub(crate) fn render(
-        &self,
-        language: usize,
-        turn: u32,
-        scope: &Value,
-    ) -> Result<String, minijinja::Error> {
+    pub(crate) fn render(&self, language: usize, turn: u32, scope: &Value) -> Result<String, minijinja::Error> {
         let variants = self
             .by_language
             .get(language)
             .filter(|variants| !variants.is_empty())
-            .or_else(|| {
-                self.by_language
-                    .iter()
-                    .find(|variants| !variants.is_empty())
-            });
+            .or_else(|| self.by_language.iter().find(|variants| !variants.is_empty()));
         let Some(variants) = variants else {
             return Ok(String::new());
         };
         let at = usize::try_from(turn).unwrap_or(0) % variants.len();
-        variants
-            .get(at)
-            .map_or_else(|| Ok(String::new()), |template| template.render(scope))
+        variants.get(at).map_or_else(|| Ok(String::new()), |template| template.render(scope))
     }
 
     /// The fixed texts, for matching what a visitor chose.
     pub(crate) fn fixed(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.by_language
-            .iter()
-            .enumerate()
-            .flat_map(|(language, variants)| {
-                variants.iter().filter_map(move |template| match template {
-                    Template::Fixed(text) => Some((language, text.as_str())),
-                    Template::Filled(_) => None,
-                })
+        self.by_language.iter().enumerate().flat_map(|(language, variants)| {
+            variants.iter().filter_map(move |template| match template {
+                Template::Fixed(text) => Some((language, text.as_str())),
+                Template::Filled(_) => None,
             })
+        })
     }
 }
 
@@ -120,15 +106,10 @@ fn bundled(languages: &[String], texts: &[(&str, &str)]) -> Text {
             .iter()
             .map(|language| {
                 let code = language.split('-').next().unwrap_or(language);
-                let own = texts
-                    .iter()
-                    .find(|(known, _)| *known == code)
-                    .or(texts.first());
-                own.and_then(|(_, text)| {
-                    Template::compile(text, Place::default(), &names, &mut report)
-                })
-                .into_iter()
-                .collect()
+                let own = texts.iter().find(|(known, _)| *known == code).or(texts.first());
+                own.and_then(|(_, text)| Template::compile(text, Place::default(), &names, &mut report))
+                    .into_iter()
+                    .collect()
             })
             .collect(),
     )

@@ -57,21 +57,13 @@ impl Owner {
 
     /// Whether each thing given fits. Ask [`given`] first: nothing given fits everything.
     pub(crate) fn matches(&self, proof: &Proof) -> bool {
-        let email = proof
-            .email
+        let email = proof.email.as_ref().is_none_or(|e| self.emails.contains(&key(e)));
+        let phone = proof
+            .phone
             .as_ref()
-            .is_none_or(|e| self.emails.contains(&key(e)));
-        let phone = proof.phone.as_ref().is_none_or(|p| {
-            Phone::parse(p).is_some_and(|p| self.phones.iter().any(|own| own.same(&p)))
-        });
-        let postal = proof
-            .postal_code
-            .as_ref()
-            .is_none_or(|p| self.postal_codes.contains(&postal_code(p)));
-        let customer = proof
-            .customer_id
-            .as_ref()
-            .is_none_or(|c| self.customer_id.as_deref() == Some(c.trim()));
+            .is_none_or(|p| Phone::parse(p).is_some_and(|p| self.phones.iter().any(|own| own.same(&p))));
+        let postal = proof.postal_code.as_ref().is_none_or(|p| self.postal_codes.contains(&postal_code(p)));
+        let customer = proof.customer_id.as_ref().is_none_or(|c| self.customer_id.as_deref() == Some(c.trim()));
         email && phone && postal && customer
     }
 }
@@ -158,10 +150,7 @@ impl Book {
         if self.tables.contains_key(file) {
             return Ok(());
         }
-        Err(error(
-            Code::Misconfigured,
-            format!("the connection has no file {file}"),
-        ))
+        Err(error(Code::Misconfigured, format!("the connection has no file {file}")))
     }
 
     pub(crate) fn article(&self, sku: &str) -> Option<&Product> {
@@ -174,8 +163,6 @@ impl Book {
 
     /// Whether any of it can be promised; nothing when stock is not known.
     pub(crate) fn in_stock(&self, sku: &str) -> Option<bool> {
-        self.stock
-            .get(&key(sku))
-            .map(|rows| rows.iter().any(|r| r.available > 0.0))
+        self.stock.get(&key(sku)).map(|rows| rows.iter().any(|r| r.available > 0.0))
     }
 }

@@ -20,20 +20,13 @@ const CATEGORY: f32 = 0.35;
 pub(crate) fn search(book: &Book, query: &str, limit: u32) -> Result<Vec<Product>> {
     book.needs("catalog.csv")?;
     let found = book.search.find(cut(query));
-    let articles = found
-        .into_iter()
-        .filter_map(|(i, _)| book.articles.get(i).cloned());
+    let articles = found.into_iter().filter_map(|(i, _)| book.articles.get(i).cloned());
     Ok(articles.take(limit.min(MOST) as usize).collect())
 }
 
 pub(crate) fn get(book: &Book, sku: &str) -> Result<Product> {
     book.needs("catalog.csv")?;
-    book.article(sku).cloned().ok_or_else(|| {
-        error(
-            Code::NotFound,
-            format!("there is no article {}", cut(sku.trim())),
-        )
-    })
+    book.article(sku).cloned().ok_or_else(|| error(Code::NotFound, format!("there is no article {}", cut(sku.trim()))))
 }
 
 /// Why an article is recommended.
@@ -65,19 +58,11 @@ pub(crate) fn recommend(
     locale: Option<&str>,
 ) -> Result<Vec<Recommendation>> {
     book.needs("catalog.csv")?;
-    let bought = interest
-        .customer_id
-        .iter()
-        .flat_map(|c| book.orders_by_customer.get(c.trim()).into_iter().flatten());
-    let bought = bought
-        .filter_map(|i| book.orders.get(*i))
-        .flat_map(|e| e.order.lines.iter().filter_map(|l| l.sku.as_ref()));
-    let mut has: Vec<usize> = interest
-        .skus
-        .iter()
-        .chain(bought)
-        .filter_map(|s| book.articles_by_sku.get(&key(s)).copied())
-        .collect();
+    let bought = interest.customer_id.iter().flat_map(|c| book.orders_by_customer.get(c.trim()).into_iter().flatten());
+    let bought =
+        bought.filter_map(|i| book.orders.get(*i)).flat_map(|e| e.order.lines.iter().filter_map(|l| l.sku.as_ref()));
+    let mut has: Vec<usize> =
+        interest.skus.iter().chain(bought).filter_map(|s| book.articles_by_sku.get(&key(s)).copied()).collect();
     let mut seen = HashSet::new();
     has.retain(|i| seen.insert(*i));
 
@@ -100,55 +85,31 @@ pub(crate) fn recommend(
             continue;
         };
         let others = book.together.get(base);
-        let most = others
-            .into_iter()
-            .flat_map(HashMap::values)
-            .max()
-            .copied()
-            .unwrap_or(1) as f32;
+        let most = others.into_iter().flat_map(HashMap::values).max().copied().unwrap_or(1) as f32;
         for (other, times) in others.into_iter().flatten() {
-            add(
-                *other,
-                TOGETHER * (0.5 + 0.5 * *times as f32 / most),
-                Reason::Together(with),
-            );
+            add(*other, TOGETHER * (0.5 + 0.5 * *times as f32 / most), Reason::Together(with));
         }
         for (i, article) in book.articles.iter().enumerate() {
-            if let Some(common) = article
-                .categories
-                .iter()
-                .find(|c| with.categories.iter().any(|w| key(w) == key(c)))
-            {
+            if let Some(common) = article.categories.iter().find(|c| with.categories.iter().any(|w| key(w) == key(c))) {
                 add(i, CATEGORY, Reason::Category(common));
             }
         }
     }
-    let found = book
-        .search
-        .find(cut(interest.query.as_deref().unwrap_or_default()));
+    let found = book.search.find(cut(interest.query.as_deref().unwrap_or_default()));
     let best = found.first().map_or(1.0, |(_, score)| *score);
     for (i, score) in found {
         add(i, QUERY * score / best, Reason::Words);
     }
-    let mut ranked: Vec<_> = candidates
-        .into_iter()
-        .filter(|(i, _)| !has.contains(i))
-        .collect();
+    let mut ranked: Vec<_> = candidates.into_iter().filter(|(i, _)| !has.contains(i)).collect();
     ranked.sort_by(|a, b| b.1.0.total_cmp(&a.1.0).then(a.0.cmp(&b.0)));
     let german = locale.is_some_and(|l| l.get(..2).is_some_and(|l| l.eq_ignore_ascii_case("de")));
     let recommendations = ranked.into_iter().filter_map(|(i, (_, _, reason))| {
         let product = book.articles.get(i)?.clone();
-        (book.in_stock(&product.sku) != Some(false)).then(|| Recommendation {
-            product,
-            reason: reason.say(german),
-        })
+        (book.in_stock(&product.sku) != Some(false)).then(|| Recommendation { product, reason: reason.say(german) })
     });
     Ok(recommendations.take(limit.min(MOST) as usize).collect())
 }
 
 fn cut(query: &str) -> &str {
-    query
-        .char_indices()
-        .nth(QUERY_CHARS)
-        .map_or(query, |(at, _)| query.get(..at).unwrap_or(query))
+    query.char_indices().nth(QUERY_CHARS).map_or(query, |(at, _)| query.get(..at).unwrap_or(query))
 }

@@ -19,14 +19,8 @@ use std::collections::{HashMap, HashSet};
 
 pub(crate) fn names(book: &Book) -> Vec<String> {
     let always = [ORDERS, STOCK, CATALOG, CONTACTS, LEADS, TICKETS];
-    let uploaded = [ORDER_LINES, SHIPMENTS]
-        .into_iter()
-        .filter(|s| book.tables.contains_key(s.file));
-    always
-        .into_iter()
-        .chain(uploaded)
-        .map(|s| s.file.to_owned())
-        .collect()
+    let uploaded = [ORDER_LINES, SHIPMENTS].into_iter().filter(|s| book.tables.contains_key(s.file));
+    always.into_iter().chain(uploaded).map(|s| s.file.to_owned()).collect()
 }
 
 pub(crate) fn download(book: &Book, desk: &mut Desk<'_>, name: &str) -> Result<Vec<u8>> {
@@ -35,11 +29,8 @@ pub(crate) fn download(book: &Book, desk: &mut Desk<'_>, name: &str) -> Result<V
         "leads.csv" => leads(book, desk),
         "tickets.csv" => tickets(book, desk),
         other => {
-            let spec = [ORDERS, STOCK, CATALOG, ORDER_LINES, SHIPMENTS]
-                .into_iter()
-                .find(|s| s.file == other);
-            let spec =
-                spec.ok_or_else(|| error(Code::NotFound, format!("there is no file {other}")))?;
+            let spec = [ORDERS, STOCK, CATALOG, ORDER_LINES, SHIPMENTS].into_iter().find(|s| s.file == other);
+            let spec = spec.ok_or_else(|| error(Code::NotFound, format!("there is no file {other}")))?;
             let uploaded = book.tables.get(spec.file).map(|t| t.content().to_vec());
             Ok(uploaded.unwrap_or_else(|| Sheet::new(book, spec, "").finish()))
         }
@@ -56,12 +47,8 @@ fn contacts(book: &Book, desk: &mut Desk<'_>) -> Result<Vec<u8>> {
         let Some(added) = stored.get(id) else {
             return Vec::new();
         };
-        let only_added = |column, value: &Option<String>| {
-            value
-                .clone()
-                .filter(|_| row.text(column).is_none())
-                .unwrap_or_default()
-        };
+        let only_added =
+            |column, value: &Option<String>| value.clone().filter(|_| row.text(column).is_none()).unwrap_or_default();
         vec![
             ("added_email", only_added("email", &added.email)),
             ("added_phone", only_added("phone", &added.phone)),
@@ -69,14 +56,7 @@ fn contacts(book: &Book, desk: &mut Desk<'_>) -> Result<Vec<u8>> {
         ]
     });
     sheet.created(stored, |c| {
-        let Contact {
-            id,
-            name,
-            email,
-            phone,
-            company,
-            ..
-        } = c;
+        let Contact { id, name, email, phone, company, .. } = c;
         vec![
             ("id", id),
             ("name", name),
@@ -93,64 +73,32 @@ fn leads(book: &Book, desk: &mut Desk<'_>) -> Result<Vec<u8>> {
     let mut findings: HashMap<String, Vec<Finding>> = HashMap::new();
     for (entry, finding) in desk.all::<Finding>("event/lead/")? {
         findings
-            .entry(
-                entry
-                    .rsplit_once('/')
-                    .map(|(place, _)| format!("{place}/"))
-                    .unwrap_or(entry),
-            )
+            .entry(entry.rsplit_once('/').map(|(place, _)| format!("{place}/")).unwrap_or(entry))
             .or_default()
             .push(finding);
     }
-    let of = |id: &str| {
-        findings
-            .get(&events_of("lead", id))
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    };
+    let of = |id: &str| findings.get(&events_of("lead", id)).map(Vec::as_slice).unwrap_or_default();
     let changes = |lead: LeadRecord, notes: String, found: &[Finding]| -> Cells {
-        let lines = found
-            .iter()
-            .filter_map(|f| Some(format!("{} {}", f.at, f.note.as_ref()?)));
+        let lines = found.iter().filter_map(|f| Some(format!("{} {}", f.at, f.note.as_ref()?)));
         let (notes, lead) = (log(notes, lines), lead.with(found));
         let score = lead.score.map(|s| s.to_string()).unwrap_or_default();
-        vec![
-            ("state", lead.state.unwrap_or_else(|| "new".into())),
-            ("score", score),
-            ("notes", notes),
-        ]
+        vec![("state", lead.state.unwrap_or_else(|| "new".into())), ("score", score), ("notes", notes)]
     };
     let mut sheet = Sheet::new(book, LEADS, &book.settings.lead_prefix);
-    sheet.uploaded(book, "id", |row, id| {
-        match (of(id), stored.get(id).or_else(|| book.leads.get(id))) {
-            ([], _) | (_, None) => Vec::new(),
-            (found, Some(lead)) => changes(lead.clone(), or_empty(row.text("notes")), found),
-        }
+    sheet.uploaded(book, "id", |row, id| match (of(id), stored.get(id).or_else(|| book.leads.get(id))) {
+        ([], _) | (_, None) => Vec::new(),
+        (found, Some(lead)) => changes(lead.clone(), or_empty(row.text("notes")), found),
     });
     sheet.created(stored, |lead| {
         let mut cells = changes(lead.clone(), String::new(), of(&lead.id));
-        let LeadRecord {
-            id,
-            subject,
-            contact_id,
-            person,
-            message,
-            source,
-            skus,
-            created_at,
-            ..
-        } = lead;
+        let LeadRecord { id, subject, contact_id, person, message, source, skus, created_at, .. } = lead;
         cells.extend([
             ("id", id),
             ("subject", subject),
             ("contact_id", or_empty(contact_id)),
             ("message", or_empty(message)),
         ]);
-        cells.extend([
-            ("source", or_empty(source)),
-            ("skus", skus.join(" ")),
-            ("created_at", or_empty(created_at)),
-        ]);
+        cells.extend([("source", or_empty(source)), ("skus", skus.join(" ")), ("created_at", or_empty(created_at))]);
         cells.extend(who(person));
         cells
     });
@@ -158,61 +106,27 @@ fn leads(book: &Book, desk: &mut Desk<'_>) -> Result<Vec<u8>> {
 }
 
 fn tickets(book: &Book, desk: &mut Desk<'_>) -> Result<Vec<u8>> {
-    let stored = tickets::stored(desk)?
-        .into_iter()
-        .map(|t| (String::new(), t))
-        .collect();
+    let stored = tickets::stored(desk)?.into_iter().map(|t| (String::new(), t)).collect();
     let stored: HashMap<String, TicketRecord> = by_id(stored, |t: &TicketRecord| &t.number);
     let happened = tickets::all_happenings(desk)?;
-    let of = |number: &str| {
-        happened
-            .get(&events_of("ticket", number))
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    };
+    let of = |number: &str| happened.get(&events_of("ticket", number)).map(Vec::as_slice).unwrap_or_default();
     let changes = |ticket: TicketRecord, comments: String, happened: &[Happening]| -> Cells {
         let author = ticket.author();
-        let lines = happened
-            .iter()
-            .filter_map(|h| Some(format!("{} {author}: {}", h.at, h.text.as_ref()?)));
+        let lines = happened.iter().filter_map(|h| Some(format!("{} {author}: {}", h.at, h.text.as_ref()?)));
         let (comments, ticket) = (log(comments, lines), ticket.with(happened));
-        vec![
-            ("state", ticket.state),
-            ("updated_at", or_empty(ticket.updated_at)),
-            ("comments", comments),
-        ]
+        vec![("state", ticket.state), ("updated_at", or_empty(ticket.updated_at)), ("comments", comments)]
     };
     let mut sheet = Sheet::new(book, TICKETS, &book.settings.ticket_prefix);
     sheet.uploaded(book, "number", |row, number| {
-        match (
-            of(number),
-            stored.get(number).or_else(|| book.tickets.get(number)),
-        ) {
+        match (of(number), stored.get(number).or_else(|| book.tickets.get(number))) {
             ([], _) | (_, None) => Vec::new(),
-            (happened, Some(ticket)) => {
-                changes(ticket.clone(), or_empty(row.text("comments")), happened)
-            }
+            (happened, Some(ticket)) => changes(ticket.clone(), or_empty(row.text("comments")), happened),
         }
     });
     sheet.created(stored, |ticket| {
         let mut cells = changes(ticket.clone(), String::new(), of(&ticket.number));
-        let TicketRecord {
-            number,
-            subject,
-            body,
-            priority,
-            category,
-            order_number,
-            person,
-            created_at,
-            ..
-        } = ticket;
-        cells.extend([
-            ("number", number),
-            ("subject", subject),
-            ("body", body),
-            ("priority", or_empty(priority)),
-        ]);
+        let TicketRecord { number, subject, body, priority, category, order_number, person, created_at, .. } = ticket;
+        cells.extend([("number", number), ("subject", subject), ("body", body), ("priority", or_empty(priority))]);
         cells.extend([
             ("category", or_empty(category)),
             ("order_number", or_empty(order_number)),
@@ -225,12 +139,7 @@ fn tickets(book: &Book, desk: &mut Desk<'_>) -> Result<Vec<u8>> {
 }
 
 fn who(person: Person) -> Cells {
-    let Person {
-        name,
-        email,
-        phone,
-        company,
-    } = person;
+    let Person { name, email, phone, company } = person;
     vec![
         ("name", or_empty(name)),
         ("email", or_empty(email)),
@@ -244,10 +153,7 @@ fn or_empty(value: Option<String>) -> String {
 }
 
 fn by_id<T>(entries: Vec<(String, T)>, id: impl Fn(&T) -> &String) -> HashMap<String, T> {
-    entries
-        .into_iter()
-        .map(|(_, value)| (key(id(&value)), value))
-        .collect()
+    entries.into_iter().map(|(_, value)| (key(id(&value)), value)).collect()
 }
 
 /// Lines added to what the file says already; a line that a former download put there is not added again.
@@ -274,11 +180,7 @@ struct Sheet {
 impl Sheet {
     /// The uploaded header, and the columns that it lacks.
     fn new(book: &Book, spec: Spec, prefix: &str) -> Self {
-        let mut header = book
-            .tables
-            .get(spec.file)
-            .map(|t| t.header.clone())
-            .unwrap_or_default();
+        let mut header = book.tables.get(spec.file).map(|t| t.header.clone()).unwrap_or_default();
         let fresh = header.is_empty();
         for column in spec.required.iter().chain(spec.optional) {
             let added = column.starts_with("added_") || *column == "postal_code";
@@ -295,26 +197,13 @@ impl Sheet {
             lines: b"\xef\xbb\xbf".to_vec(),
         };
         sheet.line(&header.iter().map(|h| guarded(h, true)).collect::<Vec<_>>());
-        sheet.header = header
-            .iter()
-            .map(|h| key(h).replace([' ', '-'], "_"))
-            .collect();
+        sheet.header = header.iter().map(|h| key(h).replace([' ', '-'], "_")).collect();
         sheet
     }
 
     /// The uploaded rows, each with the cells that changed.
-    fn uploaded(
-        &mut self,
-        book: &Book,
-        id_column: &str,
-        changed: impl Fn(&Row<'_>, &str) -> Cells,
-    ) {
-        for row in book
-            .tables
-            .get(self.spec.file)
-            .into_iter()
-            .flat_map(|t| t.rows())
-        {
+    fn uploaded(&mut self, book: &Book, id_column: &str, changed: impl Fn(&Row<'_>, &str) -> Cells) {
+        for row in book.tables.get(self.spec.file).into_iter().flat_map(|t| t.rows()) {
             let id = key(&row.text(id_column).unwrap_or_default());
             let changed = changed(&row, &id);
             let ours = !self.prefix.is_empty() && id.starts_with(&self.prefix);
@@ -324,10 +213,7 @@ impl Sheet {
                 .iter()
                 .map(|column| {
                     let own = own.next();
-                    let new = changed
-                        .iter()
-                        .find(|(c, _)| c == column)
-                        .map(|(_, value)| guarded(value, true));
+                    let new = changed.iter().find(|(c, _)| c == column).map(|(_, value)| guarded(value, true));
                     new.unwrap_or_else(|| guarded(&own.unwrap_or_default(), ours))
                 })
                 .collect();
@@ -338,10 +224,7 @@ impl Sheet {
 
     /// What visitors created and the file doesn't have.
     fn created<T>(&mut self, records: HashMap<String, T>, cells: impl Fn(T) -> Cells) {
-        let mut records: Vec<_> = records
-            .into_iter()
-            .filter(|(id, _)| !self.uploaded.contains(id))
-            .collect();
+        let mut records: Vec<_> = records.into_iter().filter(|(id, _)| !self.uploaded.contains(id)).collect();
         records.sort_by(|a, b| a.0.cmp(&b.0));
         for (id, value) in records {
             let cells = cells(value);
@@ -349,11 +232,7 @@ impl Sheet {
                 .header
                 .iter()
                 .map(|column| {
-                    cells
-                        .iter()
-                        .find(|(c, _)| c == column)
-                        .map(|(_, value)| guarded(value, true))
-                        .unwrap_or_default()
+                    cells.iter().find(|(c, _)| c == column).map(|(_, value)| guarded(value, true)).unwrap_or_default()
                 })
                 .collect();
             self.line(&line);
@@ -382,12 +261,7 @@ fn quoted(cell: &str) -> String {
 
 /// A cell that no spreadsheet calculates.
 fn guarded(cell: &str, from_visitor: bool) -> String {
-    let number =
-        |c: char| c.is_ascii_digit() || matches!(c, ' ' | '+' | '-' | '.' | ',' | '(' | ')' | '/');
+    let number = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '+' | '-' | '.' | ',' | '(' | ')' | '/');
     let harmless = !from_visitor && cell.chars().all(number);
-    if cell.starts_with(FORMULA) && !harmless {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
-    }
+    if cell.starts_with(FORMULA) && !harmless { format!("'{cell}") } else { cell.to_owned() }
 }

@@ -66,29 +66,14 @@ pub(crate) fn create(book: &Book, desk: &mut Desk<'_>, input: LeadInput) -> Resu
     if subject.is_empty() {
         return Err(error(Code::InvalidInput, "a lead needs a subject"));
     }
-    let message = input
-        .message
-        .map(|m| checked("the message", &m, TEXT, true))
-        .transpose()?;
-    let source = input
-        .source
-        .map(|s| checked("the source", &s, SUBJECT, false))
-        .transpose()?;
+    let message = input.message.map(|m| checked("the message", &m, TEXT, true)).transpose()?;
+    let source = input.source.map(|s| checked("the source", &s, SUBJECT, false)).transpose()?;
     if input.skus.len() > SKUS {
-        return Err(error(
-            Code::InvalidInput,
-            format!("more than {SKUS} articles"),
-        ));
+        return Err(error(Code::InvalidInput, format!("more than {SKUS} articles")));
     }
-    let skus = input
-        .skus
-        .iter()
-        .map(|s| checked("an article number", s, 64, false))
-        .collect::<Result<Vec<_>>>()?;
+    let skus = input.skus.iter().map(|s| checked("an article number", s, 64, false)).collect::<Result<Vec<_>>>()?;
 
-    let id = desk.once("lead", |desk| {
-        desk.next("lead", &book.settings.lead_prefix, book.highest.lead)
-    })?;
+    let id = desk.once("lead", |desk| desk.next("lead", &book.settings.lead_prefix, book.highest.lead))?;
     if let Some(done) = find(book, desk, &id)? {
         return Ok(done.view());
     }
@@ -107,32 +92,16 @@ pub(crate) fn create(book: &Book, desk: &mut Desk<'_>, input: LeadInput) -> Resu
     Ok(desk.create(&record("lead", &id), lead)?.view())
 }
 
-pub(crate) fn qualify(
-    book: &Book,
-    desk: &mut Desk<'_>,
-    id: &str,
-    found: Qualification,
-) -> Result<Lead> {
+pub(crate) fn qualify(book: &Book, desk: &mut Desk<'_>, id: &str, found: Qualification) -> Result<Lead> {
     if found.score.is_some_and(|s| s > 100) {
         return Err(error(Code::InvalidInput, "the score is from 0 to 100"));
     }
-    let state = found
-        .state
-        .map(|s| checked("the state", &s, 40, false))
-        .transpose()?;
-    let note = found
-        .note
-        .map(|n| checked("the note", &n, TEXT, true))
-        .transpose()?;
+    let state = found.state.map(|s| checked("the state", &s, 40, false)).transpose()?;
+    let note = found.note.map(|n| checked("the note", &n, TEXT, true)).transpose()?;
     let missing = || error(Code::NotFound, format!("there is no lead {}", id.trim()));
     let known = find(book, desk, id)?.ok_or_else(missing)?;
     let state = state.map(|s| s.to_lowercase()).filter(|s| !s.is_empty());
-    let finding = Finding {
-        at: desk.now.to_owned(),
-        score: found.score,
-        state,
-        note,
-    };
+    let finding = Finding { at: desk.now.to_owned(), score: found.score, state, note };
     desk.happened("lead", &known.id, finding)?;
     Ok(find(book, desk, id)?.ok_or_else(missing)?.view())
 }

@@ -54,36 +54,18 @@ static BOOK: RwLock<Option<Arc<Book>>> = RwLock::new(None);
 struct Sheet;
 
 fn prepared() -> Result<Arc<Book>> {
-    let book = BOOK
-        .read()
-        .map_err(|_| error(Code::Internal, "the prepared files can't be read"))?
-        .clone();
-    book.ok_or_else(|| {
-        error(
-            Code::Misconfigured,
-            "the connection's files have not been prepared",
-        )
-    })
+    let book = BOOK.read().map_err(|_| error(Code::Internal, "the prepared files can't be read"))?.clone();
+    book.ok_or_else(|| error(Code::Misconfigured, "the connection's files have not been prepared"))
 }
 
 /// Runs a call that may write: with the book, the store, the idempotency key and the time.
 fn at_desk<T>(work: impl FnOnce(&Book, &mut Desk<'_>) -> Result<T>) -> Result<T> {
     let (once, now) = (host::context().idempotency_key, host::now_rfc3339());
-    work(
-        &*prepared()?,
-        &mut Desk {
-            shelf: &mut Kv,
-            once: &once,
-            now: &now,
-        },
-    )
+    work(&*prepared()?, &mut Desk { shelf: &mut Kv, once: &once, now: &now })
 }
 
 impl Lifecycle for Sheet {
-    fn prepare(
-        settings: String,
-        files: Vec<NamedFile>,
-    ) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    fn prepare(settings: String, files: Vec<NamedFile>) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         confab_plugin_sdk::preparing(|| {
             let (book, warnings) = load::load(&settings, &files)?;
             if let Ok(mut slot) = BOOK.write() {
@@ -108,12 +90,7 @@ impl Orders for Sheet {
 
 impl Inventory for Sheet {
     fn availability(sku: String, location: Option<String>) -> Result<Vec<StockLevel>> {
-        stock::availability(
-            &*prepared()?,
-            &sku,
-            location.as_deref(),
-            &host::now_rfc3339(),
-        )
+        stock::availability(&*prepared()?, &sku, location.as_deref(), &host::now_rfc3339())
     }
 }
 
@@ -125,12 +102,7 @@ impl Catalog for Sheet {
         catalog::get(&*prepared()?, &sku)
     }
     fn recommend(interest: Interest, limit: u32) -> Result<Vec<Recommendation>> {
-        catalog::recommend(
-            &*prepared()?,
-            &interest,
-            limit,
-            host::context().locale.as_deref(),
-        )
+        catalog::recommend(&*prepared()?, &interest, limit, host::context().locale.as_deref())
     }
 }
 
@@ -193,31 +165,17 @@ impl Health for Sheet {
 }
 
 fn finding(name: &str, status: &str, message: &str) -> Finding {
-    Finding {
-        name: name.into(),
-        status: status.into(),
-        message: message.into(),
-    }
+    Finding { name: name.into(), status: status.into(), message: message.into() }
 }
 
 fn files_found(book: &Book) -> Vec<Finding> {
-    let mut found: Vec<Finding> = book
-        .tables
-        .iter()
-        .map(|(f, t)| finding(f, "ok", &format!("{} rows", t.rows().count())))
-        .collect();
+    let mut found: Vec<Finding> =
+        book.tables.iter().map(|(f, t)| finding(f, "ok", &format!("{} rows", t.rows().count()))).collect();
     if found.is_empty() {
-        found.push(finding(
-            "files",
-            "error",
-            "the connection has no files; add orders.csv, stock.csv or catalog.csv",
-        ));
+        found.push(finding("files", "error", "the connection has no files; add orders.csv, stock.csv or catalog.csv"));
     }
     if book.warnings > 0 {
-        let message = format!(
-            "{} warnings when they were read; `confab apply` shows them",
-            book.warnings
-        );
+        let message = format!("{} warnings when they were read; `confab apply` shows them", book.warnings);
         found.push(finding("files", "warning", &message));
     }
     found

@@ -26,33 +26,20 @@ pub(crate) fn track(book: &Book, number: &str, proof: Proof) -> Result<Vec<Track
         "cancelled" => return Ok(Vec::new()),
         _ => "pending".to_owned(),
     };
-    Ok(vec![Tracking {
-        state,
-        ..Tracking::default()
-    }])
+    Ok(vec![Tracking { state, ..Tracking::default() }])
 }
 
 pub(crate) fn list_for_customer(book: &Book, customer_id: &str, limit: u32) -> Result<Vec<Order>> {
     book.needs("orders.csv")?;
-    let theirs = book
-        .orders_by_customer
-        .get(customer_id.trim())
-        .into_iter()
-        .flatten();
-    let orders = theirs
-        .filter_map(|i| book.orders.get(*i))
-        .map(|e| e.order.clone());
+    let theirs = book.orders_by_customer.get(customer_id.trim()).into_iter().flatten();
+    let orders = theirs.filter_map(|i| book.orders.get(*i)).map(|e| e.order.clone());
     Ok(orders.take(limit.min(MOST) as usize).collect())
 }
 
 fn find<'b>(book: &'b Book, number: &str, proof: Proof) -> Result<&'b OrderEntry> {
     book.needs("orders.csv")?;
     let proof = given(proof)?;
-    let named = book
-        .orders_by_number
-        .get(&key(number))
-        .into_iter()
-        .flatten();
+    let named = book.orders_by_number.get(&key(number)).into_iter().flatten();
     let mut entries = named.filter_map(|i| book.orders.get(*i));
     entries.find(|e| e.owner.matches(&proof)).ok_or_else(|| {
         error(Code::NotFound, "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer")

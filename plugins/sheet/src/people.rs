@@ -18,11 +18,7 @@ pub(crate) fn find(
     email: Option<String>,
     phone: Option<String>,
 ) -> Result<Vec<Contact>> {
-    let person = validated(Person {
-        email,
-        phone,
-        ..Person::default()
-    })?;
+    let person = validated(Person { email, phone, ..Person::default() })?;
     let phone = person.phone.as_deref().and_then(Phone::parse);
     let ids = match (&person.email, &phone) {
         (Some(email), _) => by_email(book, desk, email)?,
@@ -31,22 +27,15 @@ pub(crate) fn find(
     };
     let mut found = Vec::new();
     for id in ids {
-        found.extend(
-            view(book, desk, &id)?.filter(|c| fits(c, person.email.as_deref(), phone.as_ref())),
-        );
+        found.extend(view(book, desk, &id)?.filter(|c| fits(c, person.email.as_deref(), phone.as_ref())));
     }
     Ok(found)
 }
 
 fn fits(contact: &Contact, email: Option<&str>, phone: Option<&Phone>) -> bool {
     let same_email = email.is_none_or(|e| contact.email.as_deref().map(key) == Some(key(e)));
-    let same_phone = phone.is_none_or(|p| {
-        contact
-            .phone
-            .as_deref()
-            .and_then(Phone::parse)
-            .is_some_and(|own| own.same(p))
-    });
+    let same_phone =
+        phone.is_none_or(|p| contact.phone.as_deref().and_then(Phone::parse).is_some_and(|own| own.same(p)));
     same_email && same_phone
 }
 
@@ -59,32 +48,20 @@ pub(crate) fn upsert(book: &Book, desk: &mut Desk<'_>, person: Person) -> Result
         (None, None) => Vec::new(),
     };
     for id in ids {
-        if let Some(known) = view(book, desk, &id)?.filter(|c| {
-            fits(
-                c,
-                person.email.as_deref(),
-                phone.as_ref().filter(|_| person.email.is_none()),
-            )
-        }) {
+        if let Some(known) = view(book, desk, &id)?
+            .filter(|c| fits(c, person.email.as_deref(), phone.as_ref().filter(|_| person.email.is_none())))
+        {
             return complete(desk, known, &person, phone.as_ref());
         }
     }
-    let fresh = desk.next(
-        "contact",
-        &book.settings.contact_prefix,
-        book.highest.contact,
-    )?;
+    let fresh = desk.next("contact", &book.settings.contact_prefix, book.highest.contact)?;
     // The index is the claim: of two calls for one address, the first one's id holds for both.
     let id = match (&person.email, &phone) {
         (Some(email), _) => desk.claim(&email_key(email), fresh)?,
         (None, Some(phone)) => desk.claim(&phone_key(phone), fresh)?,
         (None, None) => fresh,
     };
-    let name = [&person.name, &person.company, &person.email, &person.phone]
-        .into_iter()
-        .flatten()
-        .next()
-        .cloned();
+    let name = [&person.name, &person.company, &person.email, &person.phone].into_iter().flatten().next().cloned();
     let contact = Contact {
         id: id.clone(),
         name: name.unwrap_or_default(),
@@ -101,19 +78,13 @@ pub(crate) fn upsert(book: &Book, desk: &mut Desk<'_>, person: Person) -> Result
 }
 
 /// Adds what is missing on a known contact.
-fn complete(
-    desk: &mut Desk<'_>,
-    known: Contact,
-    person: &Person,
-    phone: Option<&Phone>,
-) -> Result<Contact> {
+fn complete(desk: &mut Desk<'_>, known: Contact, person: &Person, phone: Option<&Phone>) -> Result<Contact> {
     let mut full = known.clone();
     full.email = full.email.or_else(|| person.email.clone());
     full.phone = full.phone.or_else(|| person.phone.clone());
     full.company = full.company.or_else(|| person.company.clone());
     // A name that is only the address, for want of one, is no name.
-    let nameless =
-        full.email.as_ref() == Some(&full.name) || full.phone.as_ref() == Some(&full.name);
+    let nameless = full.email.as_ref() == Some(&full.name) || full.phone.as_ref() == Some(&full.name);
     if let Some(name) = person.name.as_ref().filter(|_| nameless) {
         full.name.clone_from(name);
     }
@@ -169,12 +140,7 @@ fn by_phone(book: &Book, desk: &mut Desk<'_>, phone: &Phone) -> Result<Vec<Strin
 }
 
 fn ids(book: &Book, positions: Option<&Vec<usize>>) -> Vec<String> {
-    positions
-        .into_iter()
-        .flatten()
-        .filter_map(|i| book.contacts.get(*i))
-        .map(|e| e.contact.id.clone())
-        .collect()
+    positions.into_iter().flatten().filter_map(|i| book.contacts.get(*i)).map(|e| e.contact.id.clone()).collect()
 }
 
 fn email_key(email: &str) -> String {
@@ -193,31 +159,18 @@ pub(crate) fn validated(person: Person) -> Result<Person> {
     };
     let person = Person {
         name: text("the name", person.name)?,
-        email: person
-            .email
-            .map(|e| e.trim().to_owned())
-            .filter(|e| !e.is_empty()),
+        email: person.email.map(|e| e.trim().to_owned()).filter(|e| !e.is_empty()),
         phone: text("the phone number", person.phone)?,
         company: text("the company", person.company)?,
     };
     if person.email.as_deref().is_some_and(|e| !is_email(e)) {
         return Err(error(Code::InvalidInput, "this is not an e-mail address"));
     }
-    if person
-        .phone
-        .as_deref()
-        .is_some_and(|p| Phone::parse(p).is_none())
-    {
-        return Err(error(
-            Code::InvalidInput,
-            "this is not a phone number: it needs 6 to 15 digits",
-        ));
+    if person.phone.as_deref().is_some_and(|p| Phone::parse(p).is_none()) {
+        return Err(error(Code::InvalidInput, "this is not a phone number: it needs 6 to 15 digits"));
     }
     if person.email.is_none() && person.phone.is_none() {
-        return Err(error(
-            Code::InvalidInput,
-            "an e-mail address or phone number is needed",
-        ));
+        return Err(error(Code::InvalidInput, "an e-mail address or phone number is needed"));
     }
     Ok(person)
 }

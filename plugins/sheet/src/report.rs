@@ -57,10 +57,6 @@ impl Report {
                 ..Diagnostic::default()
             });
         }
-        if self.errors > 0 {
-            Err(self.found)
-        } else {
-            Ok(self.found)
-        }
+        if self.errors > 0 { Err(self.found) } else { Ok(self.found) }
     }
 }

@@ -89,25 +89,14 @@ pub(crate) struct SearchIndex {
 
 impl SearchIndex {
     pub(crate) fn build(articles: &[Product]) -> Self {
-        let mut index = SearchIndex {
-            articles: articles.len(),
-            ..SearchIndex::default()
-        };
+        let mut index = SearchIndex { articles: articles.len(), ..SearchIndex::default() };
         for (i, article) in articles.iter().enumerate() {
             index.skus.insert(key(&article.sku), i);
             let joined: String = words(&article.sku).concat();
             index.add(i, [joined].into_iter().chain(words(&article.sku)), SKU);
             index.add(i, words(&article.name), NAME);
-            index.add(
-                i,
-                article.categories.iter().flat_map(|c| words(c)),
-                CATEGORY,
-            );
-            index.add(
-                i,
-                words(article.description.as_deref().unwrap_or_default()),
-                DESCRIPTION,
-            );
+            index.add(i, article.categories.iter().flat_map(|c| words(c)), CATEGORY);
+            index.add(i, words(article.description.as_deref().unwrap_or_default()), DESCRIPTION);
         }
         index
     }
@@ -125,10 +114,7 @@ impl SearchIndex {
     /// Articles with their score, best first.
     pub(crate) fn find(&self, query: &str) -> Vec<(usize, f32)> {
         let all = words(query);
-        let meant: Vec<&String> = all
-            .iter()
-            .filter(|w| w.len() > 1 && !STOP.contains(&w.as_str()))
-            .collect();
+        let meant: Vec<&String> = all.iter().filter(|w| w.len() > 1 && !STOP.contains(&w.as_str())).collect();
         let mut scores: HashMap<usize, (f32, usize)> = HashMap::new();
         for word in &meant {
             let mut best: HashMap<usize, f32> = HashMap::new();
@@ -146,10 +132,8 @@ impl SearchIndex {
             }
         }
         let share = |hits: usize| 0.4 + 0.6 * hits as f32 / meant.len().max(1) as f32;
-        let mut found: Vec<(usize, f32)> = scores
-            .into_iter()
-            .map(|(a, (score, hits))| (a, score * share(hits)))
-            .collect();
+        let mut found: Vec<(usize, f32)> =
+            scores.into_iter().map(|(a, (score, hits))| (a, score * share(hits))).collect();
         if let Some(exact) = self.skus.get(&key(query)) {
             found.retain(|(a, _)| a != exact);
             found.push((*exact, 1_000.0));
@@ -163,11 +147,7 @@ impl SearchIndex {
     /// Words of the vocabulary that a word of the query may mean, with how well they fit.
     fn matches(&self, word: &str) -> Vec<(f32, &Vec<(usize, f32)>)> {
         let mut found = Vec::new();
-        for (known, postings) in self
-            .vocabulary
-            .range(word.to_owned()..)
-            .take_while(|(k, _)| k.starts_with(word))
-        {
+        for (known, postings) in self.vocabulary.range(word.to_owned()..).take_while(|(k, _)| k.starts_with(word)) {
             if known == word {
                 found.push((1.0, postings));
             } else if word.len() >= 3 {
@@ -207,18 +187,8 @@ mod tests {
 
     fn shop() -> Vec<Product> {
         vec![
-            article(
-                "SKU-1001",
-                "Espresso machine",
-                &["Machines"],
-                "Two cups at once",
-            ),
-            article(
-                "SKU-1002",
-                "Milk frother",
-                &["Accessories"],
-                "Foam for an espresso or cappuccino",
-            ),
+            article("SKU-1001", "Espresso machine", &["Machines"], "Two cups at once"),
+            article("SKU-1002", "Milk frother", &["Accessories"], "Foam for an espresso or cappuccino"),
             article("SKU-2001", "Espresso beans 1 kg", &["Beans"], "Dark roast"),
             article("SKU-3001", "Kaffeemühle", &["Zubehör"], "Mahlt Bohnen"),
         ]
@@ -226,11 +196,7 @@ mod tests {
 
     fn find(query: &str) -> Vec<String> {
         let shop = shop();
-        SearchIndex::build(&shop)
-            .find(query)
-            .into_iter()
-            .map(|(i, _)| shop[i].sku.clone())
-            .collect()
+        SearchIndex::build(&shop).find(query).into_iter().map(|(i, _)| shop[i].sku.clone()).collect()
     }
 
     #[test]

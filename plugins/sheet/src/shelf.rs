@@ -31,12 +31,7 @@ pub(crate) trait Shelf {
     fn set(&mut self, key: &str, value: &[u8]) -> Result<()>;
     /// The value that was there, in which case nothing is written.
     fn insert(&mut self, key: &str, value: &[u8]) -> Result<Option<Vec<u8>>>;
-    fn scan(
-        &mut self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<(String, Vec<u8>)>>;
+    fn scan(&mut self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<(String, Vec<u8>)>>;
     fn add(&mut self, key: &str, delta: i64) -> Result<i64>;
 }
 
@@ -53,16 +48,8 @@ impl Shelf for Kv {
     fn insert(&mut self, key: &str, value: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(kv::insert(key, value)?)
     }
-    fn scan(
-        &mut self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<(String, Vec<u8>)>> {
-        Ok(kv::scan(prefix, after, limit)?
-            .into_iter()
-            .map(|e| (e.key, e.value))
-            .collect())
+    fn scan(&mut self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<(String, Vec<u8>)>> {
+        Ok(kv::scan(prefix, after, limit)?.into_iter().map(|e| (e.key, e.value)).collect())
     }
     fn add(&mut self, key: &str, delta: i64) -> Result<i64> {
         Ok(kv::add(key, delta)?)
@@ -78,17 +65,11 @@ pub(crate) struct Desk<'a> {
 
 impl Desk<'_> {
     pub(crate) fn read<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>> {
-        self.shelf
-            .get(key)?
-            .map(|bytes| decode(key, &bytes))
-            .transpose()
+        self.shelf.get(key)?.map(|bytes| decode(key, &bytes)).transpose()
     }
 
     pub(crate) fn read_text(&mut self, key: &str) -> Result<Option<String>> {
-        Ok(self
-            .shelf
-            .get(key)?
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(self.shelf.get(key)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     pub(crate) fn write<T: Serialize>(&mut self, key: &str, value: &T) -> Result<()> {
@@ -96,11 +77,7 @@ impl Desk<'_> {
     }
 
     /// Writes a record unless it is there; gives the one that is there then.
-    pub(crate) fn create<T: Serialize + DeserializeOwned>(
-        &mut self,
-        key: &str,
-        value: T,
-    ) -> Result<T> {
+    pub(crate) fn create<T: Serialize + DeserializeOwned>(&mut self, key: &str, value: T) -> Result<T> {
         match self.shelf.insert(key, &serde_json::to_vec(&value)?)? {
             Some(bytes) => decode(key, &bytes),
             None => Ok(value),
@@ -114,11 +91,7 @@ impl Desk<'_> {
     }
 
     /// What this call's idempotency key chose before, or chooses now.
-    pub(crate) fn once(
-        &mut self,
-        kind: &str,
-        choose: impl FnOnce(&mut Self) -> Result<String>,
-    ) -> Result<String> {
+    pub(crate) fn once(&mut self, kind: &str, choose: impl FnOnce(&mut Self) -> Result<String>) -> Result<String> {
         if self.once.is_empty() {
             return choose(self);
         }
@@ -141,35 +114,22 @@ impl Desk<'_> {
     }
 
     /// Adds to what happened to a thing, once for this call.
-    pub(crate) fn happened<T: Serialize + DeserializeOwned>(
-        &mut self,
-        kind: &str,
-        id: &str,
-        event: T,
-    ) -> Result<()> {
-        let sequence = self.once(&format!("event-{kind}"), |desk| {
-            Ok(format!("{:012}", desk.shelf.add("counter/event", 1)?))
-        })?;
-        self.create(&format!("{}{sequence}", events_of(kind, id)), event)
-            .map(|_| ())
+    pub(crate) fn happened<T: Serialize + DeserializeOwned>(&mut self, kind: &str, id: &str, event: T) -> Result<()> {
+        let sequence =
+            self.once(&format!("event-{kind}"), |desk| Ok(format!("{:012}", desk.shelf.add("counter/event", 1)?)))?;
+        self.create(&format!("{}{sequence}", events_of(kind, id)), event).map(|_| ())
     }
 
     /// What happened to one thing, oldest first.
     pub(crate) fn events<T: DeserializeOwned>(&mut self, kind: &str, id: &str) -> Result<Vec<T>> {
-        Ok(self
-            .all(&events_of(kind, id))?
-            .into_iter()
-            .map(|(_, event)| event)
-            .collect())
+        Ok(self.all(&events_of(kind, id))?.into_iter().map(|(_, event)| event).collect())
     }
 
     /// All entries below a prefix. Fails rather than give a part of them.
     pub(crate) fn all<T: DeserializeOwned>(&mut self, prefix: &str) -> Result<Vec<(String, T)>> {
         let mut found: Vec<(String, T)> = Vec::new();
         for _ in 0..PAGES {
-            let page = self
-                .shelf
-                .scan(prefix, found.last().map(|(key, _)| key.as_str()), PAGE)?;
+            let page = self.shelf.scan(prefix, found.last().map(|(key, _)| key.as_str()), PAGE)?;
             let full = page.len() == PAGE as usize;
             for (key, bytes) in page {
                 let value = decode(&key, &bytes)?;
@@ -182,9 +142,7 @@ impl Desk<'_> {
         let most = PAGES * PAGE as usize;
         Err(error(
             Code::Unsupported,
-            format!(
-                "there are more than {most} entries below {prefix}: this business has outgrown its sheets"
-            ),
+            format!("there are more than {most} entries below {prefix}: this business has outgrown its sheets"),
         ))
     }
 }
@@ -212,36 +170,23 @@ fn short(key: &str) -> String {
     let prime = 0x0000_0000_0100_0000_0000_0000_0000_013b_u128;
     let hash = key
         .bytes()
-        .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |h, b| {
-            (h ^ u128::from(b)).wrapping_mul(prime)
-        });
+        .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |h, b| (h ^ u128::from(b)).wrapping_mul(prime));
     format!("{}-{hash:032x}", key.len())
 }
 
 fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|e| {
-        error(
-            Code::Internal,
-            format!("the stored entry {key} can't be read: {e}"),
-        )
-    })
+    serde_json::from_slice(bytes)
+        .map_err(|e| error(Code::Internal, format!("the stored entry {key} can't be read: {e}")))
 }
 
 /// A text of a visitor: trimmed, not longer than `most` characters, without control characters.
 pub(crate) fn checked(name: &str, text: &str, most: usize, lines: bool) -> Result<String> {
     let text = text.trim();
     if text.chars().count() > most {
-        return Err(error(
-            Code::InvalidInput,
-            format!("{name} has more than {most} characters"),
-        ));
+        return Err(error(Code::InvalidInput, format!("{name} has more than {most} characters")));
     }
     let keep = |c: char| {
-        if c.is_control() && !(lines && matches!(c, '\n' | '\t')) {
-            ' '
-        } else {
-            c
-        }
+        if c.is_control() && !(lines && matches!(c, '\n' | '\t')) { ' ' } else { c }
     };
     Ok(text.replace("\r\n", "\n").chars().map(keep).collect())
 }
@@ -270,11 +215,7 @@ pub(crate) mod fake {
             }
         }
         pub(crate) fn desk<'a>(&'a mut self, once: &'a str) -> Desk<'a> {
-            Desk {
-                shelf: self,
-                once,
-                now: "2026-11-22T10:00:00Z",
-            }
+            Desk { shelf: self, once, now: "2026-11-22T10:00:00Z" }
         }
         pub(crate) fn count(&self, prefix: &str) -> usize {
             self.map.keys().filter(|k| k.starts_with(prefix)).count()
@@ -300,28 +241,13 @@ pub(crate) mod fake {
             self.map.insert(key.into(), value.into());
             Ok(None)
         }
-        fn scan(
-            &mut self,
-            prefix: &str,
-            after: Option<&str>,
-            limit: u32,
-        ) -> Result<Vec<(String, Vec<u8>)>> {
-            let all = self
-                .map
-                .iter()
-                .filter(|(k, _)| k.starts_with(prefix) && after.is_none_or(|a| k.as_str() > a));
-            Ok(all
-                .take(limit as usize)
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect())
+        fn scan(&mut self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<(String, Vec<u8>)>> {
+            let all = self.map.iter().filter(|(k, _)| k.starts_with(prefix) && after.is_none_or(|a| k.as_str() > a));
+            Ok(all.take(limit as usize).map(|(k, v)| (k.clone(), v.clone())).collect())
         }
         fn add(&mut self, key: &str, delta: i64) -> Result<i64> {
             self.write()?;
-            let now = self
-                .map
-                .get(key)
-                .map_or(0, |v| String::from_utf8_lossy(v).parse::<i64>().unwrap())
-                + delta;
+            let now = self.map.get(key).map_or(0, |v| String::from_utf8_lossy(v).parse::<i64>().unwrap()) + delta;
             self.map.insert(key.into(), now.to_string().into_bytes());
             Ok(now)
         }

@@ -56,32 +56,15 @@ impl Table {
             rows: Vec::new(),
         };
         if let Err(e) = std::str::from_utf8(content) {
-            let line = 1 + content
-                .iter()
-                .take(e.valid_up_to())
-                .filter(|b| **b == b'\n')
-                .count();
+            let line = 1 + content.iter().take(e.valid_up_to()).filter(|b| **b == b'\n').count();
             let message = "this is not UTF-8".to_owned();
-            report.error(
-                spec.file,
-                Some((small(line), 1)),
-                message,
-                "save the file as \"CSV UTF-8\"",
-            );
+            report.error(spec.file, Some((small(line), 1)), message, "save the file as \"CSV UTF-8\"");
             return table;
         }
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .from_reader(content);
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(content);
         match reader.headers() {
             Ok(header) => table.take_header(header, report),
-            Err(e) => report.error(
-                spec.file,
-                Some((1, 1)),
-                format!("the header can't be read: {e}"),
-                "",
-            ),
+            Err(e) => report.error(spec.file, Some((1, 1)), format!("the header can't be read: {e}"), ""),
         }
         for row in reader.records() {
             match row {
@@ -89,11 +72,7 @@ impl Table {
                 Ok(row) => {
                     if row.len() > table.header.len() {
                         let place = table.place(&row, table.header.len());
-                        let message = format!(
-                            "this row has {} values, the header {}",
-                            row.len(),
-                            table.header.len()
-                        );
+                        let message = format!("this row has {} values, the header {}", row.len(), table.header.len());
                         report.error(
                             spec.file,
                             place,
@@ -118,50 +97,24 @@ impl Table {
             if let Some(extra) = folded.strip_prefix("extra.").filter(|n| !n.is_empty()) {
                 self.extra.push((extra.to_owned(), i));
             } else if folded.is_empty() {
-                report.warning(
-                    file,
-                    place,
-                    "this column has no name and is ignored".into(),
-                    "",
-                );
+                report.warning(file, place, "this column has no name and is ignored".into(), "");
                 continue;
             } else if !self.known().any(|k| k == folded) {
-                let near = self
-                    .known()
-                    .filter_map(|k| distance(k, &folded, 2).map(|d| (d, k)))
-                    .min();
+                let near = self.known().filter_map(|k| distance(k, &folded, 2).map(|d| (d, k))).min();
                 let help = match near {
                     Some((_, k)) => format!("did you mean \"{k}\"?"),
                     None => format!("call it \"extra.{folded}\" to have it passed on"),
                 };
-                report.warning(
-                    file,
-                    place,
-                    format!("unknown column \"{name}\" is ignored"),
-                    &help,
-                );
+                report.warning(file, place, format!("unknown column \"{name}\" is ignored"), &help);
             }
             if self.columns.insert(folded, i).is_some() {
-                report.error(
-                    file,
-                    place,
-                    format!("column \"{name}\" appears twice"),
-                    "remove or rename one of them",
-                );
+                report.error(file, place, format!("column \"{name}\" appears twice"), "remove or rename one of them");
             }
         }
         for name in self.spec.required {
             if !self.columns.contains_key(*name) {
-                let help = format!(
-                    "columns of {file}: {}",
-                    self.known().collect::<Vec<_>>().join(", ")
-                );
-                report.error(
-                    file,
-                    Some((1, 1)),
-                    format!("column \"{name}\" is missing"),
-                    &help,
-                );
+                let help = format!("columns of {file}: {}", self.known().collect::<Vec<_>>().join(", "));
+                report.error(file, Some((1, 1)), format!("column \"{name}\" is missing"), &help);
             }
         }
     }
@@ -175,10 +128,7 @@ impl Table {
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|record| Row {
-            table: self,
-            record,
-        })
+        self.rows.iter().map(|record| Row { table: self, record })
     }
 
     pub(crate) fn content(&self) -> &[u8] {
@@ -191,10 +141,7 @@ impl Table {
         let (mut line, mut column, mut quoted, mut left) = (start.line(), 1_u32, false, field);
         let rest = self.content.get(usize::try_from(start.byte()).ok()?..)?;
         // The reader's position is where the row before ended: skip its line end.
-        let skipped = rest
-            .iter()
-            .take_while(|b| matches!(b, b'\r' | b'\n'))
-            .count();
+        let skipped = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         for c in String::from_utf8_lossy(rest.get(skipped..)?).chars() {
             if left == 0 || (c == '\n' && !quoted) {
                 break;
@@ -226,10 +173,7 @@ impl Row<'_> {
 
     fn at(&self, index: usize) -> Option<String> {
         let cell = self.record.get(index)?.trim();
-        let cell = cell
-            .strip_prefix('\'')
-            .filter(|rest| rest.starts_with(FORMULA))
-            .unwrap_or(cell);
+        let cell = cell.strip_prefix('\'').filter(|rest| rest.starts_with(FORMULA)).unwrap_or(cell);
         (!cell.is_empty()).then(|| cell.to_owned())
     }
 
@@ -237,12 +181,7 @@ impl Row<'_> {
     pub(crate) fn key(&self, column: &str, report: &mut Report) -> Option<String> {
         let value = self.required(column, report)?;
         if value.chars().count() > KEY_CHARS {
-            self.error(
-                report,
-                column,
-                format!("\"{column}\" has more than {KEY_CHARS} characters"),
-                "",
-            );
+            self.error(report, column, format!("\"{column}\" has more than {KEY_CHARS} characters"), "");
             return None;
         }
         Some(value)
@@ -261,12 +200,7 @@ impl Row<'_> {
         let text = self.text(column)?;
         let value = number(&text, self.table.comma_decimals);
         if value.is_none() {
-            self.error(
-                report,
-                column,
-                format!("\"{text}\" is not a number"),
-                self.number_help(),
-            );
+            self.error(report, column, format!("\"{text}\" is not a number"), self.number_help());
         }
         value
     }
@@ -275,12 +209,7 @@ impl Row<'_> {
         let text = self.text(column)?;
         let value = Amount::parse(&text, self.table.comma_decimals);
         if value.is_none() {
-            self.error(
-                report,
-                column,
-                format!("\"{text}\" is not an amount"),
-                self.number_help(),
-            );
+            self.error(report, column, format!("\"{text}\" is not an amount"), self.number_help());
         }
         value
     }
@@ -317,21 +246,12 @@ impl Row<'_> {
 
     pub(crate) fn extra(&self) -> Vec<ExtraField> {
         let fields = self.table.extra.iter();
-        fields
-            .filter_map(|(name, i)| {
-                Some(ExtraField {
-                    name: name.clone(),
-                    value: self.at(*i)?,
-                })
-            })
-            .collect()
+        fields.filter_map(|(name, i)| Some(ExtraField { name: name.clone(), value: self.at(*i)? })).collect()
     }
 
     /// All values in the header's order.
     pub(crate) fn cells(&self) -> Vec<String> {
-        (0..self.table.header.len())
-            .map(|i| self.at(i).unwrap_or_default())
-            .collect()
+        (0..self.table.header.len()).map(|i| self.at(i).unwrap_or_default()).collect()
     }
 
     pub(crate) fn error(&self, report: &mut Report, column: &str, message: String, help: &str) {
@@ -343,10 +263,7 @@ impl Row<'_> {
     }
 
     fn place(&self, column: &str) -> Place {
-        self.table.place(
-            self.record,
-            self.table.columns.get(column).copied().unwrap_or(0),
-        )
+        self.table.place(self.record, self.table.columns.get(column).copied().unwrap_or(0))
     }
 
     fn number_help(&self) -> &'static str {
@@ -381,11 +298,7 @@ fn small(n: usize) -> u32 {
 mod tests {
     use super::*;
 
-    const SPEC: Spec = Spec {
-        file: "t.csv",
-        required: &["sku", "price"],
-        optional: &["name"],
-    };
+    const SPEC: Spec = Spec { file: "t.csv", required: &["sku", "price"], optional: &["name"] };
 
     fn read(content: &str) -> (Table, Vec<String>) {
         let mut report = Report::default();
@@ -398,28 +311,13 @@ mod tests {
             Ok(found) | Err(found) => found,
         };
         let at = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
-        (
-            table,
-            found
-                .iter()
-                .map(|d| {
-                    format!(
-                        "{}:{}:{} {}",
-                        d.severity,
-                        at(d.line),
-                        at(d.column),
-                        d.message
-                    )
-                })
-                .collect(),
-        )
+        (table, found.iter().map(|d| format!("{}:{}:{} {}", d.severity, at(d.line), at(d.column), d.message)).collect())
     }
 
     #[test]
     fn byte_order_marks_cases_and_semicolons_are_fine() {
-        let (table, found) = read(
-            "\u{feff}SKU; Price ;Name\r\nA-1;\"1.234,50\";\"Söhne; und\"\"so\"\"\"\r\n\r\n;;\r\n",
-        );
+        let (table, found) =
+            read("\u{feff}SKU; Price ;Name\r\nA-1;\"1.234,50\";\"Söhne; und\"\"so\"\"\"\r\n\r\n;;\r\n");
         assert!(found.is_empty(), "{found:?}");
         let row = table.rows().next().unwrap();
         assert_eq!(row.text("name").as_deref(), Some("Söhne; und\"so\""));
@@ -428,8 +326,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
-        let (_, found) =
-            read("sku,price,nmae\nA-1,x,\"two\nlines\"\n,12.50,\nB,\"1\",c,d\n\"a\nb\",\"2\",,\n");
+        let (_, found) = read("sku,price,nmae\nA-1,x,\"two\nlines\"\n,12.50,\nB,\"1\",c,d\n\"a\nb\",\"2\",,\n");
         assert_eq!(
             found,
             [
@@ -445,13 +342,7 @@ mod tests {
     #[test]
     fn missing_and_double_columns_are_errors() {
         let (_, found) = read("sku,SKU,extra.Colour\nA,B,red\n");
-        assert_eq!(
-            found,
-            [
-                "error:1:5 column \"SKU\" appears twice",
-                "error:1:1 column \"price\" is missing"
-            ]
-        );
+        assert_eq!(found, ["error:1:5 column \"SKU\" appears twice", "error:1:1 column \"price\" is missing"]);
         assert_eq!(read("").1.len(), 2);
     }
 
@@ -460,10 +351,7 @@ mod tests {
         let mut report = Report::default();
         Table::read(SPEC, b"sku,price\nM\xfcller,1\n", &mut report);
         let found = report.finish().unwrap_err();
-        assert_eq!(
-            (found[0].line, found[0].help.as_deref()),
-            (Some(2), Some("save the file as \"CSV UTF-8\""))
-        );
+        assert_eq!((found[0].line, found[0].help.as_deref()), (Some(2), Some("save the file as \"CSV UTF-8\"")));
     }
 
     #[test]

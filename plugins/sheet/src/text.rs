@@ -24,11 +24,7 @@ pub(crate) fn fold(text: &str) -> String {
 
 /// Words of a text, folded.
 pub(crate) fn words(text: &str) -> Vec<String> {
-    fold(text)
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|w| !w.is_empty())
-        .map(str::to_owned)
-        .collect()
+    fold(text).split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_owned).collect()
 }
 
 /// What numbers, article numbers and references are looked up by: without case and outer space.
@@ -50,9 +46,7 @@ pub(crate) fn distance(a: &str, b: &str, max: usize) -> Option<usize> {
         row.push(i + 1);
         for (j, cb) in b.iter().enumerate() {
             let at = |r: &[usize], k: usize| r.get(k).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (at(&last, j + 1) + 1)
-                .min(at(&row, j) + 1)
-                .min(at(&last, j) + usize::from(ca != cb));
+            let mut best = (at(&last, j + 1) + 1).min(at(&row, j) + 1).min(at(&last, j) + usize::from(ca != cb));
             if i > 0 && j > 0 && b.get(j - 1) == Some(ca) && a.get(i - 1) == Some(cb) {
                 best = best.min(at(&before, j - 1) + 1);
             }
@@ -80,23 +74,13 @@ impl Phone {
         if text.chars().any(char::is_alphabetic) {
             return None;
         }
-        let digits: String = text
-            .replace("(0)", "")
-            .chars()
-            .filter(char::is_ascii_digit)
-            .collect();
+        let digits: String = text.replace("(0)", "").chars().filter(char::is_ascii_digit).collect();
         let (digits, international) = match (text.starts_with('+'), digits.strip_prefix("00")) {
             (true, _) => (digits, true),
             (false, Some(rest)) => (rest.to_owned(), true),
-            (false, None) => (
-                digits.strip_prefix('0').unwrap_or(&digits).to_owned(),
-                false,
-            ),
+            (false, None) => (digits.strip_prefix('0').unwrap_or(&digits).to_owned(), false),
         };
-        (6..=15).contains(&digits.len()).then_some(Phone {
-            digits,
-            international,
-        })
+        (6..=15).contains(&digits.len()).then_some(Phone { digits, international })
     }
 
     /// `+43 660 5550177` and `0660/5550177` are the same.
@@ -110,9 +94,7 @@ impl Phone {
 
     /// A country code has up to three digits.
     fn extends(&self, national: &Self) -> bool {
-        self.digits
-            .strip_suffix(&national.digits)
-            .is_some_and(|country| (1..=3).contains(&country.len()))
+        self.digits.strip_suffix(&national.digits).is_some_and(|country| (1..=3).contains(&country.len()))
     }
 
     pub(crate) fn digits(&self) -> &str {
@@ -121,18 +103,13 @@ impl Phone {
 
     /// Numbers that are the same have the same last six digits: what an index can be built on.
     pub(crate) fn tail(&self) -> &str {
-        self.digits
-            .get(self.digits.len().saturating_sub(6)..)
-            .unwrap_or(&self.digits)
+        self.digits.get(self.digits.len().saturating_sub(6)..).unwrap_or(&self.digits)
     }
 }
 
 /// Postal codes without case, spaces and hyphens.
 pub(crate) fn postal_code(text: &str) -> String {
-    text.chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// Whether it has the shape of an e-mail address. Whether it exists, nobody knows.
@@ -140,14 +117,9 @@ pub(crate) fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;
     };
-    let odd = |c: char| {
-        c.is_whitespace()
-            || c.is_control()
-            || matches!(c, '@' | '<' | '>' | ',' | ';' | '"' | '(' | ')')
-    };
-    let labels = domain
-        .split('.')
-        .all(|l| !l.is_empty() && !l.starts_with('-') && !l.ends_with('-'));
+    let odd =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '<' | '>' | ',' | ';' | '"' | '(' | ')');
+    let labels = domain.split('.').all(|l| !l.is_empty() && !l.starts_with('-') && !l.ends_with('-'));
     text.len() <= 254
         && !local.is_empty()
         && local.len() <= 64
@@ -162,10 +134,7 @@ mod tests {
 
     #[test]
     fn words_are_comparable() {
-        assert_eq!(
-            words("Kaffeemühle, GRÜN (1 l)"),
-            ["kaffeemuehle", "gruen", "1", "l"]
-        );
+        assert_eq!(words("Kaffeemühle, GRÜN (1 l)"), ["kaffeemuehle", "gruen", "1", "l"]);
         assert_eq!(fold("Crème Brûlée"), "creme brulee");
     }
 

@@ -68,23 +68,12 @@ impl TicketRecord {
 
     fn view(self, happenings: &[Happening]) -> Ticket {
         let author = self.author();
-        let first = Some(TicketComment {
-            at: self.created_at.clone(),
-            author: author.clone(),
-            text: self.body.clone(),
-        });
+        let first =
+            Some(TicketComment { at: self.created_at.clone(), author: author.clone(), text: self.body.clone() });
         let said = happenings.iter().filter_map(|h| {
-            Some(TicketComment {
-                at: Some(h.at.clone()),
-                author: author.clone(),
-                text: h.text.clone()?,
-            })
+            Some(TicketComment { at: Some(h.at.clone()), author: author.clone(), text: h.text.clone()? })
         });
-        let comments = first
-            .into_iter()
-            .filter(|c| !c.text.is_empty())
-            .chain(said)
-            .collect();
+        let comments = first.into_iter().filter(|c| !c.text.is_empty()).chain(said).collect();
         let now = self.with(happenings);
         Ticket {
             number: now.number,
@@ -106,27 +95,13 @@ pub(crate) fn create(book: &Book, desk: &mut Desk<'_>, input: TicketInput) -> Re
         return Err(error(Code::InvalidInput, "a ticket needs a subject"));
     }
     let priority = input.priority.map(|p| key(&p)).filter(|p| !p.is_empty());
-    if priority
-        .as_ref()
-        .is_some_and(|p| !["low", "normal", "high", "urgent"].contains(&p.as_str()))
-    {
-        return Err(error(
-            Code::InvalidInput,
-            "the priority is low, normal, high or urgent",
-        ));
+    if priority.as_ref().is_some_and(|p| !["low", "normal", "high", "urgent"].contains(&p.as_str())) {
+        return Err(error(Code::InvalidInput, "the priority is low, normal, high or urgent"));
     }
-    let category = input
-        .category
-        .map(|c| checked("the category", &c, SUBJECT, false))
-        .transpose()?;
-    let order_number = input
-        .order_number
-        .map(|n| checked("the order number", &n, 64, false))
-        .transpose()?;
+    let category = input.category.map(|c| checked("the category", &c, SUBJECT, false)).transpose()?;
+    let order_number = input.order_number.map(|n| checked("the order number", &n, 64, false)).transpose()?;
 
-    let number = desk.once("ticket", |desk| {
-        desk.next("ticket", &book.settings.ticket_prefix, book.highest.ticket)
-    })?;
+    let number = desk.once("ticket", |desk| desk.next("ticket", &book.settings.ticket_prefix, book.highest.ticket))?;
     let entry = record("ticket", &number);
     let ticket = match desk.read::<TicketRecord>(&entry)? {
         Some(done) => done,
@@ -162,13 +137,7 @@ pub(crate) fn get(book: &Book, desk: &mut Desk<'_>, number: &str, proof: Proof) 
     Ok(ticket.view(&happenings))
 }
 
-pub(crate) fn comment(
-    book: &Book,
-    desk: &mut Desk<'_>,
-    number: &str,
-    text: &str,
-    proof: Proof,
-) -> Result<Ticket> {
+pub(crate) fn comment(book: &Book, desk: &mut Desk<'_>, number: &str, text: &str, proof: Proof) -> Result<Ticket> {
     let text = checked("the comment", text, TEXT, true)?;
     if text.is_empty() {
         return Err(error(Code::InvalidInput, "the comment is empty"));
@@ -176,18 +145,8 @@ pub(crate) fn comment(
     let ticket = proven(book, desk, number, proof)?;
     let happenings: Vec<Happening> = desk.events("ticket", &ticket.number)?;
     let state = ticket.clone().with(&happenings).state;
-    let reopened = ["solved", "closed", "pending"]
-        .contains(&state.as_str())
-        .then(|| "open".to_owned());
-    desk.happened(
-        "ticket",
-        &ticket.number,
-        Happening {
-            at: desk.now.to_owned(),
-            text: Some(text),
-            state: reopened,
-        },
-    )?;
+    let reopened = ["solved", "closed", "pending"].contains(&state.as_str()).then(|| "open".to_owned());
+    desk.happened("ticket", &ticket.number, Happening { at: desk.now.to_owned(), text: Some(text), state: reopened })?;
     let happenings = desk.events("ticket", &ticket.number)?;
     Ok(ticket.view(&happenings))
 }
@@ -199,35 +158,19 @@ pub(crate) fn close(
     reason: Option<String>,
     proof: Proof,
 ) -> Result<Ticket> {
-    let reason = reason
-        .map(|r| checked("the reason", &r, TEXT, true))
-        .transpose()?
-        .filter(|r| !r.is_empty());
+    let reason = reason.map(|r| checked("the reason", &r, TEXT, true)).transpose()?.filter(|r| !r.is_empty());
     let ticket = proven(book, desk, number, proof)?;
     desk.happened(
         "ticket",
         &ticket.number,
-        Happening {
-            at: desk.now.to_owned(),
-            text: reason,
-            state: Some("closed".into()),
-        },
+        Happening { at: desk.now.to_owned(), text: reason, state: Some("closed".into()) },
     )?;
     let happenings = desk.events("ticket", &ticket.number)?;
     Ok(ticket.view(&happenings))
 }
 
-pub(crate) fn search(
-    book: &Book,
-    desk: &mut Desk<'_>,
-    query: &TicketQuery,
-    limit: u32,
-) -> Result<Vec<Ticket>> {
-    let email = query
-        .requester_email
-        .as_deref()
-        .map(key)
-        .filter(|e| !e.is_empty());
+pub(crate) fn search(book: &Book, desk: &mut Desk<'_>, query: &TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
+    let email = query.requester_email.as_deref().map(key).filter(|e| !e.is_empty());
     let mut tickets: HashMap<String, TicketRecord> = book.tickets.clone();
     match &email {
         Some(email) => {
@@ -243,37 +186,23 @@ pub(crate) fn search(
     }
     let mut tickets: Vec<TicketRecord> = tickets.into_values().collect();
     tickets.sort_by_cached_key(|t| {
-        Reverse((
-            t.created_at
-                .as_deref()
-                .and_then(Moment::parse)
-                .map(|m| m.epoch),
-            t.number.clone(),
-        ))
+        Reverse((t.created_at.as_deref().and_then(Moment::parse).map(|m| m.epoch), t.number.clone()))
     });
     if email.is_some() {
         tickets.truncate(MOST);
     }
-    let mut happenings = if email.is_some() {
-        HashMap::new()
-    } else {
-        all_happenings(desk)?
-    };
+    let mut happenings = if email.is_some() { HashMap::new() } else { all_happenings(desk)? };
     let asked = words(query.text.as_deref().unwrap_or_default());
     let state = query.state.as_deref().map(key).filter(|s| !s.is_empty());
     let mut found = Vec::new();
     for ticket in tickets {
         let happened = match email {
             Some(_) => desk.events("ticket", &ticket.number)?,
-            None => happenings
-                .remove(&events_of("ticket", &ticket.number))
-                .unwrap_or_default(),
+            None => happenings.remove(&events_of("ticket", &ticket.number)).unwrap_or_default(),
         };
         let said = words(&format!("{} {}", ticket.subject, ticket.body));
         let view = ticket.view(&happened);
-        let has_words = asked
-            .iter()
-            .all(|w| said.iter().any(|s| s.starts_with(w.as_str())));
+        let has_words = asked.iter().all(|w| said.iter().any(|s| s.starts_with(w.as_str())));
         if has_words && state.as_ref().is_none_or(|s| *s == view.state) {
             found.push(view);
         }
@@ -293,11 +222,7 @@ pub(crate) fn stored(desk: &mut Desk<'_>) -> Result<Vec<TicketRecord>> {
 pub(crate) fn all_happenings(desk: &mut Desk<'_>) -> Result<HashMap<String, Vec<Happening>>> {
     let mut by_ticket: HashMap<String, Vec<Happening>> = HashMap::new();
     for (entry, happening) in desk.all("event/ticket/")? {
-        let place = entry
-            .rfind('/')
-            .and_then(|at| entry.get(..=at))
-            .unwrap_or(&entry)
-            .to_owned();
+        let place = entry.rfind('/').and_then(|at| entry.get(..=at)).unwrap_or(&entry).to_owned();
         by_ticket.entry(place).or_default().push(happening);
     }
     Ok(by_ticket)
@@ -314,34 +239,15 @@ fn proven(book: &Book, desk: &mut Desk<'_>, number: &str, proof: Proof) -> Resul
         return Err(missing());
     }
     let stored: Option<TicketRecord> = desk.read(&record("ticket", number))?;
-    let ticket = stored
-        .or_else(|| book.tickets.get(&key(number)).cloned())
-        .ok_or_else(missing)?;
-    let mut owner = Owner {
-        customer_id: ticket.contact_id.clone(),
-        ..Owner::default()
-    };
-    owner.add(
-        ticket.person.email.as_deref(),
-        ticket.person.phone.as_deref(),
-        ticket.postal_code.as_deref(),
-    );
+    let ticket = stored.or_else(|| book.tickets.get(&key(number)).cloned()).ok_or_else(missing)?;
+    let mut owner = Owner { customer_id: ticket.contact_id.clone(), ..Owner::default() };
+    owner.add(ticket.person.email.as_deref(), ticket.person.phone.as_deref(), ticket.postal_code.as_deref());
     if owner.customer_id.is_none() {
-        let same = ticket
-            .person
-            .email
-            .as_deref()
-            .and_then(|e| book.contacts_by_email.get(&key(e)));
-        let contact = same
-            .filter(|c| c.len() == 1)
-            .and_then(|c| book.contacts.get(*c.first()?));
+        let same = ticket.person.email.as_deref().and_then(|e| book.contacts_by_email.get(&key(e)));
+        let contact = same.filter(|c| c.len() == 1).and_then(|c| book.contacts.get(*c.first()?));
         owner.customer_id = contact.map(|c| c.contact.id.clone());
     }
-    if owner.matches(&proof) {
-        Ok(ticket)
-    } else {
-        Err(missing())
-    }
+    if owner.matches(&proof) { Ok(ticket) } else { Err(missing()) }
 }
 
 fn tickets_of(email: &str) -> String {

@@ -16,10 +16,8 @@ impl Amount {
     pub(crate) fn parse(text: &str, comma: bool) -> Option<Self> {
         let plain = plain_decimal(text, comma)?;
         let negative = plain.starts_with('-');
-        let (whole, fraction) = plain
-            .trim_start_matches('-')
-            .split_once('.')
-            .unwrap_or((plain.trim_start_matches('-'), ""));
+        let (whole, fraction) =
+            plain.trim_start_matches('-').split_once('.').unwrap_or((plain.trim_start_matches('-'), ""));
         if fraction.len() > 4 {
             return None;
         }
@@ -51,16 +49,11 @@ pub(crate) fn number(text: &str, comma: bool) -> Option<f64> {
 
 /// `-1234.5` of what a person wrote, or nothing.
 fn plain_decimal(text: &str, comma: bool) -> Option<String> {
-    let text: String = text
-        .chars()
-        .filter(|c| !matches!(c, ' ' | '\u{a0}' | '\u{202f}'))
-        .collect();
+    let text: String = text.chars().filter(|c| !matches!(c, ' ' | '\u{a0}' | '\u{202f}')).collect();
     let plain = match text.split_once(',') {
         Some((whole, fraction)) if comma => {
             let mut groups = whole.trim_start_matches('-').split('.');
-            let first = groups
-                .next()
-                .is_some_and(|g| (1..=3).contains(&g.len()) || !whole.contains('.'));
+            let first = groups.next().is_some_and(|g| (1..=3).contains(&g.len()) || !whole.contains('.'));
             if !first || !groups.all(|g| g.len() == 3) {
                 return None;
             }
@@ -70,8 +63,7 @@ fn plain_decimal(text: &str, comma: bool) -> Option<String> {
     };
     let digits = plain.strip_prefix('-').unwrap_or(&plain);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let all_digits =
-        |s: &str| !s.is_empty() && s.len() <= 14 && s.bytes().all(|b| b.is_ascii_digit());
+    let all_digits = |s: &str| !s.is_empty() && s.len() <= 14 && s.bytes().all(|b| b.is_ascii_digit());
     (all_digits(whole) && all_digits(fraction)).then_some(plain)
 }
 
@@ -103,9 +95,7 @@ impl Moment {
         let mut parts = clock.trim().split(':');
         let hour = digits(parts.next()?, 1, 2)?;
         let minute = digits(parts.next()?, 2, 2)?;
-        let second = parts
-            .next()
-            .map_or(Some(0), |s| digits(s.split('.').next().unwrap_or(s), 2, 2))?;
+        let second = parts.next().map_or(Some(0), |s| digits(s.split('.').next().unwrap_or(s), 2, 2))?;
         if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
@@ -118,18 +108,10 @@ impl Moment {
                     return None;
                 }
                 let minutes = h * 60 + m;
-                (
-                    other.to_owned(),
-                    if other.starts_with('-') {
-                        -minutes
-                    } else {
-                        minutes
-                    },
-                )
+                (other.to_owned(), if other.starts_with('-') { -minutes } else { minutes })
             }
         };
-        let epoch = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second
-            - offset * 60;
+        let epoch = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset * 60;
         let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{zone}");
         Some(Moment { epoch, text })
     }
@@ -175,16 +157,7 @@ mod tests {
         assert_eq!(amount("12,50", true).as_deref(), Some("12.50"));
         assert_eq!(amount("1.234,50", true).as_deref(), Some("1234.50"));
         assert_eq!(amount("12345,5", true).as_deref(), Some("12345.50"));
-        for bad in [
-            "",
-            "-",
-            "1.2.3,4",
-            "1e5",
-            "12.-5",
-            "99999999999999999999",
-            "0.00001",
-            "EUR 5",
-        ] {
+        for bad in ["", "-", "1.2.3,4", "1e5", "12.-5", "99999999999999999999", "0.00001", "EUR 5"] {
             assert_eq!(amount(bad, true), None, "{bad}");
         }
     }
@@ -199,31 +172,12 @@ mod tests {
     fn moments_are_rfc3339() {
         let text = |s: &str| Moment::parse(s).map(|m| m.text);
         assert_eq!(text("2026-11-22").as_deref(), Some("2026-11-22T00:00:00Z"));
-        assert_eq!(
-            text("22.11.2026 9:05").as_deref(),
-            Some("2026-11-22T09:05:00Z")
-        );
-        assert_eq!(
-            text("2026-11-22T10:32:01.5+01:00").as_deref(),
-            Some("2026-11-22T10:32:01+01:00")
-        );
-        assert_eq!(
-            Moment::parse("2026-11-22T10:31:59Z").map(|m| m.epoch),
-            Some(1_795_343_519)
-        );
-        assert_eq!(
-            Moment::parse("2026-11-22T11:31:59+01:00").map(|m| m.epoch),
-            Some(1_795_343_519)
-        );
-        for bad in [
-            "",
-            "2026-02-29",
-            "2026-13-01",
-            "11/22/2026",
-            "2026-11-22T25:00",
-            "2026-11-22T10:00+0100",
-            "ü-ö-ä",
-        ] {
+        assert_eq!(text("22.11.2026 9:05").as_deref(), Some("2026-11-22T09:05:00Z"));
+        assert_eq!(text("2026-11-22T10:32:01.5+01:00").as_deref(), Some("2026-11-22T10:32:01+01:00"));
+        assert_eq!(Moment::parse("2026-11-22T10:31:59Z").map(|m| m.epoch), Some(1_795_343_519));
+        assert_eq!(Moment::parse("2026-11-22T11:31:59+01:00").map(|m| m.epoch), Some(1_795_343_519));
+        for bad in ["", "2026-02-29", "2026-13-01", "11/22/2026", "2026-11-22T25:00", "2026-11-22T10:00+0100", "ü-ö-ä"]
+        {
             assert_eq!(text(bad), None, "{bad}");
         }
     }

@@ -16,14 +16,8 @@ const MOST: u32 = 30;
 const WORDS: usize = 8;
 /// Sale lines that are looked at for what is bought together: the newest.
 const LINES: u32 = 300;
-const FIELDS: [&str; 6] = [
-    "code",
-    "name",
-    "description",
-    "sale_price_uom",
-    "template.categories.name",
-    "default_uom.symbol",
-];
+const FIELDS: [&str; 6] =
+    ["code", "name", "description", "sale_price_uom", "template.categories.name", "default_uom.symbol"];
 /// Words that say nothing about an article, in the languages that bots speak here.
 const STOP: [&str; 40] = [
     "and",
@@ -71,35 +65,19 @@ const STOP: [&str; 40] = [
 impl Tryton<'_> {
     pub(crate) fn article(&mut self, sku: &str) -> Result<Product> {
         let sku = sku.trim();
-        let found = self.products(
-            json!([["code", "ilike", literal(sku)], ["salable", "=", true]]),
-            5,
-        )?;
-        let exact = found
-            .iter()
-            .position(|p| text(p, "code").as_deref() == Some(sku))
-            .unwrap_or(0);
+        let found = self.products(json!([["code", "ilike", literal(sku)], ["salable", "=", true]]), 5)?;
+        let exact = found.iter().position(|p| text(p, "code").as_deref() == Some(sku)).unwrap_or(0);
         let currency = self.session()?.currency;
         let product = found.get(exact).map(|p| product(p, &currency));
         product.ok_or_else(|| {
-            error(
-                Code::NotFound,
-                format!(
-                    "there is no article {}",
-                    sku.chars().take(64).collect::<String>()
-                ),
-            )
+            error(Code::NotFound, format!("there is no article {}", sku.chars().take(64).collect::<String>()))
         })
     }
 
     pub(crate) fn articles(&mut self, query: &str, limit: u32) -> Result<Vec<Product>> {
         let currency = self.session()?.currency;
         let found = self.matching(query)?;
-        Ok(found
-            .iter()
-            .take(limit.min(MOST) as usize)
-            .map(|p| product(p, &currency))
-            .collect())
+        Ok(found.iter().take(limit.min(MOST) as usize).map(|p| product(p, &currency)).collect())
     }
 
     /// Articles that fit the words, best first.
@@ -121,15 +99,11 @@ impl Tryton<'_> {
         domain.extend(words.iter().map(clause));
         let mut found = self.products(Value::Array(domain), MOST)?;
         if found.is_empty() && words.len() > 1 {
-            let any: Vec<Value> = std::iter::once(json!("OR"))
-                .chain(words.iter().map(clause))
-                .collect();
+            let any: Vec<Value> = std::iter::once(json!("OR")).chain(words.iter().map(clause)).collect();
             found = self.products(json!([["salable", "=", true], any]), MOST)?;
         }
         let score = |p: &Value| -> usize {
-            let has = |field: &str, word: &str| {
-                text(p, field).is_some_and(|t| t.to_lowercase().contains(word))
-            };
+            let has = |field: &str, word: &str| text(p, field).is_some_and(|t| t.to_lowercase().contains(word));
             words
                 .iter()
                 .map(|w| {
@@ -149,43 +123,21 @@ impl Tryton<'_> {
         if let Some(clauses) = domain.as_array_mut() {
             clauses.push(json!(["code", "!=", null]));
         }
-        self.find(
-            "product.product",
-            domain,
-            limit,
-            Value::Null,
-            json!(FIELDS),
-            shown,
-        )
+        self.find("product.product", domain, limit, Value::Null, json!(FIELDS), shown)
     }
 
-    pub(crate) fn recommended(
-        &mut self,
-        interest: &Interest,
-        limit: u32,
-    ) -> Result<Vec<Recommendation>> {
+    pub(crate) fn recommended(&mut self, interest: &Interest, limit: u32) -> Result<Vec<Recommendation>> {
         let (german, limit) = (self.german(), limit.min(MOST) as usize);
-        let mut has: Vec<String> = interest
-            .skus
-            .iter()
-            .map(|s| s.trim().to_owned())
-            .filter(|s| !s.is_empty())
-            .take(10)
-            .collect();
+        let mut has: Vec<String> =
+            interest.skus.iter().map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).take(10).collect();
         if let Some(party) = interest.customer_id.as_deref().and_then(parse_id) {
             let domain = json!([
                 ["sale.party", "=", party],
                 ["sale.state", "in", ["confirmed", "processing", "done"]],
                 ["product.code", "!=", null]
             ]);
-            let bought = self.find(
-                "sale.line",
-                domain,
-                30,
-                json!([["id", "DESC"]]),
-                json!(["product.code"]),
-                json!({}),
-            )?;
+            let bought =
+                self.find("sale.line", domain, 30, json!([["id", "DESC"]]), json!(["product.code"]), json!({}))?;
             has.extend(bought.iter().filter_map(|l| text(l, "product.code")));
         }
         let mut found: Vec<(String, String)> = Vec::new();
@@ -210,28 +162,15 @@ impl Tryton<'_> {
             }
         }
         if let Some(query) = interest.query.as_deref() {
-            let reason = if german {
-                "passt zu dem, was Sie suchen"
-            } else {
-                "fits what you are looking for"
-            };
+            let reason = if german { "passt zu dem, was Sie suchen" } else { "fits what you are looking for" };
             for sku in self.matching(query)?.iter().filter_map(|p| text(p, "code")) {
                 add(sku, reason.to_owned());
             }
         }
         if !categories.is_empty() {
-            let reason = if german {
-                "aus derselben Kategorie"
-            } else {
-                "from the same category"
-            };
-            let same = self.products(
-                json!([
-                    ["template.categories", "in", categories],
-                    ["salable", "=", true]
-                ]),
-                MOST,
-            )?;
+            let reason = if german { "aus derselben Kategorie" } else { "from the same category" };
+            let same =
+                self.products(json!([["template.categories", "in", categories], ["salable", "=", true]]), MOST)?;
             for sku in same.iter().filter_map(|p| text(p, "code")) {
                 add(sku, reason.to_owned());
             }
@@ -250,14 +189,8 @@ impl Tryton<'_> {
             ["product.salable", "=", true],
             ["product.type", "=", "goods"],
         ]);
-        let lines = self.find(
-            "sale.line",
-            domain,
-            LINES,
-            json!([["id", "DESC"]]),
-            json!(["product.code"]),
-            json!({}),
-        )?;
+        let lines =
+            self.find("sale.line", domain, LINES, json!([["id", "DESC"]]), json!(["product.code"]), json!({}))?;
         let mut times: HashMap<String, usize> = HashMap::new();
         for sku in lines.iter().filter_map(|l| text(l, "product.code")) {
             *times.entry(sku).or_default() += 1;
@@ -268,11 +201,7 @@ impl Tryton<'_> {
     }
 
     /// The articles themselves, without goods of which nothing is left.
-    fn in_stock(
-        &mut self,
-        found: Vec<(String, String)>,
-        limit: usize,
-    ) -> Result<Vec<Recommendation>> {
+    fn in_stock(&mut self, found: Vec<(String, String)>, limit: usize) -> Result<Vec<Recommendation>> {
         if found.is_empty() {
             return Ok(Vec::new());
         }
@@ -281,37 +210,18 @@ impl Tryton<'_> {
         if let Some(context) = context.as_object_mut() {
             let storages: Vec<i64> = session.warehouses.iter().map(|w| w.storage).collect();
             context.insert("locations".into(), json!(storages));
-            context.insert(
-                "stock_date_end".into(),
-                crate::value::date(self.now, self.settings.forecast_days),
-            );
+            context.insert("stock_date_end".into(), crate::value::date(self.now, self.settings.forecast_days));
         }
         let skus: Vec<&String> = found.iter().map(|(sku, _)| sku).collect();
-        let fields: Vec<&str> = FIELDS
-            .into_iter()
-            .chain(["type", "forecast_quantity"])
-            .collect();
-        let products = self.find(
-            "product.product",
-            json!([["code", "in", skus]]),
-            MOST,
-            Value::Null,
-            json!(fields),
-            context,
-        )?;
+        let fields: Vec<&str> = FIELDS.into_iter().chain(["type", "forecast_quantity"]).collect();
+        let products =
+            self.find("product.product", json!([["code", "in", skus]]), MOST, Value::Null, json!(fields), context)?;
         let left = |p: &&Value| {
-            text(p, "type").as_deref() != Some("goods")
-                || number(p, "forecast_quantity").is_some_and(|q| q > 0.0)
+            text(p, "type").as_deref() != Some("goods") || number(p, "forecast_quantity").is_some_and(|q| q > 0.0)
         };
         let recommendations = found.iter().filter_map(|(sku, reason)| {
-            let known = products
-                .iter()
-                .find(|p| text(p, "code").as_ref() == Some(sku))
-                .filter(left)?;
-            Some(Recommendation {
-                product: product(known, &session.currency),
-                reason: reason.clone(),
-            })
+            let known = products.iter().find(|p| text(p, "code").as_ref() == Some(sku)).filter(left)?;
+            Some(Recommendation { product: product(known, &session.currency), reason: reason.clone() })
         });
         Ok(recommendations.take(limit).collect())
     }
@@ -319,46 +229,29 @@ impl Tryton<'_> {
 
 fn words(query: &str) -> Vec<String> {
     let cut: String = query.to_lowercase().chars().take(500).collect();
-    let words = cut
-        .split(|c: char| !(c.is_alphanumeric() || c == '-'))
-        .filter(|w| w.chars().count() > 2 && !STOP.contains(w));
+    let words =
+        cut.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(|w| w.chars().count() > 2 && !STOP.contains(w));
     words.take(WORDS).map(str::to_owned).collect()
 }
 
 fn category_ids(product: &Value) -> Vec<i64> {
     let template = product.get("template.");
-    template
-        .map(|t| records(t, "categories"))
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(crate::value::id)
-        .collect()
+    template.map(|t| records(t, "categories")).unwrap_or_default().into_iter().filter_map(crate::value::id).collect()
 }
 
 fn product(record: &Value, currency: &str) -> Product {
     let template = record.get("template.");
-    let categories = template
-        .map(|t| records(t, "categories"))
-        .unwrap_or_default();
+    let categories = template.map(|t| records(t, "categories")).unwrap_or_default();
     Product {
         sku: text(record, "code").unwrap_or_default(),
         name: text(record, "name").unwrap_or_default(),
         description: text(record, "description"),
-        price: decimal(record, "sale_price_uom").map(|amount| Money {
-            amount,
-            currency: currency.to_owned(),
-        }),
-        categories: categories
-            .into_iter()
-            .filter_map(|c| text(c, "name"))
-            .collect(),
+        price: decimal(record, "sale_price_uom").map(|amount| Money { amount, currency: currency.to_owned() }),
+        categories: categories.into_iter().filter_map(|c| text(c, "name")).collect(),
         url: None,
         image_url: None,
         extra: text(record, "default_uom.symbol")
-            .map(|value| ExtraField {
-                name: "unit".into(),
-                value,
-            })
+            .map(|value| ExtraField { name: "unit".into(), value })
             .into_iter()
             .collect(),
     }

@@ -13,12 +13,7 @@ const RIGHTS: [(&str, &str, &str, &str); 7] = [
     ("read stock moves", "stock.move", "read", "stock"),
     ("read contacts", "party.party", "read", "party"),
     ("create contacts", "party.party", "create", "party"),
-    (
-        "create leads",
-        "sale.opportunity",
-        "create",
-        "sale_opportunity",
-    ),
+    ("create leads", "sale.opportunity", "create", "sale_opportunity"),
 ];
 
 impl Tryton<'_> {
@@ -29,11 +24,7 @@ impl Tryton<'_> {
             Ok(session) => session,
             Err(e) => return vec![finding("sign in", "error", e.message)],
         };
-        let mut found = vec![finding(
-            "sign in",
-            "ok",
-            format!("company {}, {}", session.company, session.currency),
-        )];
+        let mut found = vec![finding("sign in", "ok", format!("company {}, {}", session.company, session.currency))];
         if session.employee.is_none() {
             found.push(finding(
                 "employee",
@@ -43,52 +34,35 @@ impl Tryton<'_> {
         }
         let names: Vec<&str> = session.warehouses.iter().map(|w| w.name.as_str()).collect();
         found.push(match names.as_slice() {
-            [] => finding(
-                "warehouses",
-                "error",
-                "none can be seen: give the user the group Stock",
-            ),
+            [] => finding("warehouses", "error", "none can be seen: give the user the group Stock"),
             names => finding("warehouses", "ok", names.join(", ")),
         });
         if session.shipment_fields.is_empty() {
             let message = "no carrier and tracking number: activate stock_shipment_cost and stock_package_shipping";
             found.push(finding("tracking", "warning", message));
         }
-        found.extend(
-            RIGHTS.map(|(name, model, right, module)| self.right(name, model, right, module)),
-        );
+        found.extend(RIGHTS.map(|(name, model, right, module)| self.right(name, model, right, module)));
         found
     }
 
     fn right(&mut self, name: &str, model: &str, right: &str, module: &str) -> Finding {
         let rights = self.call("ir.model.access.get_access", vec![json!([model])]);
         let has = rights.as_ref().ok().and_then(|r| r.get(model)?.get(right));
-        let has = has.is_some_and(|v| {
-            v.as_bool()
-                .unwrap_or_else(|| v.as_i64().is_some_and(|n| n != 0))
-        });
+        let has = has.is_some_and(|v| v.as_bool().unwrap_or_else(|| v.as_i64().is_some_and(|n| n != 0)));
         match rights {
             Ok(_) if has => finding(name, "ok", "allowed"),
-            Ok(Value::Object(_)) => finding(
-                name,
-                "error",
-                format!("the user may not {right} {model}: give it the group that may"),
-            ),
+            Ok(Value::Object(_)) => {
+                finding(name, "error", format!("the user may not {right} {model}: give it the group that may"))
+            }
             Ok(other) => finding(name, "warning", format!("Tryton did not say: {other}")),
-            Err(e) if e.code == Code::Misconfigured.as_str() => finding(
-                name,
-                "error",
-                format!("activate the module {module}: {}", e.message),
-            ),
+            Err(e) if e.code == Code::Misconfigured.as_str() => {
+                finding(name, "error", format!("activate the module {module}: {}", e.message))
+            }
             Err(e) => finding(name, "error", e.message),
         }
     }
 }
 
 fn finding(name: &str, status: &str, message: impl Into<String>) -> Finding {
-    Finding {
-        name: name.into(),
-        status: status.into(),
-        message: message.into(),
-    }
+    Finding { name: name.into(), status: status.into(), message: message.into() }
 }

@@ -22,31 +22,18 @@ use serde_json::{Value, json};
 const SUBJECT: usize = 200;
 const TEXT: usize = 10_000;
 const SKUS: usize = 20;
-const FIELDS: [&str; 6] = [
-    "number",
-    "state",
-    "description",
-    "comment",
-    "party",
-    "reference",
-];
+const FIELDS: [&str; 6] = ["number", "state", "description", "comment", "party", "reference"];
 
 impl Tryton<'_> {
     pub(crate) fn create_lead(&mut self, input: &LeadInput) -> Result<Lead> {
         let person = validated(&input.person)?;
         let subject = one_line(&input.subject);
         if subject.is_empty() || subject.chars().count() > SUBJECT {
-            return Err(error(
-                Code::InvalidInput,
-                format!("a lead needs a subject of at most {SUBJECT} characters"),
-            ));
+            return Err(error(Code::InvalidInput, format!("a lead needs a subject of at most {SUBJECT} characters")));
         }
         let too_long = |t: &Option<String>| t.as_ref().is_some_and(|t| t.chars().count() > TEXT);
         if too_long(&input.message) || too_long(&input.source) || input.skus.len() > SKUS {
-            return Err(error(
-                Code::InvalidInput,
-                format!("at most {TEXT} characters and {SKUS} articles"),
-            ));
+            return Err(error(Code::InvalidInput, format!("at most {TEXT} characters and {SKUS} articles")));
         }
         let reference = reference(&self.once);
         if let Some(done) = self.lead_made(&reference)? {
@@ -103,17 +90,12 @@ impl Tryton<'_> {
         if reference.is_empty() {
             return Ok(());
         }
-        self.memory
-            .set(&format!("lead/{reference}"), made.to_string().as_bytes())
+        self.memory.set(&format!("lead/{reference}"), made.to_string().as_bytes())
     }
 
     /// Lines of the articles that Tryton knows, and those that it doesn't.
     fn lead_lines(&mut self, skus: &[String]) -> Result<(Vec<Value>, Vec<String>)> {
-        let skus: Vec<String> = skus
-            .iter()
-            .map(|s| one_line(s))
-            .filter(|s| !s.is_empty())
-            .collect();
+        let skus: Vec<String> = skus.iter().map(|s| one_line(s)).filter(|s| !s.is_empty()).collect();
         if skus.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -126,27 +108,16 @@ impl Tryton<'_> {
             json!({}),
         )?;
         let unit = |p: &Value| field(p, "template.sale_uom").and_then(Value::as_i64);
-        let lines = known
-            .iter()
-            .filter_map(|p| Some(json!({"product": id(p)?, "quantity": 1, "unit": unit(p)?})));
+        let lines = known.iter().filter_map(|p| Some(json!({"product": id(p)?, "quantity": 1, "unit": unit(p)?})));
         let lines = lines.collect();
         let is_known = |s: &String| known.iter().any(|p| text(p, "code").as_ref() == Some(s));
         Ok((lines, skus.into_iter().filter(|s| !is_known(s)).collect()))
     }
 
     fn opportunity(&mut self, made: i64) -> Result<Value> {
-        let found = self.find(
-            "sale.opportunity",
-            json!([["id", "=", made]]),
-            1,
-            Value::Null,
-            json!(FIELDS),
-            json!({}),
-        )?;
-        found
-            .into_iter()
-            .next()
-            .ok_or_else(|| error(Code::NotFound, format!("there is no lead {made}")))
+        let found =
+            self.find("sale.opportunity", json!([["id", "=", made]]), 1, Value::Null, json!(FIELDS), json!({}))?;
+        found.into_iter().next().ok_or_else(|| error(Code::NotFound, format!("there is no lead {made}")))
     }
 
     fn lead_by_id(&mut self, made: i64) -> Result<Lead> {
@@ -157,22 +128,13 @@ impl Tryton<'_> {
         let Some(made) = parse_id(lead_id) else {
             return Err(error(Code::NotFound, "there is no such lead"));
         };
-        if found.score.is_some_and(|s| s > 100)
-            || found
-                .note
-                .as_ref()
-                .is_some_and(|n| n.chars().count() > TEXT)
-        {
+        if found.score.is_some_and(|s| s > 100) || found.note.as_ref().is_some_and(|n| n.chars().count() > TEXT) {
             return Err(error(
                 Code::InvalidInput,
                 format!("the score is from 0 to 100, a note has at most {TEXT} characters"),
             ));
         }
-        let wanted = found
-            .state
-            .as_ref()
-            .map(|s| s.trim().to_lowercase())
-            .filter(|s| !s.is_empty());
+        let wanted = found.state.as_ref().map(|s| s.trim().to_lowercase()).filter(|s| !s.is_empty());
         let wanted = match wanted.as_deref() {
             None => None,
             Some("new") => Some("lead"),
@@ -185,32 +147,17 @@ impl Tryton<'_> {
                 ));
             }
             Some(_) => {
-                return Err(error(
-                    Code::InvalidInput,
-                    "the state is new, qualified or lost",
-                ));
+                return Err(error(Code::InvalidInput, "the state is new, qualified or lost"));
             }
         };
         let known = self.opportunity(made)?;
         let mut values = serde_json::Map::new();
         if let Some(score) = found.score {
-            values.insert(
-                "conversion_probability".into(),
-                json!(f64::from(score) / 100.0),
-            );
+            values.insert("conversion_probability".into(), json!(f64::from(score) / 100.0));
         }
-        if let Some(note) = found
-            .note
-            .as_ref()
-            .map(|n| n.trim())
-            .filter(|n| !n.is_empty())
-        {
+        if let Some(note) = found.note.as_ref().map(|n| n.trim()).filter(|n| !n.is_empty()) {
             let before = text(&known, "comment").unwrap_or_default();
-            let marker = if self.once.is_empty() {
-                String::new()
-            } else {
-                format!("[{}]", reference(&self.once))
-            };
+            let marker = if self.once.is_empty() { String::new() } else { format!("[{}]", reference(&self.once)) };
             if marker.is_empty() || !before.contains(&marker) {
                 let parts = [before.as_str(), note, marker.as_str()];
                 let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
@@ -221,10 +168,7 @@ impl Tryton<'_> {
             }
         }
         if !values.is_empty() {
-            self.call(
-                "sale.opportunity.write",
-                vec![json!([made]), Value::Object(values)],
-            )?;
+            self.call("sale.opportunity.write", vec![json!([made]), Value::Object(values)])?;
         }
         if let Some(button) = wanted.filter(|w| text(&known, "state").as_deref() != Some(w)) {
             self.call(&format!("sale.opportunity.{button}"), vec![json!([made])])?;
@@ -246,22 +190,14 @@ fn lead(record: &Value) -> Lead {
         number: text(record, "number"),
         state,
         subject: text(record, "description").unwrap_or_default(),
-        contact_id: field(record, "party")
-            .and_then(Value::as_i64)
-            .map(|id| id.to_string()),
+        contact_id: field(record, "party").and_then(Value::as_i64).map(|id| id.to_string()),
     }
 }
 
 /// What the salesperson should read: who it is, as far as the party doesn't say so, and what they said.
 fn comment(input: &LeadInput, person: &Person, party_name: &str, unknown: &[String]) -> String {
     let mut lines: Vec<String> = Vec::new();
-    lines.extend(
-        input
-            .message
-            .as_ref()
-            .map(|m| m.trim().to_owned())
-            .filter(|m| !m.is_empty()),
-    );
+    lines.extend(input.message.as_ref().map(|m| m.trim().to_owned()).filter(|m| !m.is_empty()));
     let name = person.name.as_ref().filter(|n| *n != party_name);
     let told = [
         ("Name", name),
@@ -269,21 +205,10 @@ fn comment(input: &LeadInput, person: &Person, party_name: &str, unknown: &[Stri
         ("E-mail", person.email.as_ref()),
         ("Phone", person.phone.as_ref()),
     ];
-    lines.extend(
-        told.into_iter()
-            .filter_map(|(what, value)| Some(format!("{what}: {}", value?))),
-    );
-    lines.extend(
-        input
-            .source
-            .as_ref()
-            .map(|s| format!("Source: {}", one_line(s))),
-    );
+    lines.extend(told.into_iter().filter_map(|(what, value)| Some(format!("{what}: {}", value?))));
+    lines.extend(input.source.as_ref().map(|s| format!("Source: {}", one_line(s))));
     if !unknown.is_empty() {
-        lines.push(format!(
-            "Articles that are not in Tryton: {}",
-            unknown.join(", ")
-        ));
+        lines.push(format!("Articles that are not in Tryton: {}", unknown.join(", ")));
     }
     lines.join("\n")
 }
@@ -299,8 +224,6 @@ fn reference(once: &str) -> String {
     let prime = 0x0000_0000_0100_0000_0000_0000_0000_013b_u128;
     let hash = once
         .bytes()
-        .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |h, b| {
-            (h ^ u128::from(b)).wrapping_mul(prime)
-        });
+        .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |h, b| (h ^ u128::from(b)).wrapping_mul(prime));
     format!("confab:{hash:032x}")
 }

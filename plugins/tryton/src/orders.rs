@@ -59,54 +59,31 @@ impl Tryton<'_> {
         let domain = json!([["party", "=", party], ["company", "=", company]]);
         let newest = json!([["sale_date", "DESC NULLS LAST"], ["id", "DESC"]]);
         let shown = self.shown();
-        let sales = self.find(
-            "sale.sale",
-            domain,
-            limit.clamp(1, MOST),
-            newest,
-            json!(ORDER_FIELDS),
-            shown,
-        )?;
+        let sales = self.find("sale.sale", domain, limit.clamp(1, MOST), newest, json!(ORDER_FIELDS), shown)?;
         Ok(sales.iter().map(order).collect())
     }
 
     pub(crate) fn tracking(&mut self, number: &str, proof: &Proof) -> Result<Vec<Tracking>> {
         let known = self.session()?.shipment_fields;
         let has = |name: &str| known.iter().any(|f| f == name);
-        let mut fields = [
-            "state",
-            "shipments.number",
-            "shipments.state",
-            "shipments.effective_date",
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        let mut fields =
+            ["state", "shipments.number", "shipments.state", "shipments.effective_date"].map(str::to_owned).to_vec();
         fields.extend(has("carrier").then(|| "shipments.carrier.party.name".to_owned()));
         fields.extend(has("shipping_reference").then(|| "shipments.shipping_reference".to_owned()));
         let packages = has("root_packages") && has("shipping_reference");
         fields.extend(packages.then(|| "shipments.root_packages.shipping_tracking_url".to_owned()));
         let sale = self.proven_sale(number, proof, fields)?;
         let german = self.german();
-        let parcels: Vec<Tracking> = records(&sale, "shipments")
-            .into_iter()
-            .filter_map(|s| parcel(s, german))
-            .collect();
+        let parcels: Vec<Tracking> =
+            records(&sale, "shipments").into_iter().filter_map(|s| parcel(s, german)).collect();
         let cancelled = text(&sale, "state").as_deref() == Some("cancelled");
         if parcels.is_empty() && !cancelled {
-            return Ok(vec![Tracking {
-                state: "pending".into(),
-                ..Tracking::default()
-            }]);
+            return Ok(vec![Tracking { state: "pending".into(), ..Tracking::default() }]);
         }
         Ok(parcels)
     }
 
-    fn proven_sale(
-        &mut self,
-        number: &str,
-        proof: &Proof,
-        mut fields: Vec<String>,
-    ) -> Result<Value> {
+    fn proven_sale(&mut self, number: &str, proof: &Proof, mut fields: Vec<String>) -> Result<Value> {
         let proof = given(proof)?;
         let missing = || {
             let message = "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer";
@@ -122,32 +99,15 @@ impl Tryton<'_> {
         fields.extend(ADDRESSES.map(|a| format!("{a}.postal_code")));
         let (company, shown) = (self.session()?.company, self.shown());
         let named = |field: &str| json!([field, "ilike", literal(number)]);
-        let domain = json!([
-            ["company", "=", company],
-            ["OR", named("number"), named("reference")]
-        ]);
-        let sales = self.find(
-            "sale.sale",
-            domain,
-            CANDIDATES,
-            json!([["id", "DESC"]]),
-            json!(fields),
-            shown,
-        )?;
-        sales
-            .into_iter()
-            .find(|sale| is_theirs(sale, &proof))
-            .ok_or_else(missing)
+        let domain = json!([["company", "=", company], ["OR", named("number"), named("reference")]]);
+        let sales = self.find("sale.sale", domain, CANDIDATES, json!([["id", "DESC"]]), json!(fields), shown)?;
+        sales.into_iter().find(|sale| is_theirs(sale, &proof)).ok_or_else(missing)
     }
 }
 
 /// The proof without its blank fields; an error when nothing is left.
 fn given(proof: &Proof) -> Result<Proof> {
-    let filled = |s: &Option<String>| {
-        s.as_ref()
-            .map(|s| s.trim().to_owned())
-            .filter(|s| !s.is_empty())
-    };
+    let filled = |s: &Option<String>| s.as_ref().map(|s| s.trim().to_owned()).filter(|s| !s.is_empty());
     let proof = Proof {
         email: filled(&proof.email),
         phone: filled(&proof.phone),
@@ -166,81 +126,44 @@ fn given(proof: &Proof) -> Result<Proof> {
 fn is_theirs(sale: &Value, proof: &Proof) -> bool {
     let owners: Vec<&Value> = OWNERS.iter().flat_map(|o| records(sale, o)).collect();
     let any = |kinds: &[&str], same: &dyn Fn(&str) -> bool| {
-        owners
-            .iter()
-            .any(|o| mechanisms(o, kinds).iter().any(|v| same(v)))
+        owners.iter().any(|o| mechanisms(o, kinds).iter().any(|v| same(v)))
     };
-    let plain = |s: &str| {
-        s.chars()
-            .filter(|c| c.is_alphanumeric())
-            .flat_map(char::to_lowercase)
-            .collect::<String>()
-    };
+    let plain = |s: &str| s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let postal = |own: &str| {
-        ADDRESSES
-            .iter()
-            .filter_map(|a| text(sale, &format!("{a}.postal_code")))
-            .any(|p| plain(&p) == plain(own))
+        ADDRESSES.iter().filter_map(|a| text(sale, &format!("{a}.postal_code"))).any(|p| plain(&p) == plain(own))
     };
-    proof
-        .email
-        .as_ref()
-        .is_none_or(|e| any(&["email"], &|own| same_email(own, e)))
-        && proof
-            .phone
-            .as_ref()
-            .is_none_or(|p| any(&["phone", "mobile"], &|own| same_phone(own, p)))
+    proof.email.as_ref().is_none_or(|e| any(&["email"], &|own| same_email(own, e)))
+        && proof.phone.as_ref().is_none_or(|p| any(&["phone", "mobile"], &|own| same_phone(own, p)))
         && proof.postal_code.as_ref().is_none_or(|p| postal(p))
-        && proof.customer_id.as_ref().is_none_or(|c| {
-            field(sale, "party.id").and_then(Value::as_i64) == parse_id(c) && parse_id(c).is_some()
-        })
+        && proof
+            .customer_id
+            .as_ref()
+            .is_none_or(|c| field(sale, "party.id").and_then(Value::as_i64) == parse_id(c) && parse_id(c).is_some())
 }
 
 fn order(sale: &Value) -> Order {
     let currency = text(sale, "currency.code").unwrap_or_default();
-    let money = |record: &Value, name: &str| {
-        decimal(record, name).map(|amount| Money {
-            amount,
-            currency: currency.clone(),
-        })
-    };
-    let lines = records(sale, "lines")
-        .into_iter()
-        .filter(|l| text(l, "type").as_deref() == Some("line"));
+    let money =
+        |record: &Value, name: &str| decimal(record, name).map(|amount| Money { amount, currency: currency.clone() });
+    let lines = records(sale, "lines").into_iter().filter(|l| text(l, "type").as_deref() == Some("line"));
     let lines = lines.map(|line| {
         let described = text(line, "description").and_then(|d| d.lines().next().map(str::to_owned));
         let sku = text(line, "product.code");
-        let name = text(line, "product.name")
-            .or(described)
-            .or_else(|| sku.clone())
-            .unwrap_or_default();
-        OrderLine {
-            sku,
-            name,
-            quantity: number(line, "quantity").unwrap_or_default(),
-            total: money(line, "amount"),
-        }
+        let name = text(line, "product.name").or(described).or_else(|| sku.clone()).unwrap_or_default();
+        OrderLine { sku, name, quantity: number(line, "quantity").unwrap_or_default(), total: money(line, "amount") }
     });
     let reference = text(sale, "reference");
     Order {
         // A draft has no number yet.
-        number: text(sale, "number")
-            .or_else(|| reference.clone())
-            .or_else(|| id_text(sale))
-            .unwrap_or_default(),
+        number: text(sale, "number").or_else(|| reference.clone()).or_else(|| id_text(sale)).unwrap_or_default(),
         reference,
         state: state(sale),
         placed_at: moment(sale, "sale_date"),
         total: money(sale, "total_amount"),
         lines: lines.collect(),
-        customer_id: field(sale, "party.id")
-            .and_then(Value::as_i64)
-            .map(|id| id.to_string()),
+        customer_id: field(sale, "party.id").and_then(Value::as_i64).map(|id| id.to_string()),
         extra: text(sale, "party.name")
-            .map(|value| ExtraField {
-                name: "customer".into(),
-                value,
-            })
+            .map(|value| ExtraField { name: "customer".into(), value })
             .into_iter()
             .collect(),
     }
@@ -251,19 +174,11 @@ fn state(sale: &Value) -> String {
     if own != "processing" && own != "done" {
         return own;
     }
-    let parcels: Vec<String> = records(sale, "shipments")
-        .into_iter()
-        .filter_map(|s| text(s, "state"))
-        .filter(|s| s != "cancelled")
-        .collect();
+    let parcels: Vec<String> =
+        records(sale, "shipments").into_iter().filter_map(|s| text(s, "state")).filter(|s| s != "cancelled").collect();
     // A part of the goods may not be in any parcel yet: then the sale still waits.
-    let waits = matches!(
-        text(sale, "shipment_state").as_deref(),
-        Some("partially shipped" | "exception")
-    );
-    let all = |states: &[&str]| {
-        !waits && !parcels.is_empty() && parcels.iter().all(|p| states.contains(&p.as_str()))
-    };
+    let waits = matches!(text(sale, "shipment_state").as_deref(), Some("partially shipped" | "exception"));
+    let all = |states: &[&str]| !waits && !parcels.is_empty() && parcels.iter().all(|p| states.contains(&p.as_str()));
     let word = if all(&["done"]) {
         "delivered"
     } else if all(&["shipped", "done"]) {
@@ -284,21 +199,14 @@ fn parcel(shipment: &Value, german: bool) -> Option<Tracking> {
     };
     let left = moment(shipment, "effective_date").map(|at| TrackingEvent {
         at,
-        text: if german {
-            "Hat das Lager verlassen"
-        } else {
-            "Left the warehouse"
-        }
-        .to_owned(),
+        text: if german { "Hat das Lager verlassen" } else { "Left the warehouse" }.to_owned(),
         place: None,
     });
     Some(Tracking {
         state,
         carrier: text(shipment, "carrier.party.name"),
         tracking_number: text(shipment, "shipping_reference"),
-        url: records(shipment, "root_packages")
-            .into_iter()
-            .find_map(|p| text(p, "shipping_tracking_url")),
+        url: records(shipment, "root_packages").into_iter().find_map(|p| text(p, "shipping_tracking_url")),
         expected_at: None,
         events: left.into_iter().collect(),
     })

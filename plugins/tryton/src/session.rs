@@ -21,10 +21,7 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings {
-            forecast_days: 14,
-            cache_minutes: 60,
-        }
+        Settings { forecast_days: 14, cache_minutes: 60 }
     }
 }
 
@@ -90,10 +87,7 @@ impl Tryton<'_> {
         if let Some(known) = &self.session {
             return Ok(known.clone());
         }
-        let stored = self
-            .memory
-            .get(KEY)?
-            .and_then(|bytes| serde_json::from_slice::<Session>(&bytes).ok());
+        let stored = self.memory.get(KEY)?.and_then(|bytes| serde_json::from_slice::<Session>(&bytes).ok());
         let max_age = u64::from(self.settings.cache_minutes) * 60_000;
         let session = match stored.filter(|s| self.now.saturating_sub(s.read_at) < max_age) {
             Some(fresh) => fresh,
@@ -108,9 +102,7 @@ impl Tryton<'_> {
     }
 
     fn read_session(&mut self) -> Result<Session> {
-        let preferences = self
-            .rpc
-            .call("model.res.user.get_preferences", json!([true, {}]))?;
+        let preferences = self.rpc.call("model.res.user.get_preferences", json!([true, {}]))?;
         let Some(company) = preferences.get("company").and_then(Value::as_i64) else {
             return Err(error(
                 Code::Misconfigured,
@@ -119,10 +111,7 @@ impl Tryton<'_> {
         };
         let employee = preferences.get("employee").and_then(Value::as_i64);
         let context = json!({"company": company, "employee": employee, "language": "en"});
-        let companies = self.rpc.call(
-            "model.company.company.read",
-            json!([[company], ["currency.code"], context]),
-        )?;
+        let companies = self.rpc.call("model.company.company.read", json!([[company], ["currency.code"], context]))?;
         let currency = companies.get(0).and_then(|c| text(c, "currency.code"));
         let warehouses = self.rpc.call(
             "model.stock.location.search_read",
@@ -142,22 +131,14 @@ impl Tryton<'_> {
                 storage: field(w, "storage_location")?.as_i64()?,
             })
         });
-        let fields = self.rpc.call(
-            "model.stock.shipment.out.fields_get",
-            json!([OPTIONAL, context]),
-        )?;
+        let fields = self.rpc.call("model.stock.shipment.out.fields_get", json!([OPTIONAL, context]))?;
         Ok(Session {
             read_at: self.now,
             company,
             employee,
-            currency: currency
-                .ok_or_else(|| error(Code::Misconfigured, "the company has no currency"))?,
+            currency: currency.ok_or_else(|| error(Code::Misconfigured, "the company has no currency"))?,
             warehouses: warehouses.collect(),
-            shipment_fields: OPTIONAL
-                .iter()
-                .filter(|f| fields.get(**f).is_some())
-                .map(|f| (*f).to_owned())
-                .collect(),
+            shipment_fields: OPTIONAL.iter().filter(|f| fields.get(**f).is_some()).map(|f| (*f).to_owned()).collect(),
         })
     }
 
@@ -167,26 +148,15 @@ impl Tryton<'_> {
     }
 
     /// The same with more in the context.
-    pub(crate) fn call_in(
-        &mut self,
-        method: &str,
-        mut params: Vec<Value>,
-        more: Value,
-    ) -> Result<Value> {
+    pub(crate) fn call_in(&mut self, method: &str, mut params: Vec<Value>, more: Value) -> Result<Value> {
         let session = self.session()?;
-        let mut context =
-            json!({"company": session.company, "employee": session.employee, "language": "en"});
+        let mut context = json!({"company": session.company, "employee": session.employee, "language": "en"});
         if let (Some(context), Value::Object(more)) = (context.as_object_mut(), more) {
             context.extend(more);
         }
         params.push(context);
-        let answer = self
-            .rpc
-            .call(&format!("model.{method}"), Value::Array(params));
-        if answer
-            .as_ref()
-            .is_err_and(|e| e.code == Code::Forbidden.as_str())
-        {
+        let answer = self.rpc.call(&format!("model.{method}"), Value::Array(params));
+        if answer.as_ref().is_err_and(|e| e.code == Code::Forbidden.as_str()) {
             self.memory.delete(KEY)?;
         }
         answer
@@ -205,10 +175,7 @@ impl Tryton<'_> {
         let params = vec![domain, json!(0), json!(limit), order, fields];
         match self.call_in(&format!("{model}.search_read"), params, more)? {
             Value::Array(records) => Ok(records),
-            other => Err(error(
-                Code::Internal,
-                format!("{model}: a list was expected, not {other}"),
-            )),
+            other => Err(error(Code::Internal, format!("{model}: a list was expected, not {other}"))),
         }
     }
 
@@ -216,28 +183,17 @@ impl Tryton<'_> {
     pub(crate) fn create(&mut self, model: &str, values: Value) -> Result<i64> {
         let created = self.call(&format!("{model}.create"), vec![json!([values])])?;
         let id = created.get(0).and_then(Value::as_i64);
-        id.ok_or_else(|| {
-            error(
-                Code::Internal,
-                format!("{model}: Tryton gave no id for what it created"),
-            )
-        })
+        id.ok_or_else(|| error(Code::Internal, format!("{model}: Tryton gave no id for what it created")))
     }
 
     /// The visitor's language as Tryton calls it, for names that are shown.
     pub(crate) fn shown(&self) -> Value {
-        let language = self
-            .locale
-            .as_deref()
-            .and_then(|l| l.split(['-', '_']).next())
-            .filter(|l| l.len() == 2);
+        let language = self.locale.as_deref().and_then(|l| l.split(['-', '_']).next()).filter(|l| l.len() == 2);
         json!({"language": language.map_or_else(|| "en".to_owned(), str::to_lowercase)})
     }
 
     pub(crate) fn german(&self) -> bool {
-        self.locale
-            .as_deref()
-            .is_some_and(|l| l.get(..2).is_some_and(|l| l.eq_ignore_ascii_case("de")))
+        self.locale.as_deref().is_some_and(|l| l.get(..2).is_some_and(|l| l.eq_ignore_ascii_case("de")))
     }
 }
 

@@ -15,67 +15,36 @@ use serde_json::{Value, json};
 const WAREHOUSES: usize = 6;
 
 impl Tryton<'_> {
-    pub(crate) fn availability(
-        &mut self,
-        sku: &str,
-        location: Option<&str>,
-        as_of: &str,
-    ) -> Result<Vec<StockLevel>> {
+    pub(crate) fn availability(&mut self, sku: &str, location: Option<&str>, as_of: &str) -> Result<Vec<StockLevel>> {
         let session = self.session()?;
-        let wanted = location
-            .map(str::trim)
-            .filter(|l| !l.is_empty())
-            .map(str::to_lowercase);
+        let wanted = location.map(str::trim).filter(|l| !l.is_empty()).map(str::to_lowercase);
         let is_wanted = |w: &Warehouse| {
             let name = |n: &str| wanted.as_deref() == Some(n.to_lowercase().as_str());
             wanted.is_none() || name(&w.name) || w.code.as_deref().is_some_and(name)
         };
-        let places: Vec<Warehouse> = session
-            .warehouses
-            .iter()
-            .filter(|w| is_wanted(w))
-            .take(WAREHOUSES)
-            .cloned()
-            .collect();
+        let places: Vec<Warehouse> =
+            session.warehouses.iter().filter(|w| is_wanted(w)).take(WAREHOUSES).cloned().collect();
         if places.is_empty() && wanted.is_some() {
             let known: Vec<&str> = session.warehouses.iter().map(|w| w.name.as_str()).collect();
-            return Err(error(
-                Code::NotFound,
-                format!(
-                    "there is no such warehouse; known ones: {}",
-                    known.join(", ")
-                ),
-            ));
+            return Err(error(Code::NotFound, format!("there is no such warehouse; known ones: {}", known.join(", "))));
         }
         if places.is_empty() {
-            return Err(error(
-                Code::Misconfigured,
-                "Tryton has no warehouse that the connection's user can see",
-            ));
+            return Err(error(Code::Misconfigured, "Tryton has no warehouse that the connection's user can see"));
         }
         let mut levels = Vec::new();
         for place in places {
             let Some(product) = self.stocked(sku, &place)? else {
                 return Err(error(
                     Code::NotFound,
-                    format!(
-                        "there is no article {}",
-                        sku.trim().chars().take(64).collect::<String>()
-                    ),
+                    format!("there is no article {}", sku.trim().chars().take(64).collect::<String>()),
                 ));
             };
             if text(&product, "type").as_deref() == Some("service") {
                 return Ok(Vec::new());
             }
             let on_hand = number(&product, "quantity").unwrap_or_default();
-            let available = on_hand
-                .min(number(&product, "forecast_quantity").unwrap_or(on_hand))
-                .max(0.0);
-            let restock_at = if available > 0.0 {
-                None
-            } else {
-                self.next_delivery(&product)?
-            };
+            let available = on_hand.min(number(&product, "forecast_quantity").unwrap_or(on_hand)).max(0.0);
+            let restock_at = if available > 0.0 { None } else { self.next_delivery(&product)? };
             levels.push(StockLevel {
                 sku: text(&product, "code").unwrap_or_default(),
                 name: text(&product, "name").unwrap_or_default(),
@@ -96,31 +65,12 @@ impl Tryton<'_> {
         let mut context = self.shown();
         if let Some(context) = context.as_object_mut() {
             context.insert("locations".into(), json!([place.storage]));
-            context.insert(
-                "stock_date_end".into(),
-                date(self.now, self.settings.forecast_days),
-            );
+            context.insert("stock_date_end".into(), date(self.now, self.settings.forecast_days));
         }
-        let fields = json!([
-            "code",
-            "name",
-            "type",
-            "quantity",
-            "forecast_quantity",
-            "default_uom.symbol"
-        ]);
-        let found = self.find(
-            "product.product",
-            json!([["code", "ilike", literal(sku)]]),
-            5,
-            Value::Null,
-            fields,
-            context,
-        )?;
-        let exact = found
-            .iter()
-            .position(|p| text(p, "code").as_deref() == Some(sku))
-            .unwrap_or(0);
+        let fields = json!(["code", "name", "type", "quantity", "forecast_quantity", "default_uom.symbol"]);
+        let found =
+            self.find("product.product", json!([["code", "ilike", literal(sku)]]), 5, Value::Null, fields, context)?;
+        let exact = found.iter().position(|p| text(p, "code").as_deref() == Some(sku)).unwrap_or(0);
         Ok(found.into_iter().nth(exact))
     }
 
@@ -133,19 +83,11 @@ impl Tryton<'_> {
             ["planned_date", ">=", date(self.now, 0)],
         ]);
         let soonest = json!([["planned_date", "ASC"]]);
-        let moves = self.find(
-            "stock.move",
-            domain,
-            1,
-            soonest,
-            json!(["planned_date"]),
-            json!({}),
-        );
+        let moves = self.find("stock.move", domain, 1, soonest, json!(["planned_date"]), json!({}));
         match moves {
-            Ok(moves) => Ok(moves
-                .first()
-                .filter(|m| field(m, "planned_date").is_some())
-                .and_then(|m| moment(m, "planned_date"))),
+            Ok(moves) => {
+                Ok(moves.first().filter(|m| field(m, "planned_date").is_some()).and_then(|m| moment(m, "planned_date")))
+            }
             // Nice to have: a user who may not read moves still gets the stock.
             Err(e) if e.code == Code::Forbidden.as_str() => Ok(None),
             Err(e) => Err(e),

@@ -32,9 +32,7 @@ pub(crate) fn id(record: &Value) -> Option<i64> {
 
 pub(crate) fn number(record: &Value, path: &str) -> Option<f64> {
     let value = field(record, path)?;
-    value
-        .as_f64()
-        .or_else(|| value.get("decimal")?.as_str()?.parse().ok())
+    value.as_f64().or_else(|| value.get("decimal")?.as_str()?.parse().ok())
 }
 
 /// A decimal with at least two places and none that say nothing: `349.0000` becomes `349.00`.
@@ -61,9 +59,7 @@ pub(crate) fn moment(record: &Value, path: &str) -> Option<String> {
     let (year, month, day) = (part("year")?, part("month")?, part("day")?);
     let clock = ["hour", "minute", "second"].map(|name| part(name).unwrap_or(0));
     let [hour, minute, second] = clock;
-    Some(format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-    ))
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
 }
 
 /// The date so many days after a moment, as Tryton wants it. Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
@@ -73,10 +69,7 @@ pub(crate) fn date(millis: u64, days_later: u32) -> Value {
     let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
-    let (day, month) = (
-        doy - (153 * mp + 2) / 5 + 1,
-        if mp < 10 { mp + 3 } else { mp - 9 },
-    );
+    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
     json!({"__class__": "date", "year": yoe + era * 400 + u64::from(month <= 2), "month": month, "day": day})
 }
 
@@ -104,29 +97,13 @@ mod tests {
             "write_date": {"__class__": "datetime", "year": 2026, "month": 11, "day": 22, "hour": 14, "minute": 7, "second": 50, "microsecond": 5},
             "party.": {"id": 4, "rec_name": "Muster & Söhne GmbH"}, "carrier.": null, "lines.": [{"id": 1}, {"id": 2}],
         });
-        assert_eq!(
-            text(&record, "party.rec_name").as_deref(),
-            Some("Muster & Söhne GmbH")
-        );
+        assert_eq!(text(&record, "party.rec_name").as_deref(), Some("Muster & Söhne GmbH"));
         assert_eq!(text(&record, "carrier.party.name"), None);
         assert_eq!(text(&record, "number"), None);
         assert_eq!(decimal(&record, "price").as_deref(), Some("349.00"));
-        assert_eq!(
-            moment(&record, "sale_date").as_deref(),
-            Some("2026-03-07T00:00:00Z")
-        );
-        assert_eq!(
-            moment(&record, "write_date").as_deref(),
-            Some("2026-11-22T14:07:50Z")
-        );
-        assert_eq!(
-            (
-                records(&record, "lines").len(),
-                records(&record, "carrier").len(),
-                id(&record)
-            ),
-            (2, 0, Some(3))
-        );
+        assert_eq!(moment(&record, "sale_date").as_deref(), Some("2026-03-07T00:00:00Z"));
+        assert_eq!(moment(&record, "write_date").as_deref(), Some("2026-11-22T14:07:50Z"));
+        assert_eq!((records(&record, "lines").len(), records(&record, "carrier").len(), id(&record)), (2, 0, Some(3)));
     }
 
     #[test]
@@ -140,14 +117,8 @@ mod tests {
 
     #[test]
     fn dates_are_counted_on() {
-        assert_eq!(
-            date(1_795_343_519_999, 0),
-            json!({"__class__": "date", "year": 2026, "month": 11, "day": 22})
-        );
-        assert_eq!(
-            date(1_795_343_519_999, 40),
-            json!({"__class__": "date", "year": 2027, "month": 1, "day": 1})
-        );
+        assert_eq!(date(1_795_343_519_999, 0), json!({"__class__": "date", "year": 2026, "month": 11, "day": 22}));
+        assert_eq!(date(1_795_343_519_999, 40), json!({"__class__": "date", "year": 2027, "month": 1, "day": 1}));
     }
 
     #[test]

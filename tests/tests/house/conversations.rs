@@ -32,7 +32,10 @@ async fn a_conversation_opens_for_its_own_bot_and_visitor_only() -> Result<()> {
     ada.through(&same_bot).hears("second", &["2: second"]).await?;
     ada.through(&all_bots).with("echo").hears("third", &["3: third"]).await?;
     ensure!(client.transcript(&id, "?visitor=ada").await?.len() == 6, "the transcript is not whole");
-    ensure!(auditor.transcript(&id, "").await?.len() == 6, "the scope `transcripts` reads all conversations of its bot");
+    ensure!(
+        auditor.transcript(&id, "").await?.len() == 6,
+        "the scope `transcripts` reads all conversations of its bot"
+    );
 
     // Who may not write to it.
     let unknown = "unknown-conversation";
@@ -98,29 +101,19 @@ async fn the_transcript_has_every_turn_in_order_and_in_pages() -> Result<()> {
     ensure!(messages.len() == 10, "{messages:#?}");
     for (at, (turn, text)) in turns.iter().enumerate() {
         let number = at + 1;
-        let [asked, answered] = [messages.get(2 * at), messages.get(2 * at + 1)].map(|m| m.cloned().unwrap_or_default());
+        let [asked, answered] =
+            [messages.get(2 * at), messages.get(2 * at + 1)].map(|m| m.cloned().unwrap_or_default());
         ensure!(asked["from"] == "visitor" && asked["text"] == text.as_str(), "{asked}");
         ensure!(answered["from"] == "bot" && answered["text"] == format!("{number}: {text}"), "{answered}");
         ensure!(asked["turn_id"] == turn.as_str() && answered["turn_id"] == turn.as_str(), "{asked} {answered}");
         ensure!(asked["at"].as_str().is_some_and(|at| at.ends_with('Z')), "no time: {asked}");
     }
-    let page = |query: String| client.get_page(talk.id(), query);
-    let first = page("?visitor=ada&limit=2".to_owned()).await?;
+    let page = |query: &str| format!("/api/conversations/{}?visitor=ada{query}", talk.id().unwrap_or_default());
+    let first = client.json(&page("&limit=2")).await?;
     ensure!(first["messages"].as_array().map(Vec::len) == Some(4) && first["after"] == 2, "{first}");
-    let rest = page("?visitor=ada&limit=50&after=2".to_owned()).await?;
+    let rest = client.json(&page("&limit=50&after=2")).await?;
     ensure!(rest["messages"].as_array().map(Vec::len) == Some(6) && rest["after"] == Value::Null, "{rest}");
     Ok(())
-}
-
-trait Pages {
-    /// A part of a transcript, with what follows it.
-    async fn get_page(&self, id: Result<&str>, query: String) -> Result<Value>;
-}
-
-impl Pages for Client {
-    async fn get_page(&self, id: Result<&str>, query: String) -> Result<Value> {
-        self.get(&format!("/api/conversations/{}{query}", id?)).await?.json()
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

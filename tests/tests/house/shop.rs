@@ -40,7 +40,7 @@ async fn a_visitor_learns_stock_and_price_and_the_second_question_remembers_the_
     // Another visitor's "it" is not this one's.
     let lost = client.talk().say("and what does it cost?").await?;
     ensure!(!lost.response.contains("349.00"), "another conversation's article was remembered: {}", lost.response);
-    talk.hears("do you have SKU-1003?", &["out of stock", "December"]).await?;
+    talk.hears("is SKU-1003 in stock?", &["out of stock", "December"]).await?;
     talk.hears("is SKU-9999 in stock?", &["SKU-9999"]).await?;
     Ok(())
 }
@@ -76,7 +76,6 @@ async fn the_bot_speaks_german_by_locale_and_by_message() -> Result<()> {
     by_message.hears("Haben Sie SKU-1001 auf Lager?", &["ist auf Lager", "5 verfügbar"]).await?;
     by_message.hears("und was kostet es?", &["kostet 349,00"]).await?;
     let mut by_locale = client.talk().in_language("de-AT");
-    by_locale.hears("SKU-1002?", &["Milk frother"]).await.ok();
     by_locale.hears("Wo ist meine Bestellung WEB-42?", &["E-Mail-Adresse"]).await?;
     by_locale.hears("einkauf@muster.example", &["WEB-42 ist verschickt", "698,00"]).await?;
     Ok(())
@@ -126,9 +125,15 @@ async fn a_lead_and_a_ticket_made_in_chat_are_in_the_files_once_and_stay_there()
         ensure!(listed.lines().any(|line| line == file), "{file} is not among {listed}");
     }
     // First over the running server's socket, then from the store itself.
-    let running = [host.confab(&[&download[..], &["leads.csv"]].concat()).await?, host.confab(&[&download[..], &["tickets.csv"]].concat()).await?];
+    let running = [
+        host.confab(&[&download[..], &["leads.csv"]].concat()).await?,
+        host.confab(&[&download[..], &["tickets.csv"]].concat()).await?,
+    ];
     server.kill().await?;
-    let stopped = [host.confab(&[&download[..], &["leads.csv"]].concat()).await?, host.confab(&[&download[..], &["tickets.csv"]].concat()).await?];
+    let stopped = [
+        host.confab(&[&download[..], &["leads.csv"]].concat()).await?,
+        host.confab(&[&download[..], &["tickets.csv"]].concat()).await?,
+    ];
     ensure!(running == stopped, "the files changed: {running:#?} {stopped:#?}");
     let [leads, tickets] = running;
     ensure!(rows(&leads, "ada@example.test") == 1 && rows(&leads, "twelve machines") == 1, "leads: {leads}");

@@ -26,10 +26,7 @@ pub(crate) enum Authoriser {
     /// Nothing is added, or it already stands in the endpoint's base (`Auth::Path`).
     None,
     /// A header with a fixed value.
-    Header {
-        name: HeaderName,
-        value: HeaderValue,
-    },
+    Header { name: HeaderName, value: HeaderValue },
     /// A query parameter.
     Query { name: String, value: Secret },
     /// A header whose value comes from a login.
@@ -47,11 +44,7 @@ impl Authoriser {
     }
 
     /// Put the credential on a request.
-    pub(crate) fn apply(
-        &self,
-        request: &mut reqwest::Request,
-        session: Option<&Session>,
-    ) -> Result<(), SendError> {
+    pub(crate) fn apply(&self, request: &mut reqwest::Request, session: Option<&Session>) -> Result<(), SendError> {
         match self {
             Self::None => {}
             Self::Header { name, value } => {
@@ -59,25 +52,16 @@ impl Authoriser {
             }
             Self::Query { name, value } => {
                 // A second parameter of the same name would leave it to the system which one counts.
-                if request
-                    .url()
-                    .query_pairs()
-                    .any(|(key, _)| key == name.as_str())
-                {
+                if request.url().query_pairs().any(|(key, _)| key == name.as_str()) {
                     return Err(SendError::refused(format!(
                         "the query parameter {name} is set by the host; leave it out"
                     )));
                 }
-                request
-                    .url_mut()
-                    .query_pairs_mut()
-                    .append_pair(name, value.expose());
+                request.url_mut().query_pairs_mut().append_pair(name, value.expose());
             }
             Self::Session(auth) => {
                 if let Some(session) = session {
-                    request
-                        .headers_mut()
-                        .insert(auth.header().clone(), session.value());
+                    request.headers_mut().insert(auth.header().clone(), session.value());
                 }
             }
         }
@@ -108,8 +92,7 @@ pub(crate) struct Setup<'a> {
 impl Setup<'_> {
     /// Note a fault.
     pub(crate) fn wrong(&mut self, field: &str, message: impl Into<String>) {
-        self.errors
-            .push(ConfigError::new(format!("{}.{field}", self.at), message));
+        self.errors.push(ConfigError::new(format!("{}.{field}", self.at), message));
     }
 
     /// A secret's value, or a note of why there is none.
@@ -128,14 +111,9 @@ impl Setup<'_> {
 
     /// A header's name that a credential may go into.
     pub(crate) fn header_name(&mut self, field: &str, name: &str) -> Option<HeaderName> {
-        let parsed = HeaderName::from_bytes(name.as_bytes())
-            .ok()
-            .filter(fit_for_credentials);
+        let parsed = HeaderName::from_bytes(name.as_bytes()).ok().filter(fit_for_credentials);
         if parsed.is_none() {
-            self.wrong(
-                field,
-                "is not a header that can carry a credential; authorization is the usual one",
-            );
+            self.wrong(field, "is not a header that can carry a credential; authorization is the usual one");
         }
         parsed
     }
@@ -160,47 +138,25 @@ impl Setup<'_> {
             Auth::None => Some(Authoriser::None),
             Auth::Bearer { token } => {
                 let token = self.secret("auth.token", token)?;
-                self.header(
-                    http::header::AUTHORIZATION,
-                    "auth.token",
-                    &format!("Bearer {}", token.expose()),
-                )
+                self.header(http::header::AUTHORIZATION, "auth.token", &format!("Bearer {}", token.expose()))
             }
-            Auth::Header {
-                name,
-                value,
-                prefix,
-            } => {
+            Auth::Header { name, value, prefix } => {
                 let name = self.header_name("auth.name", name);
                 let value = self.secret("auth.value", value)?;
-                let text = format!(
-                    "{}{}",
-                    prefix.as_deref().unwrap_or_default(),
-                    value.expose()
-                );
+                let text = format!("{}{}", prefix.as_deref().unwrap_or_default(), value.expose());
                 self.header(name?, "auth.value", &text)
             }
             Auth::Query { name, value } => {
                 let value = self.secret("auth.value", value)?;
                 if name.is_empty() {
-                    self.wrong(
-                        "auth.name",
-                        "is empty; it is the name of the query parameter",
-                    );
+                    self.wrong("auth.name", "is empty; it is the name of the query parameter");
                     return None;
                 }
-                Some(Authoriser::Query {
-                    name: name.clone(),
-                    value,
-                })
+                Some(Authoriser::Query { name: name.clone(), value })
             }
             Auth::Path { prefix, value } => {
                 let value = self.secret("auth.value", value)?;
-                match base.with_segment(&format!(
-                    "{}{}",
-                    prefix.as_deref().unwrap_or_default(),
-                    value.expose()
-                )) {
+                match base.with_segment(&format!("{}{}", prefix.as_deref().unwrap_or_default(), value.expose())) {
                     Ok(with) => base = with,
                     Err(problem) => {
                         self.wrong("auth.value", problem);
@@ -212,41 +168,28 @@ impl Setup<'_> {
             Auth::Basic { username, password } => {
                 let user = match username {
                     Credential::Plain(text) => Some(text.clone()),
-                    Credential::Secret(reference) => self
-                        .secret("auth.username", reference)
-                        .map(|s| s.expose().to_owned()),
+                    Credential::Secret(reference) => {
+                        self.secret("auth.username", reference).map(|s| s.expose().to_owned())
+                    }
                 };
                 let password = match password {
-                    Some(reference) => self
-                        .secret("auth.password", reference)
-                        .map(|s| s.expose().to_owned()),
+                    Some(reference) => self.secret("auth.password", reference).map(|s| s.expose().to_owned()),
                     None => Some(String::new()),
                 };
                 let (user, password) = (user?, password?);
                 if user.contains(':') {
-                    self.wrong(
-                        "auth.username",
-                        "has a colon in it, which basic authentication can't carry",
-                    );
+                    self.wrong("auth.username", "has a colon in it, which basic authentication can't carry");
                     return None;
                 }
                 let encoded = STANDARD.encode(format!("{user}:{password}"));
-                self.secrets
-                    .push(Secret::new(encoded.trim_end_matches('=').to_owned()));
-                self.header(
-                    http::header::AUTHORIZATION,
-                    "auth",
-                    &format!("Basic {encoded}"),
-                )
+                self.secrets.push(Secret::new(encoded.trim_end_matches('=').to_owned()));
+                self.header(http::header::AUTHORIZATION, "auth", &format!("Basic {encoded}"))
             }
-            Auth::Session(config) => SessionAuth::new(config, &base, &mut self)
-                .map(|session| Authoriser::Session(Box::new(session))),
+            Auth::Session(config) => {
+                SessionAuth::new(config, &base, &mut self).map(|session| Authoriser::Session(Box::new(session)))
+            }
         };
-        Some(Authorised {
-            authoriser: authoriser?,
-            base,
-            secrets: self.secrets,
-        })
+        Some(Authorised { authoriser: authoriser?, base, secrets: self.secrets })
     }
 }
 

@@ -108,21 +108,11 @@ impl SessionAuth {
         if let Err(error) = base.join(&config.login.path, Limits::default().path_bytes) {
             setup.wrong("auth.login.path", error.message);
         }
-        if config
-            .renew_on
-            .iter()
-            .any(|status| !(400..=599).contains(status))
-        {
-            setup.wrong(
-                "auth.renew_on",
-                "has a status that is no refusal (400 to 599)",
-            );
+        if config.renew_on.iter().any(|status| !(400..=599).contains(status)) {
+            setup.wrong("auth.renew_on", "has a status that is no refusal (400 to 599)");
         }
         let mut templates = environment();
-        let sources = [
-            (BODY, "auth.login.body", &config.login.body),
-            (VALUE, "auth.value", &config.value),
-        ];
+        let sources = [(BODY, "auth.login.body", &config.login.body), (VALUE, "auth.value", &config.value)];
         for (name, field, source) in sources {
             // Nothing secret is known to the template engine yet, so its message can be shown.
             if let Err(error) = templates.add_template_owned(name, source.clone()) {
@@ -130,25 +120,16 @@ impl SessionAuth {
             }
         }
         let (password, header, method, content_type) = (password?, header?, method?, content_type?);
-        let values =
-            context! { username => config.username.as_str(), password => password.expose() };
+        let values = context! { username => config.username.as_str(), password => password.expose() };
         let body = match templates.get_template(BODY).and_then(|t| t.render(values)) {
             Ok(body) => body,
             Err(error) => {
-                setup.wrong(
-                    "auth.login.body",
-                    format!("can't be rendered: {}", plain(&error)),
-                );
+                setup.wrong("auth.login.body", format!("can't be rendered: {}", plain(&error)));
                 return None;
             }
         };
-        if config.login.content_type.contains("json")
-            && serde_json::from_str::<Value>(&body).is_err()
-        {
-            setup.wrong(
-                "auth.login.body",
-                "does not render to JSON; write values as {{ password|tojson }}",
-            );
+        if config.login.content_type.contains("json") && serde_json::from_str::<Value>(&body).is_err() {
+            setup.wrong("auth.login.body", "does not render to JSON; write values as {{ password|tojson }}");
             return None;
         }
         templates.get_template(VALUE).ok()?;
@@ -157,12 +138,7 @@ impl SessionAuth {
             username: config.username.clone(),
             password,
             password_ref: config.password.clone(),
-            login: LoginRequest {
-                method,
-                path: config.login.path.clone(),
-                content_type,
-                body: body.into(),
-            },
+            login: LoginRequest { method, path: config.login.path.clone(), content_type, body: body.into() },
             templates,
             fail_pointer: config.fail_pointer.clone(),
             renew_on: config.renew_on.clone(),
@@ -202,19 +178,13 @@ impl SessionAuth {
         }
         let now = Instant::now();
         if let Some(failure) = state.failed.as_ref().filter(|failure| failure.until > now) {
-            let seconds = failure
-                .until
-                .saturating_duration_since(now)
-                .as_secs()
-                .saturating_add(1);
+            let seconds = failure.until.saturating_duration_since(now).as_secs().saturating_add(1);
             return Err(failure.error.clone().after(seconds));
         }
         state.logins = state.logins.saturating_add(1);
         let made = match login(&self.login).await {
             Ok(answer) => self.read(&answer, state.logins, learn).map_err(|error| {
-                let pause = answer
-                    .retry_after
-                    .map_or(limits.login_refused_pause, Duration::from_secs);
+                let pause = answer.retry_after.map_or(limits.login_refused_pause, Duration::from_secs);
                 (pause.min(limits.login_refused_pause), error)
             }),
             Err(error) => Err((limits.login_failed_pause, error)),
@@ -228,69 +198,34 @@ impl SessionAuth {
             }
             Err((pause, error)) => {
                 let error = error.after(pause.as_secs());
-                state.failed = Some(Failure {
-                    until: Instant::now() + pause,
-                    error: error.clone(),
-                });
+                state.failed = Some(Failure { until: Instant::now() + pause, error: error.clone() });
                 Err(error)
             }
         }
     }
 
     /// Make a session of the login's answer.
-    fn read(
-        &self,
-        answer: &LoginAnswer,
-        number: u64,
-        learn: impl FnOnce(&[String]),
-    ) -> Result<Session, SendError> {
-        let check = format!(
-            "check the user \"{}\" and its password in {}",
-            self.username, self.password_ref
-        );
+    fn read(&self, answer: &LoginAnswer, number: u64, learn: impl FnOnce(&[String])) -> Result<Session, SendError> {
+        let check = format!("check the user \"{}\" and its password in {}", self.username, self.password_ref);
         let failed = |what: String| SendError::new(ErrorCode::Unauthorised, what);
         if answer.status == 429 || answer.status >= 500 {
-            return Err(failed(format!(
-                "the system answered the login with status {}; try later",
-                answer.status
-            )));
+            return Err(failed(format!("the system answered the login with status {}; try later", answer.status)));
         }
         if !(200..300).contains(&answer.status) {
-            return Err(failed(format!(
-                "the system refused the login with status {}; {check}",
-                answer.status
-            )));
+            return Err(failed(format!("the system refused the login with status {}; {check}", answer.status)));
         }
-        let login: Value = serde_json::from_slice(&answer.body).map_err(|_| {
-            failed(format!(
-                "the system's answer to the login is not JSON; {check}"
-            ))
-        })?;
-        let fault = self
-            .fail_pointer
-            .as_deref()
-            .and_then(|pointer| login.pointer(pointer));
-        if fault
-            .is_some_and(|fault| !matches!(fault, Value::Null | Value::Bool(false)) && fault != "")
-        {
-            return Err(failed(format!(
-                "the system's answer to the login is an error; {check}"
-            )));
+        let login: Value = serde_json::from_slice(&answer.body)
+            .map_err(|_| failed(format!("the system's answer to the login is not JSON; {check}")))?;
+        let fault = self.fail_pointer.as_deref().and_then(|pointer| login.pointer(pointer));
+        if fault.is_some_and(|fault| !matches!(fault, Value::Null | Value::Bool(false)) && fault != "") {
+            return Err(failed(format!("the system's answer to the login is an error; {check}")));
         }
         let values = context! { username => self.username.as_str(), password => self.password.expose(), login => minijinja::value::Serde(&login) };
-        let text = self
-            .templates
-            .get_template(VALUE)
-            .and_then(|t| t.render(values))
-            .map_err(|error| {
-                failed(format!(
-                    "the system's answer to the login is not as expected ({}); {check}",
-                    plain(&error)
-                ))
-            })?;
-        let value = sensitive(text.trim()).ok_or_else(|| {
-            failed("the session has characters that can't stand in a header".to_owned())
+        let text = self.templates.get_template(VALUE).and_then(|t| t.render(values)).map_err(|error| {
+            failed(format!("the system's answer to the login is not as expected ({}); {check}", plain(&error)))
         })?;
+        let value = sensitive(text.trim())
+            .ok_or_else(|| failed("the session has characters that can't stand in a header".to_owned()))?;
         learn(&telltale(&text, &login));
         Ok(Session { value, number })
     }
@@ -300,26 +235,14 @@ impl SessionAuth {
 /// in that if it is base64, and the login's strings that are part of either.
 fn telltale(value: &str, login: &Value) -> Vec<String> {
     let value = value.trim();
-    let last = value
-        .rsplit(' ')
-        .next()
-        .unwrap_or(value)
-        .trim_end_matches('=');
+    let last = value.rsplit(' ').next().unwrap_or(value).trim_end_matches('=');
     let mut found = vec![value.to_owned(), last.to_owned()];
-    found.extend(
-        STANDARD_NO_PAD
-            .decode(last)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok()),
-    );
+    found.extend(STANDARD_NO_PAD.decode(last).ok().and_then(|bytes| String::from_utf8(bytes).ok()));
     let mut open = vec![login];
     let mut parts = Vec::new();
     while let Some(next) = open.pop() {
         match next {
-            Value::String(text)
-                if text.len() >= LOGIN_SECRET_MIN_CHARS
-                    && found.iter().any(|f| f.contains(text)) =>
-            {
+            Value::String(text) if text.len() >= LOGIN_SECRET_MIN_CHARS && found.iter().any(|f| f.contains(text)) => {
                 parts.push(text.clone());
             }
             Value::Array(items) => open.extend(items),
@@ -353,14 +276,8 @@ mod tests {
         let login = serde_json::json!({"result": [5, "0123456789abcdef0123", null], "name": "A rather long user name"});
         let encoded = STANDARD.encode("bot:5:0123456789abcdef0123");
         let found = telltale(&format!("Session {encoded}"), &login);
-        assert!(
-            found.contains(&"bot:5:0123456789abcdef0123".to_owned()),
-            "{found:?}"
-        );
-        assert!(
-            found.contains(&"0123456789abcdef0123".to_owned()),
-            "{found:?}"
-        );
+        assert!(found.contains(&"bot:5:0123456789abcdef0123".to_owned()), "{found:?}");
+        assert!(found.contains(&"0123456789abcdef0123".to_owned()), "{found:?}");
         assert!(!found.iter().any(|f| f.contains("rather")), "{found:?}");
     }
 }

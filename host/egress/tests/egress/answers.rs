@@ -30,51 +30,21 @@ async fn large_answers_are_cut_off_however_they_come() {
     let router = Router::new()
         .route("/base/fits", on(|| async { vec![b'x'; 4 * MIB] }))
         .route("/base/large", on(|| async { vec![b'x'; 4 * MIB + 1] }))
-        .route(
-            "/base/endless",
-            on(move || async move { Body::from_stream(chunks()) }),
-        )
-        .route(
-            "/base/gzip",
-            on(|| async { ([(CONTENT_ENCODING, "gzip")], gzip(MIB)) }),
-        )
-        .route(
-            "/base/bomb",
-            on(|| async { ([(CONTENT_ENCODING, "gzip")], gzip(64 * MIB)) }),
-        )
-        .route(
-            "/base/broken",
-            on(|| async { ([(CONTENT_ENCODING, "gzip")], "no gzip") }),
-        )
-        .route(
-            "/base/br",
-            on(|| async { ([(CONTENT_ENCODING, "br")], "x") }),
-        )
-        .route(
-            "/base/headers",
-            on(|| async { [("x-long", "x".repeat(65 * 1024))] }),
-        );
+        .route("/base/endless", on(move || async move { Body::from_stream(chunks()) }))
+        .route("/base/gzip", on(|| async { ([(CONTENT_ENCODING, "gzip")], gzip(MIB)) }))
+        .route("/base/bomb", on(|| async { ([(CONTENT_ENCODING, "gzip")], gzip(64 * MIB)) }))
+        .route("/base/broken", on(|| async { ([(CONTENT_ENCODING, "gzip")], "no gzip") }))
+        .route("/base/br", on(|| async { ([(CONTENT_ENCODING, "br")], "x") }))
+        .route("/base/headers", on(|| async { [("x-long", "x".repeat(65 * 1024))] }));
     let connection = to(serve(router).await, Auth::None);
     for (path, bytes) in [("/fits", 4 * MIB), ("/gzip", MIB)] {
-        assert_eq!(
-            send(&connection, get(path)).await.unwrap().body.len(),
-            bytes,
-            "{path}"
-        );
+        assert_eq!(send(&connection, get(path)).await.unwrap().body.len(), bytes, "{path}");
     }
     for path in ["/large", "/endless", "/bomb", "/headers"] {
-        assert_eq!(
-            code(&connection, get(path)).await,
-            ErrorCode::TooLarge,
-            "{path}"
-        );
+        assert_eq!(code(&connection, get(path)).await, ErrorCode::TooLarge, "{path}");
     }
     for path in ["/broken", "/br"] {
-        assert_eq!(
-            code(&connection, get(path)).await,
-            ErrorCode::Protocol,
-            "{path}"
-        );
+        assert_eq!(code(&connection, get(path)).await, ErrorCode::Protocol, "{path}");
     }
 }
 
@@ -89,10 +59,7 @@ async fn what_is_not_http_is_a_protocol_error() {
             socket.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await.unwrap();
         }
     });
-    assert_eq!(
-        code(&to(address, Auth::None), get("/x")).await,
-        ErrorCode::Protocol
-    );
+    assert_eq!(code(&to(address, Auth::None), get("/x")).await, ErrorCode::Protocol);
 }
 
 #[tokio::test]
@@ -103,13 +70,7 @@ async fn calls_are_counted_by_their_outcome() {
     let connection = to(serve(Router::new()).await, Auth::None);
     send(&connection, get("/x")).await.unwrap();
     code(&connection, get("../x")).await;
-    let unknown = connection
-        .send(
-            "made-up-by-a-guest",
-            get("/x"),
-            confab_egress::CallMeta::default(),
-        )
-        .await;
+    let unknown = connection.send("made-up-by-a-guest", get("/x"), confab_egress::CallMeta::default()).await;
     assert_eq!(unknown.unwrap_err().code, ErrorCode::UnknownEndpoint);
     let mut counted: Vec<_> = snapshot
         .snapshot()
@@ -120,11 +81,7 @@ async fn calls_are_counted_by_their_outcome() {
             _ => None,
         })
         .map(|(key, n)| {
-            let labels: Vec<_> = key
-                .key()
-                .labels()
-                .map(|label| label.value().to_owned())
-                .collect();
+            let labels: Vec<_> = key.key().labels().map(|label| label.value().to_owned()).collect();
             (key.key().name().to_owned(), labels.join(" "), n)
         })
         .collect();
@@ -134,11 +91,7 @@ async fn calls_are_counted_by_their_outcome() {
         counted,
         [
             (name.clone(), "shop-eu erp api 4xx".to_owned(), 1),
-            (
-                name.clone(),
-                "shop-eu erp api invalid-request".to_owned(),
-                1
-            ),
+            (name.clone(), "shop-eu erp api invalid-request".to_owned(), 1),
             (name, "shop-eu erp unknown unknown-endpoint".to_owned(), 1),
         ]
     );

@@ -6,11 +6,7 @@ use serde_json::json;
 use crate::support::*;
 
 fn at(auth: Auth) -> Vec<String> {
-    let errors = connect(
-        &egress(&[]),
-        vec![endpoint("api", "https://erp.example.com", auth)],
-    )
-    .unwrap_err();
+    let errors = connect(&egress(&[]), vec![endpoint("api", "https://erp.example.com", auth)]).unwrap_err();
     errors.into_iter().map(|error| error.to_string()).collect()
 }
 
@@ -23,11 +19,7 @@ async fn all_faults_are_told_at_once() {
         endpoint("", "https://a.example", Auth::None),
         endpoint("twice", "nonsense", Auth::None),
         endpoint("twice", "https://a.example", Auth::None),
-        endpoint(
-            "token",
-            "https://a.example",
-            auth(json!({"kind": "bearer", "token": "env:SHOP_EU__NONE"})),
-        ),
+        endpoint("token", "https://a.example", auth(json!({"kind": "bearer", "token": "env:SHOP_EU__NONE"}))),
         slow,
     ];
     let errors = connect(&egress(&[]), endpoints).unwrap_err();
@@ -49,59 +41,33 @@ async fn all_faults_are_told_at_once() {
 async fn a_tenant_can_not_name_another_tenants_secret() {
     let errors = at(auth(json!({"kind": "bearer", "token": "env:OTHER__TOKEN"})));
     assert_eq!(errors.len(), 1);
-    assert!(
-        errors[0].contains("tenant \"shop-eu\" may not read OTHER__TOKEN"),
-        "{errors:?}"
-    );
-    assert!(
-        errors[0].contains("set SHOP_EU__OTHER__TOKEN"),
-        "{errors:?}"
-    );
+    assert!(errors[0].contains("tenant \"shop-eu\" may not read OTHER__TOKEN"), "{errors:?}");
+    assert!(errors[0].contains("set SHOP_EU__OTHER__TOKEN"), "{errors:?}");
     assert!(!errors[0].contains("of-another"));
     let errors = at(auth(json!({"kind": "bearer", "token": "env:PATH"})));
-    assert!(
-        errors[0].contains("its variables start with SHOP_EU__"),
-        "{errors:?}"
-    );
+    assert!(errors[0].contains("its variables start with SHOP_EU__"), "{errors:?}");
 }
 
 #[tokio::test]
 async fn credentials_go_only_into_headers_that_can_carry_them() {
-    for name in [
-        "host",
-        "content-length",
-        "proxy-authorization",
-        "x-forwarded-for",
-        "a b",
-    ] {
-        let errors = at(auth(
-            json!({"kind": "header", "name": name, "value": "env:SHOP_EU__TOKEN"}),
-        ));
-        assert!(
-            errors[0].starts_with("endpoints.api.auth.name"),
-            "{errors:?}"
-        );
+    for name in ["host", "content-length", "proxy-authorization", "x-forwarded-for", "a b"] {
+        let errors = at(auth(json!({"kind": "header", "name": name, "value": "env:SHOP_EU__TOKEN"})));
+        assert!(errors[0].starts_with("endpoints.api.auth.name"), "{errors:?}");
     }
 }
 
 #[tokio::test]
 async fn templates_are_checked_before_the_first_call() {
     let session = |body: &str, value: &str| {
-        at(auth(
-            json!({"kind": "session", "username": "u", "password": "env:SHOP_EU__PASSWORD",
-            "login": {"path": "/", "body": body}, "value": value}),
-        ))
+        at(auth(json!({"kind": "session", "username": "u", "password": "env:SHOP_EU__PASSWORD",
+            "login": {"path": "/", "body": body}, "value": value})))
     };
     for (body, value, place) in [
         ("{", "x", "auth.login.body: does not render to JSON"),
         ("{{ pasword }}", "x", "auth.login.body: can't be rendered"),
         ("{% if %}", "x", "auth.login.body: is not a template"),
         // Only `tojson` keeps the quote in this password from ending the string.
-        (
-            r#"{"password":"{{ password }}"}"#,
-            "x",
-            "auth.login.body: does not render to JSON",
-        ),
+        (r#"{"password":"{{ password }}"}"#, "x", "auth.login.body: does not render to JSON"),
         (
             "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
             "x",
@@ -110,13 +76,7 @@ async fn templates_are_checked_before_the_first_call() {
         ("{}", "{{ login.", "auth.value: is not a template"),
     ] {
         let errors = session(body, value);
-        assert!(
-            errors.iter().any(|error| error.contains(place)),
-            "{place}: {errors:?}"
-        );
-        assert!(
-            !errors.iter().any(|error| error.contains("word-0815")),
-            "{errors:?}"
-        );
+        assert!(errors.iter().any(|error| error.contains(place)), "{place}: {errors:?}");
+        assert!(!errors.iter().any(|error| error.contains("word-0815")), "{errors:?}");
     }
 }

@@ -29,18 +29,10 @@ async fn each_kind_of_credential_arrives() {
     let (address, record) = recorder().await;
     let mut seen = Vec::new();
     for auth in kinds() {
-        assert_eq!(
-            send(&to(address, auth), get("/x?a=b"))
-                .await
-                .unwrap()
-                .status,
-            200
-        );
+        assert_eq!(send(&to(address, auth), get("/x?a=b")).await.unwrap().status, 200);
         seen.push(record.last());
     }
-    let basic = |user: &str, password: &str| {
-        format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
-    };
+    let basic = |user: &str, password: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
     assert_eq!(seen[0].header("authorization"), format!("Bearer {TOKEN}"));
     assert_eq!(seen[1].header("x-api-key"), TOKEN);
     assert_eq!(seen[2].header("authorization"), format!("token {TOKEN}"));
@@ -48,17 +40,8 @@ async fn each_kind_of_credential_arrives() {
     assert_eq!(seen[4].uri, "/base/bot123:ABC-path-token/x?a=b");
     assert_eq!(seen[5].header("authorization"), basic("bot", PASSWORD));
     assert_eq!(seen[6].header("authorization"), basic(TOKEN, ""));
-    let (_, plain) = (
-        send(&to(address, Auth::None), get("/y")).await.unwrap(),
-        record.last(),
-    );
-    assert_eq!(
-        (
-            plain.uri.to_string().as_str(),
-            plain.header("authorization")
-        ),
-        ("/base/y", "")
-    );
+    let (_, plain) = (send(&to(address, Auth::None), get("/y")).await.unwrap(), record.last());
+    assert_eq!((plain.uri.to_string().as_str(), plain.header("authorization")), ("/base/y", ""));
     assert_eq!(plain.header("host"), address.to_string());
 }
 
@@ -81,9 +64,7 @@ async fn credentials_that_the_system_echoes_are_masked_and_not_logged() {
     let (log, _guard) = Log::start();
     for auth in kinds() {
         let kind = format!("{auth:?}");
-        let response = send(&to(address, auth), get("/x?customer=erika"))
-            .await
-            .unwrap();
+        let response = send(&to(address, auth), get("/x?customer=erika")).await.unwrap();
         let all = format!("{:?} {}", response.headers, text(&response));
         assert_eq!(response.status, 500);
         let own = if kind.contains("SEGMENT") {
@@ -101,53 +82,28 @@ async fn credentials_that_the_system_echoes_are_masked_and_not_logged() {
             STANDARD.encode(format!("{TOKEN}:")),
         ] {
             let expected = own != TOKEN && secret.contains("tok-");
-            assert!(
-                expected || !all.contains(&secret),
-                "{kind}: {secret} in {all}"
-            );
+            assert!(expected || !all.contains(&secret), "{kind}: {secret} in {all}");
         }
         // The password as JSON has it: its quote is escaped there.
         assert!(own != "pass" || !all.contains("word-0815"), "{kind}: {all}");
         assert!(all.contains("***"), "{kind}: {all}");
-        for gone in [
-            "set-cookie",
-            "www-authenticate",
-            "proxy-authenticate",
-            "authorization",
-        ] {
-            assert!(
-                !response.headers.iter().any(|(name, _)| name == gone),
-                "{kind}: {gone}"
-            );
+        for gone in ["set-cookie", "www-authenticate", "proxy-authenticate", "authorization"] {
+            assert!(!response.headers.iter().any(|(name, _)| name == gone), "{kind}: {gone}");
         }
     }
     let logged = log.text();
     assert_eq!(log.failures().len(), kinds().len());
-    for secret in [
-        PASSWORD,
-        "pass\\\"word",
-        "ABC-path-token",
-        "customer=erika",
-        "erika",
-    ] {
+    for secret in [PASSWORD, "pass\\\"word", "ABC-path-token", "customer=erika", "erika"] {
         assert!(!logged.contains(secret), "{secret} in {logged}");
     }
 }
 
 #[tokio::test]
 async fn a_failed_call_is_one_line_with_what_is_needed_and_no_more() {
-    let router = Router::new().fallback(|| async {
-        (
-            StatusCode::BAD_GATEWAY,
-            [("x-request-id", "prov-1")],
-            "secret body",
-        )
-    });
+    let router =
+        Router::new().fallback(|| async { (StatusCode::BAD_GATEWAY, [("x-request-id", "prov-1")], "secret body") });
     let address = serve(router).await;
-    let connection = to(
-        address,
-        auth(json!({"kind": "query", "name": "key", "value": "env:SHOP_EU__TOKEN"})),
-    );
+    let connection = to(address, auth(json!({"kind": "query", "name": "key", "value": "env:SHOP_EU__TOKEN"})));
     let (log, _guard) = Log::start();
     send(&connection, get("/orders?q=erika")).await.unwrap();
     let [line] = log.failures().try_into().unwrap();
@@ -175,40 +131,20 @@ async fn a_failed_call_is_one_line_with_what_is_needed_and_no_more() {
 async fn not_found_is_no_failure() {
     let address = serve(Router::new()).await;
     let (log, _guard) = Log::start();
-    assert_eq!(
-        send(&to(address, Auth::None), get("/orders/none"))
-            .await
-            .unwrap()
-            .status,
-        404
-    );
+    assert_eq!(send(&to(address, Auth::None), get("/orders/none")).await.unwrap().status, 404);
     assert!(log.failures().is_empty());
 }
 
 #[tokio::test]
 async fn a_guest_can_not_set_what_the_credential_uses() {
     let (address, record) = recorder().await;
-    let by_query = to(
-        address,
-        auth(json!({"kind": "query", "name": "key", "value": "env:SHOP_EU__TOKEN"})),
-    );
+    let by_query = to(address, auth(json!({"kind": "query", "name": "key", "value": "env:SHOP_EU__TOKEN"})));
     for path in ["/x?key=mine", "/x?a=b&%6bey=mine", "/x?key"] {
-        assert_eq!(
-            code(&by_query, get(path)).await.as_str(),
-            "refused",
-            "{path}"
-        );
+        assert_eq!(code(&by_query, get(path)).await.as_str(), "refused", "{path}");
     }
-    let by_header = to(
-        address,
-        auth(json!({"kind": "header", "name": "X-Api-Key", "value": "env:SHOP_EU__TOKEN"})),
-    );
+    let by_header = to(address, auth(json!({"kind": "header", "name": "X-Api-Key", "value": "env:SHOP_EU__TOKEN"})));
     for name in ["x-api-key", "X-API-KEY", "x_api_key", "authorization"] {
-        assert_eq!(
-            code(&by_header, header(name, "mine")).await.as_str(),
-            "refused",
-            "{name}"
-        );
+        assert_eq!(code(&by_header, header(name, "mine")).await.as_str(), "refused", "{name}");
     }
     assert!(record.all().is_empty());
 }
@@ -216,22 +152,12 @@ async fn a_guest_can_not_set_what_the_credential_uses() {
 #[tokio::test]
 async fn a_redirect_is_an_answer() {
     let (elsewhere, record) = recorder().await;
-    let router = Router::new().fallback(move || async move {
-        (
-            StatusCode::FOUND,
-            [("location", format!("http://{elsewhere}/?t={TOKEN}"))],
-        )
-    });
+    let router = Router::new()
+        .fallback(move || async move { (StatusCode::FOUND, [("location", format!("http://{elsewhere}/?t={TOKEN}"))]) });
     let address = serve(router).await;
-    let response = send(&to(address, kinds().remove(0)), get("/x"))
-        .await
-        .unwrap();
+    let response = send(&to(address, kinds().remove(0)), get("/x")).await.unwrap();
     assert_eq!(response.status, 302);
-    let location = response
-        .headers
-        .iter()
-        .find(|(name, _)| name == "location")
-        .map(|(_, value)| value.clone());
+    let location = response.headers.iter().find(|(name, _)| name == "location").map(|(_, value)| value.clone());
     assert_eq!(location, Some(format!("http://{elsewhere}/?t=***")));
     assert!(record.all().is_empty());
 }

@@ -25,10 +25,7 @@ async fn a_request_arrives_as_it_was_made() {
         (seen.method.as_str(), seen.uri.to_string().as_str()),
         ("POST", "/base/orders/WEB%2F42?expand=lines&q=a%20b")
     );
-    assert_eq!(
-        (seen.header("content-type"), &seen.body[..]),
-        ("application/json", &b"{}"[..])
-    );
+    assert_eq!((seen.header("content-type"), &seen.body[..]), ("application/json", &b"{}"[..]));
     assert_eq!(seen.headers.get_all("x-two").iter().count(), 2);
     assert!(seen.header("user-agent").starts_with("confab/"));
     assert!(!seen.headers.contains_key("referer") && !seen.headers.contains_key("cookie"));
@@ -57,10 +54,7 @@ async fn paths_that_lead_elsewhere_never_leave_the_host() {
         "/%00",
     ] {
         let code = code(&connection, get(path)).await;
-        assert!(
-            matches!(code, ErrorCode::InvalidRequest | ErrorCode::Refused),
-            "{path:?}: {code}"
-        );
+        assert!(matches!(code, ErrorCode::InvalidRequest | ErrorCode::Refused), "{path:?}: {code}");
     }
     assert!(record.all().is_empty());
 }
@@ -86,16 +80,9 @@ async fn headers_of_the_host_never_leave_the_host() {
         "x-forwarded-for",
         "x-http-method-override",
     ] {
-        assert_eq!(
-            code(&connection, header(name, "x")).await,
-            ErrorCode::Refused,
-            "{name}"
-        );
+        assert_eq!(code(&connection, header(name, "x")).await, ErrorCode::Refused, "{name}");
     }
-    assert_eq!(
-        code(&connection, header("a", "b\r\nc: d")).await,
-        ErrorCode::InvalidRequest
-    );
+    assert_eq!(code(&connection, header("a", "b\r\nc: d")).await, ErrorCode::InvalidRequest);
     assert!(record.all().is_empty());
 }
 
@@ -105,49 +92,25 @@ async fn methods_and_endpoints_are_those_of_the_connection() {
     let mut read = endpoint("api", format!("http://{address}"), Auth::None);
     read.methods = vec!["GET".into(), "HEAD".into()];
     let connection = connect(&egress(&[address.to_string()]), vec![read]).unwrap();
-    let with = |method: &str| OutRequest {
-        method: method.into(),
-        ..get("/x")
-    };
+    let with = |method: &str| OutRequest { method: method.into(), ..get("/x") };
     for method in ["POST", "DELETE", "CONNECT", "TRACE", "OPTIONS"] {
-        assert_eq!(
-            code(&connection, with(method)).await,
-            ErrorCode::Refused,
-            "{method}"
-        );
+        assert_eq!(code(&connection, with(method)).await, ErrorCode::Refused, "{method}");
     }
     for method in ["", "G ET", "GET\r\n"] {
-        assert_eq!(
-            code(&connection, with(method)).await,
-            ErrorCode::InvalidRequest,
-            "{method:?}"
-        );
+        assert_eq!(code(&connection, with(method)).await, ErrorCode::InvalidRequest, "{method:?}");
     }
     assert_eq!(send(&connection, with("HEAD")).await.unwrap().body.len(), 0);
     assert_eq!(record.all().len(), 1);
-    let error = connection
-        .send("erp\nfake line", get("/x"), CallMeta::default())
-        .await
-        .unwrap_err();
+    let error = connection.send("erp\nfake line", get("/x"), CallMeta::default()).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::UnknownEndpoint);
-    assert_eq!(
-        error.message,
-        "there is no endpoint \"erp\\nfake line\"; this connection has: api"
-    );
+    assert_eq!(error.message, "there is no endpoint \"erp\\nfake line\"; this connection has: api");
 }
 
 #[tokio::test]
 async fn a_body_over_the_cap_is_not_sent() {
     let (address, record) = recorder().await;
     let connection = to(address, Auth::None);
-    let post = |bytes: usize| OutRequest {
-        method: "POST".into(),
-        body: vec![b'x'; bytes].into(),
-        ..get("/x")
-    };
-    assert_eq!(
-        code(&connection, post(4 * 1024 * 1024 + 1)).await,
-        ErrorCode::TooLarge
-    );
+    let post = |bytes: usize| OutRequest { method: "POST".into(), body: vec![b'x'; bytes].into(), ..get("/x") };
+    assert_eq!(code(&connection, post(4 * 1024 * 1024 + 1)).await, ErrorCode::TooLarge);
     assert!(record.all().is_empty());
 }

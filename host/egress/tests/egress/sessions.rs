@@ -40,16 +40,9 @@ async fn login(State(tryton): State<Arc<Tryton>>, Json(body): Json<Value>) -> Re
 
 async fn call(State(tryton): State<Arc<Tryton>>, headers: HeaderMap) -> Response {
     tryton.calls.fetch_add(1, Ordering::SeqCst);
-    let sent = headers
-        .get("authorization")
-        .map_or("", |value| value.to_str().unwrap());
+    let sent = headers.get("authorization").map_or("", |value| value.to_str().unwrap());
     let good = (tryton.ended.load(Ordering::SeqCst) + 1..=tryton.logins.load(Ordering::SeqCst))
-        .any(|number| {
-            sent == format!(
-                "Session {}",
-                STANDARD.encode(format!("chatbot:5:{}", session(number)))
-            )
-        });
+        .any(|number| sent == format!("Session {}", STANDARD.encode(format!("chatbot:5:{}", session(number)))));
     if good {
         Json(json!({"echo": sent, "id": session(1), "result": 7})).into_response()
     } else {
@@ -59,15 +52,10 @@ async fn call(State(tryton): State<Arc<Tryton>>, headers: HeaderMap) -> Response
 
 async fn tryton(password: &str) -> (Arc<Tryton>, Arc<Connection>) {
     let state = Arc::new(Tryton::default());
-    let router = Router::new()
-        .route("/base/login", post(login))
-        .fallback(call)
-        .with_state(Arc::clone(&state));
+    let router = Router::new().route("/base/login", post(login)).fallback(call).with_state(Arc::clone(&state));
     let address = serve(router).await;
     let secrets = confab_egress::SecretSource::given([("SHOP_EU__PASSWORD", password)], None);
-    let egress =
-        confab_egress::Egress::new(policy(&[address.to_string()]), secrets, Limits::default())
-            .unwrap();
+    let egress = confab_egress::Egress::new(policy(&[address.to_string()]), secrets, Limits::default()).unwrap();
     let mut api = endpoint("api", format!("http://{address}/base"), config());
     // The login is the host's request: the guest's methods do not limit it.
     api.methods = vec!["GET".into()];
@@ -95,13 +83,7 @@ async fn twenty_calls_make_one_login() {
         assert_eq!(answer.status, 200);
         assert_eq!(text(&answer), r#"{"echo":"***","id":"***","result":7}"#);
     }
-    assert_eq!(
-        (
-            tryton.logins.load(Ordering::SeqCst),
-            tryton.calls.load(Ordering::SeqCst)
-        ),
-        (1, 20)
-    );
+    assert_eq!((tryton.logins.load(Ordering::SeqCst), tryton.calls.load(Ordering::SeqCst)), (1, 20));
 }
 
 #[tokio::test]
@@ -110,11 +92,7 @@ async fn a_session_that_is_over_is_renewed_once_for_all() {
     send(&connection, get("/rpc")).await.unwrap();
     tryton.ended.store(1, Ordering::SeqCst);
     let answers = join_all((0..20).map(|_| send(&connection, get("/rpc")))).await;
-    assert!(
-        answers
-            .iter()
-            .all(|answer| answer.as_ref().unwrap().status == 200)
-    );
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap().status == 200));
     assert_eq!(tryton.logins.load(Ordering::SeqCst), 2);
 }
 
@@ -123,13 +101,7 @@ async fn a_request_is_repeated_only_once() {
     let (tryton, connection) = tryton(PASSWORD).await;
     tryton.ended.store(usize::MAX - 1, Ordering::SeqCst);
     assert_eq!(send(&connection, get("/rpc")).await.unwrap().status, 401);
-    assert_eq!(
-        (
-            tryton.logins.load(Ordering::SeqCst),
-            tryton.calls.load(Ordering::SeqCst)
-        ),
-        (2, 2)
-    );
+    assert_eq!((tryton.logins.load(Ordering::SeqCst), tryton.calls.load(Ordering::SeqCst)), (2, 2));
 }
 
 #[tokio::test]
@@ -140,22 +112,11 @@ async fn a_wrong_password_is_tried_once_and_explained() {
         for answer in join_all((0..20).map(|_| send(&connection, get("/rpc")))).await {
             let error = answer.unwrap_err();
             assert_eq!(error.code, ErrorCode::Unauthorised);
-            assert!(
-                error
-                    .message
-                    .contains("\"chatbot\" and its password in env:SHOP_EU__PASSWORD"),
-                "{error}"
-            );
+            assert!(error.message.contains("\"chatbot\" and its password in env:SHOP_EU__PASSWORD"), "{error}");
             assert!(error.retry_after.is_some());
             assert!(!error.message.contains(wrong));
         }
-        assert_eq!(
-            (
-                tryton.logins.load(Ordering::SeqCst),
-                tryton.calls.load(Ordering::SeqCst)
-            ),
-            (1, 0)
-        );
+        assert_eq!((tryton.logins.load(Ordering::SeqCst), tryton.calls.load(Ordering::SeqCst)), (1, 0));
         assert!(!log.text().contains("wrong-password"));
         drop(guard);
     }
@@ -164,9 +125,6 @@ async fn a_wrong_password_is_tried_once_and_explained() {
 #[tokio::test]
 async fn a_guest_can_not_set_the_sessions_header() {
     let (tryton, connection) = tryton(PASSWORD).await;
-    assert_eq!(
-        code(&connection, header("Authorization", "Session mine")).await,
-        ErrorCode::Refused
-    );
+    assert_eq!(code(&connection, header("Authorization", "Session mine")).await, ErrorCode::Refused);
     assert_eq!(tryton.logins.load(Ordering::SeqCst), 0);
 }

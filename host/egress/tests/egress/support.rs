@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
 use confab_egress::{
-    Auth, CallMeta, ConfigError, Connection, ConnectionSpec, Egress, EgressPolicy, EndpointConfig,
-    ErrorCode, InResponse, Limits, Lookup, LookupError, OutRequest, SecretSource, SendError,
+    Auth, CallMeta, ConfigError, Connection, ConnectionSpec, Egress, EgressPolicy, EndpointConfig, ErrorCode,
+    InResponse, Limits, Lookup, LookupError, OutRequest, SecretSource, SendError,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -33,9 +33,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -65,17 +63,10 @@ pub(crate) async fn serve(router: Router) -> SocketAddr {
 pub(crate) async fn recorder() -> (SocketAddr, Record) {
     let record = Record::default();
     let keep = record.clone();
-    let router = Router::new().fallback(
-        move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-            keep.0.lock().unwrap().push(Seen {
-                method,
-                uri,
-                headers,
-                body,
-            });
-            async { "fine" }
-        },
-    );
+    let router = Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+        keep.0.lock().unwrap().push(Seen { method, uri, headers, body });
+        async { "fine" }
+    });
     (serve(router).await, record)
 }
 
@@ -86,32 +77,19 @@ pub(crate) struct Names(pub(crate) Vec<(&'static str, Vec<&'static str>)>);
 impl Lookup for Names {
     async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
         let found = self.0.iter().find(|(name, _)| *name == host);
-        let found = found.ok_or_else(|| LookupError {
-            host: host.to_owned(),
-            reason: "no such name".to_owned(),
-        })?;
+        let found = found.ok_or_else(|| LookupError { host: host.to_owned(), reason: "no such name".to_owned() })?;
         Ok(found.1.iter().map(|ip| ip.parse().unwrap()).collect())
     }
 }
 
 pub(crate) fn secrets() -> SecretSource {
-    let shop = [
-        ("SHOP_EU__TOKEN", TOKEN),
-        ("SHOP_EU__PASSWORD", PASSWORD),
-        ("SHOP_EU__SEGMENT", "123:ABC-path-token"),
-    ];
-    SecretSource::given(
-        shop.into_iter().chain([("OTHER__TOKEN", "of-another")]),
-        None,
-    )
+    let shop = [("SHOP_EU__TOKEN", TOKEN), ("SHOP_EU__PASSWORD", PASSWORD), ("SHOP_EU__SEGMENT", "123:ABC-path-token")];
+    SecretSource::given(shop.into_iter().chain([("OTHER__TOKEN", "of-another")]), None)
 }
 
 pub(crate) fn policy(grants: &[String]) -> EgressPolicy {
     let allow_private = grants.iter().map(|grant| grant.parse().unwrap()).collect();
-    EgressPolicy {
-        allow_private,
-        ..EgressPolicy::default()
-    }
+    EgressPolicy { allow_private, ..EgressPolicy::default() }
 }
 
 pub(crate) fn egress(grants: &[String]) -> Egress {
@@ -119,24 +97,11 @@ pub(crate) fn egress(grants: &[String]) -> Egress {
 }
 
 pub(crate) fn endpoint(name: &str, base_url: impl Into<String>, auth: Auth) -> EndpointConfig {
-    EndpointConfig {
-        name: name.into(),
-        base_url: base_url.into(),
-        methods: vec![],
-        auth,
-        timeout_ms: None,
-    }
+    EndpointConfig { name: name.into(), base_url: base_url.into(), methods: vec![], auth, timeout_ms: None }
 }
 
-pub(crate) fn connect(
-    egress: &Egress,
-    endpoints: Vec<EndpointConfig>,
-) -> Result<Arc<Connection>, Vec<ConfigError>> {
-    egress.connect(ConnectionSpec {
-        tenant: TENANT.into(),
-        connection: "erp".into(),
-        endpoints,
-    })
+pub(crate) fn connect(egress: &Egress, endpoints: Vec<EndpointConfig>) -> Result<Arc<Connection>, Vec<ConfigError>> {
+    egress.connect(ConnectionSpec { tenant: TENANT.into(), connection: "erp".into(), endpoints })
 }
 
 /// A connection with one endpoint `api` at a granted server, below `/base`.
@@ -146,11 +111,7 @@ pub(crate) fn to(address: SocketAddr, auth: Auth) -> Arc<Connection> {
 
 pub(crate) fn to_with(address: SocketAddr, auth: Auth, limits: Limits) -> Arc<Connection> {
     let egress = Egress::new(policy(&[address.to_string()]), secrets(), limits).unwrap();
-    connect(
-        &egress,
-        vec![endpoint("api", format!("http://{address}/base"), auth)],
-    )
-    .unwrap()
+    connect(&egress, vec![endpoint("api", format!("http://{address}/base"), auth)]).unwrap()
 }
 
 /// An `Auth` as a tenant writes it.
@@ -159,37 +120,17 @@ pub(crate) fn auth(json: serde_json::Value) -> Auth {
 }
 
 pub(crate) fn get(path: &str) -> OutRequest {
-    OutRequest {
-        method: "GET".into(),
-        path: path.into(),
-        headers: vec![],
-        body: Bytes::new(),
-        timeout: None,
-    }
+    OutRequest { method: "GET".into(), path: path.into(), headers: vec![], body: Bytes::new(), timeout: None }
 }
 
 pub(crate) fn header(name: &str, value: &str) -> OutRequest {
-    OutRequest {
-        headers: vec![(name.into(), value.into())],
-        ..get("/x")
-    }
+    OutRequest { headers: vec![(name.into(), value.into())], ..get("/x") }
 }
 
-pub(crate) async fn send(
-    connection: &Connection,
-    request: OutRequest,
-) -> Result<InResponse, SendError> {
-    let meta = CallMeta {
-        request_id: "req-77".into(),
-        operation: "orders.get".into(),
-    };
+pub(crate) async fn send(connection: &Connection, request: OutRequest) -> Result<InResponse, SendError> {
+    let meta = CallMeta { request_id: "req-77".into(), operation: "orders.get".into() };
     // No test waits longer than this for an answer that will not come.
-    tokio::time::timeout(
-        Duration::from_secs(60),
-        connection.send("api", request, meta),
-    )
-    .await
-    .unwrap()
+    tokio::time::timeout(Duration::from_secs(60), connection.send("api", request, meta)).await.unwrap()
 }
 
 pub(crate) async fn code(connection: &Connection, request: OutRequest) -> ErrorCode {
@@ -225,10 +166,8 @@ impl Drop for LogGuard {
 impl Log {
     pub(crate) fn start() -> (Self, LogGuard) {
         SUBSCRIBER.call_once(|| {
-            let subscriber = tracing_subscriber::fmt()
-                .json()
-                .with_max_level(tracing::Level::TRACE)
-                .with_writer(ThreadLog);
+            let subscriber =
+                tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE).with_writer(ThreadLog);
             tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
         });
         let log = Self::default();

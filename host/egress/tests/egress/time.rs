@@ -13,29 +13,19 @@ use tokio::sync::{Notify, mpsc};
 use crate::support::*;
 
 fn within(path: &str, ms: u64) -> OutRequest {
-    OutRequest {
-        timeout: Some(Duration::from_millis(ms)),
-        ..get(path)
-    }
+    OutRequest { timeout: Some(Duration::from_millis(ms)), ..get(path) }
 }
 
 #[tokio::test]
 async fn an_answer_that_never_ends_is_a_timeout() {
     let drip = || stream::iter([Ok::<_, std::io::Error>("x")]).chain(stream::pending());
     let router = Router::new()
-        .route(
-            "/base/drip",
-            on(move || async move { Body::from_stream(drip()) }),
-        )
+        .route("/base/drip", on(move || async move { Body::from_stream(drip()) }))
         .route("/base/never", on(future::pending::<&'static str>));
     let connection = to(serve(router).await, Auth::None);
     for path in ["/drip", "/never"] {
         let started = Instant::now();
-        assert_eq!(
-            code(&connection, within(path, 150)).await,
-            ErrorCode::Timeout,
-            "{path}"
-        );
+        assert_eq!(code(&connection, within(path, 150)).await, ErrorCode::Timeout, "{path}");
         assert!(started.elapsed() >= Duration::from_millis(150));
     }
 }
@@ -49,10 +39,7 @@ async fn nobody_waits_longer_than_the_maximum() {
         ..Limits::default()
     };
     let connection = to_with(serve(router).await, Auth::None, limits);
-    assert_eq!(
-        code(&connection, within("/x", 3_600_000)).await,
-        ErrorCode::Timeout
-    );
+    assert_eq!(code(&connection, within("/x", 3_600_000)).await, ErrorCode::Timeout);
 }
 
 #[tokio::test]
@@ -68,14 +55,10 @@ async fn calls_beyond_the_places_wait_and_then_get_a_limit() {
             "done"
         }
     });
-    let limits = Limits {
-        concurrency: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { concurrency: 2, ..Limits::default() };
     let connection = to_with(serve(router).await, Auth::None, limits);
-    let call = |connection: Arc<confab_egress::Connection>| {
-        tokio::spawn(async move { send(&connection, get("/x")).await })
-    };
+    let call =
+        |connection: Arc<confab_egress::Connection>| tokio::spawn(async move { send(&connection, get("/x")).await });
     let first = [call(Arc::clone(&connection)), call(Arc::clone(&connection))];
     arrivals.recv().await.unwrap();
     arrivals.recv().await.unwrap();

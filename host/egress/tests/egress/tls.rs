@@ -38,19 +38,16 @@ impl Listener for TlsListener {
 async fn serve_tls() -> (u16, String) {
     let made = rcgen::generate_simple_self_signed(["erp.test".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_no_client_auth()
-    .with_single_cert(vec![made.cert.der().clone()], key)
-    .unwrap();
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let router = Router::new()
-        .fallback(|version: axum::http::Version| async move { format!("{version:?}") });
+    let router = Router::new().fallback(|version: axum::http::Version| async move { format!("{version:?}") });
     let listener = TlsListener(listener, TlsAcceptor::from(Arc::new(config)));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     (port, made.cert.pem())
@@ -65,33 +62,13 @@ async fn only_trusted_authorities_are_spoken_to() {
     let connection = |host: &str, trusted: bool| {
         let mut policy = policy(&[format!("{host}:{port}")]);
         policy.ca_files = if trusted { vec![file.clone()] } else { vec![] };
-        let names = Names(vec![
-            ("erp.test", vec!["127.0.0.1"]),
-            ("other.test", vec!["127.0.0.1"]),
-        ]);
-        let egress =
-            Egress::with_lookup(policy, secrets(), Limits::default(), Arc::new(names)).unwrap();
-        connect(
-            &egress,
-            vec![endpoint(
-                "api",
-                format!("https://{host}:{port}"),
-                Auth::None,
-            )],
-        )
-        .unwrap()
+        let names = Names(vec![("erp.test", vec!["127.0.0.1"]), ("other.test", vec!["127.0.0.1"])]);
+        let egress = Egress::with_lookup(policy, secrets(), Limits::default(), Arc::new(names)).unwrap();
+        connect(&egress, vec![endpoint("api", format!("https://{host}:{port}"), Auth::None)]).unwrap()
     };
-    assert_eq!(
-        code(&connection("erp.test", false), get("/x")).await,
-        ErrorCode::Tls
-    );
-    assert_eq!(
-        code(&connection("other.test", true), get("/x")).await,
-        ErrorCode::Tls
-    );
-    let answer = send(&connection("erp.test", true), get("/x"))
-        .await
-        .unwrap();
+    assert_eq!(code(&connection("erp.test", false), get("/x")).await, ErrorCode::Tls);
+    assert_eq!(code(&connection("other.test", true), get("/x")).await, ErrorCode::Tls);
+    let answer = send(&connection("erp.test", true), get("/x")).await.unwrap();
     assert_eq!((answer.status, text(&answer)), (200, "HTTP/2.0"));
 }
 
@@ -105,9 +82,7 @@ async fn a_file_without_certificates_is_refused() {
         }
         let mut policy = policy(&[]);
         policy.ca_files = vec![file.clone()];
-        let error = Egress::new(policy, secrets(), Limits::default())
-            .err()
-            .unwrap();
+        let error = Egress::new(policy, secrets(), Limits::default()).err().unwrap();
         assert_eq!(error.at, "egress.ca_files");
     }
 }

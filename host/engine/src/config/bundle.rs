@@ -101,13 +101,17 @@ impl<'a> Reader<'a> {
     }
 
     fn name<T: FromStr<Err = crate::NameError>>(&mut self, file: &str, value: &str, place: Option<Place>) -> Option<T> {
-        value.parse().map_err(|e: crate::NameError| self.findings.push(Finding::error(file, e.to_string()).at(place))).ok()
+        value
+            .parse()
+            .map_err(|e: crate::NameError| self.findings.push(Finding::error(file, e.to_string()).at(place)))
+            .ok()
     }
 
     fn tenant(&mut self) -> Option<TenantDoc> {
         let Some(file) = self.file("tenant.yaml") else {
             let help = "write one with `id: my-shop` and `name: My shop`";
-            self.findings.push(Finding::error("tenant.yaml", "is missing: the folder says nowhere whose it is").help(help));
+            self.findings
+                .push(Finding::error("tenant.yaml", "is missing: the folder says nowhere whose it is").help(help));
             return None;
         };
         let yaml: TenantYaml = self.parse(file)?;
@@ -137,7 +141,11 @@ impl<'a> Reader<'a> {
         let found = path.as_deref().and_then(|path| self.file(path));
         if found.is_none() {
             let message = format!("names the file `{name}`, which is not there");
-            self.findings.push(Finding::error(from, message).at(place).help("paths are relative to this file and stay within the folder"));
+            self.findings.push(
+                Finding::error(from, message)
+                    .at(place)
+                    .help("paths are relative to this file and stay within the folder"),
+            );
         }
         found
     }
@@ -169,7 +177,8 @@ impl<'a> Reader<'a> {
             Some(text) => match duration_s(&text.value).filter(|s| (1..=MAX_TTL_S).contains(s)) {
                 Some(seconds) => seconds,
                 None => {
-                    let message = format!("conversation_ttl `{}` must be like 30m, 24h or 7d, at most 366d", text.value);
+                    let message =
+                        format!("conversation_ttl `{}` must be like 30m, 24h or 7d, at most 366d", text.value);
                     self.findings.push(Finding::error(&file.path, message).at(place(text)));
                     return None;
                 }
@@ -203,7 +212,8 @@ impl<'a> Reader<'a> {
         let mut digests = BTreeMap::new();
         for (name, path) in &yaml.files {
             if name.is_empty() || name.len() > 100 || name.contains(['/', '\\']) || name.chars().any(char::is_control) {
-                self.findings.push(Finding::error(&file.path, format!("`{name}` can't name a data file")).at(place(path)));
+                self.findings
+                    .push(Finding::error(&file.path, format!("`{name}` can't name a data file")).at(place(path)));
             } else if let Some(source) = self.named(&file.path, &path.value, place(path)) {
                 digests.insert(name.clone(), hex(&Sha256::digest(&source.content)));
                 data.push((name.clone(), source.content.clone()));
@@ -219,8 +229,13 @@ impl<'a> Reader<'a> {
                 if let Some(value) = value
                     && value.parse::<confab_egress::SecretRef>().is_err()
                 {
-                    let message = format!("endpoints.{name}.{field} must name a secret, not be one: `env:NAME` or `file:NAME`");
-                    self.findings.push(Finding::error(&file.path, message).at(place(endpoint)).help("a secret is never written into a file"));
+                    let message =
+                        format!("endpoints.{name}.{field} must name a secret, not be one: `env:NAME` or `file:NAME`");
+                    self.findings.push(
+                        Finding::error(&file.path, message)
+                            .at(place(endpoint))
+                            .help("a secret is never written into a file"),
+                    );
                 }
             }
         }
@@ -238,7 +253,10 @@ impl<'a> Reader<'a> {
         let mut seen: HashMap<String, String> = HashMap::new();
         for connection in connections {
             if let Some(first) = seen.insert(format!("connection {}", connection.id), connection.file.clone()) {
-                self.findings.push(Finding::error(&connection.file, format!("connection `{}` is in {first} already", connection.id)).at(connection.place));
+                self.findings.push(
+                    Finding::error(&connection.file, format!("connection `{}` is in {first} already", connection.id))
+                        .at(connection.place),
+                );
             }
             for (name, content) in connection.data {
                 bundle.files.insert((connection.id.clone(), name), content);
@@ -247,7 +265,8 @@ impl<'a> Reader<'a> {
         }
         for bot in bots {
             if let Some(first) = seen.insert(format!("bot {}", bot.id), bot.file.clone()) {
-                self.findings.push(Finding::error(&bot.file, format!("bot `{}` is in {first} already", bot.id)).at(bot.place));
+                self.findings
+                    .push(Finding::error(&bot.file, format!("bot `{}` is in {first} already", bot.id)).at(bot.place));
             }
             bundle.bots.push((bot.file, (bot.doc)(bundle.tenant.id.clone())));
         }
@@ -340,11 +359,16 @@ mod tests {
             file("bots/a.yaml", "id: A b\nplugin: flow\ndefinition: ../../etc/passwd\n"),
             file("bots/b.yaml", "id: b\nplugin: flow\nconversation_ttl: 24 hours\n"),
             file("bots/c.yaml", "id: c\nplugin: flow\ncolour: red\n"),
-            file("connections/d.yaml", "id: d\nconnector: tryton\nendpoints:\n  rpc:\n    url: https://x\n    password: hunter2\n"),
+            file(
+                "connections/d.yaml",
+                "id: d\nconnector: tryton\nendpoints:\n  rpc:\n    url: https://x\n    password: hunter2\n",
+            ),
         ])
         .unwrap_err();
         let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        let has = |start: &str, part: &str| assert!(all.iter().any(|f| f.starts_with(start) && f.contains(part)), "{start} {part} not in {all:#?}");
+        let has = |start: &str, part: &str| {
+            assert!(all.iter().any(|f| f.starts_with(start) && f.contains(part)), "{start} {part} not in {all:#?}")
+        };
         has("tenant.yaml", "missing");
         has("bots/a.yaml:1:", "can't be a bot's id");
         has("bots/a.yaml:3:", "not there");

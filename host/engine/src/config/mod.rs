@@ -46,7 +46,14 @@ pub struct Finding {
 impl Finding {
     /// An error in a file.
     pub fn error(file: &str, message: impl Into<String>) -> Self {
-        Finding { severity: Severity::Error, file: file.to_owned(), line: None, column: None, message: message.into(), help: None }
+        Finding {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line: None,
+            column: None,
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// The same at a line and column.

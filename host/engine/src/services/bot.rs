@@ -108,9 +108,16 @@ impl HostServices for BotServices {
         match connection.plugin.call(Box::new(services), capability, function, &arguments).await {
             Ok(reported) => reported.value,
             Err(failure) => {
-                crate::turn::record_failure(&failure, self.bot.tenant.as_str(), connection.id.as_str(), &self.request_id);
+                crate::turn::record_failure(
+                    &failure,
+                    self.bot.tenant.as_str(),
+                    connection.id.as_str(),
+                    &self.request_id,
+                );
                 Err(match failure.kind {
-                    FailureKind::Overloaded => CapabilityError { retry_after: Some(1), ..CapabilityError::new("unavailable", failure.message) },
+                    FailureKind::Overloaded => {
+                        CapabilityError { retry_after: Some(1), ..CapabilityError::new("unavailable", failure.message) }
+                    }
                     FailureKind::Time => CapabilityError::new("timeout", failure.to_string()),
                     _ => CapabilityError::new("internal", failure.to_string()),
                 })

@@ -1,11 +1,11 @@
 //! What a connector gets: the connection's settings, its data, and its endpoints.
 
 use crate::registry::Connection;
+use crate::services::Space;
 use async_trait::async_trait;
 use confab_egress::{CallMeta, OutRequest};
 use confab_sandbox::services::LogLevel;
 use confab_sandbox::{CallContext, HostServices, HttpError, HttpRequest, HttpResponse, KvServices};
-use crate::services::Space;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,14 @@ pub(crate) struct ConnectionServices {
 impl HostServices for ConnectionServices {
     fn log(&mut self, level: LogLevel, line: &str) {
         let plugin = &self.connection.plugin.manifest().name;
-        super::log_line(level, self.connection.tenant.as_str(), self.connection.id.as_str(), plugin, &self.request_id, line);
+        super::log_line(
+            level,
+            self.connection.tenant.as_str(),
+            self.connection.id.as_str(),
+            plugin,
+            &self.request_id,
+            line,
+        );
     }
 
     fn now_millis(&self) -> u64 {

@@ -16,16 +16,26 @@ use std::sync::Arc;
 /// Passes a plugin's line to the log, with everything that says whose it is.
 fn log_line(level: LogLevel, tenant: &str, what: &str, plugin: &str, request: &str, line: &str) {
     match level {
-        LogLevel::Debug => tracing::debug!(target: "plugin", tenant, scope = what, plugin, request_id = request, "{line}"),
-        LogLevel::Info => tracing::info!(target: "plugin", tenant, scope = what, plugin, request_id = request, "{line}"),
-        LogLevel::Warn => tracing::warn!(target: "plugin", tenant, scope = what, plugin, request_id = request, "{line}"),
-        LogLevel::Error => tracing::error!(target: "plugin", tenant, scope = what, plugin, request_id = request, "{line}"),
+        LogLevel::Debug => {
+            tracing::debug!(target: "plugin", tenant, scope = what, plugin, request_id = request, "{line}")
+        }
+        LogLevel::Info => {
+            tracing::info!(target: "plugin", tenant, scope = what, plugin, request_id = request, "{line}")
+        }
+        LogLevel::Warn => {
+            tracing::warn!(target: "plugin", tenant, scope = what, plugin, request_id = request, "{line}")
+        }
+        LogLevel::Error => {
+            tracing::error!(target: "plugin", tenant, scope = what, plugin, request_id = request, "{line}")
+        }
     }
 }
 
 fn kv_error(error: StoreError) -> KvError {
     match error {
-        StoreError::NotANumber { .. } => KvError { code: "invalid-input", message: "the value is not a whole number".into() },
+        StoreError::NotANumber { .. } => {
+            KvError { code: "invalid-input", message: "the value is not a whole number".into() }
+        }
         other => {
             tracing::error!(error = %other, "plugin data can't be read or written");
             KvError { code: "unavailable", message: "stored data is not available now".into() }

@@ -1,12 +1,12 @@
 //! `POST /api/chat`: a message in, the bot's answer out.
 
 use super::App;
-use crate::gateway::input::{JsonBody, line, message};
+use crate::gateway::input::{JsonBody, Params, line, message};
 use crate::gateway::keys::Scope;
 use crate::gateway::rate::Check;
 use crate::gateway::request::RequestId;
 use crate::gateway::{Caller, Problem};
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use confab_engine::conversation::StoredReply;
@@ -35,7 +35,10 @@ pub(crate) struct ChatRequest {
 
 /// A visitor: an id, or an object with more.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "wanted the visitor's id as a string, or an object with id, name, email and phone as strings"
+)]
 enum VisitorInput {
     Id(String),
     Full {
@@ -83,7 +86,7 @@ pub(crate) struct TenantQuery {
 pub(crate) async fn chat(
     State(app): State<App>,
     caller: Caller,
-    Query(query): Query<TenantQuery>,
+    Params(query): Params<TenantQuery>,
     Extension(request_id): Extension<RequestId>,
     JsonBody(body): JsonBody<ChatRequest>,
 ) -> Result<Response, Problem> {
@@ -112,9 +115,18 @@ pub(crate) async fn chat(
     }
     let answer = app
         .engine
-        .turn(TurnRequest { tenant, bot, conversation, visitor, inbound: Inbound::Message(text), locale, request_id: request_id.0 })
+        .turn(TurnRequest {
+            tenant,
+            bot,
+            conversation,
+            visitor,
+            inbound: Inbound::Message(text),
+            locale,
+            request_id: request_id.0,
+        })
         .await?;
-    let texts: Vec<&str> = answer.replies.iter().map(|reply| reply.text.as_str()).filter(|text| !text.is_empty()).collect();
+    let texts: Vec<&str> =
+        answer.replies.iter().map(|reply| reply.text.as_str()).filter(|text| !text.is_empty()).collect();
     let body = ChatResponse {
         response: texts.join("\n"),
         conversation_id: answer.conversation.to_string(),
@@ -133,7 +145,8 @@ pub(crate) async fn chat(
 }
 
 fn visitor(input: Option<VisitorInput>) -> Result<Visitor, Problem> {
-    let field = |pointer: &str, value: Option<String>| value.map(|value| line(pointer, &value, FIELD_CHARS)).transpose();
+    let field =
+        |pointer: &str, value: Option<String>| value.map(|value| line(pointer, &value, FIELD_CHARS)).transpose();
     Ok(match input {
         None => Visitor::default(),
         Some(VisitorInput::Id(id)) => Visitor { id: field("/visitor", Some(id))?, ..Default::default() },
@@ -148,7 +161,8 @@ fn visitor(input: Option<VisitorInput>) -> Result<Visitor, Problem> {
 
 /// BCP 47, as far as it matters: letters, digits and dashes.
 fn check_locale(locale: &str) -> Result<String, Problem> {
-    let good = (2..=35).contains(&locale.len()) && locale.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let good =
+        (2..=35).contains(&locale.len()) && locale.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if !good {
         return Err(Problem::invalid_input("must be a language tag such as `en` or `de-AT`").at("/locale"));
     }

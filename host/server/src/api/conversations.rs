@@ -1,10 +1,11 @@
 //! `GET /api/conversations/{id}`: the transcript.
 
 use super::App;
+use crate::gateway::input::{Params, PathParams, normalised};
 use crate::gateway::keys::Scope;
 use crate::gateway::{Caller, Problem};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use confab_engine::TenantId;
 use confab_engine::conversation::{Entry, Owner};
 use serde::Deserialize;
@@ -27,8 +28,8 @@ pub(crate) struct TranscriptQuery {
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query<TranscriptQuery>,
+    PathParams(id): PathParams<String>,
+    Params(query): Params<TranscriptQuery>,
 ) -> Result<Json<Value>, Problem> {
     let all = caller.has(Scope::Transcripts);
     if !all {
@@ -38,7 +39,8 @@ pub(crate) async fn get(
     let bot = caller.bot(&app, &tenant, query.bot.as_deref())?;
     let id = id.parse().map_err(|_| Problem::unknown_conversation("there is no such conversation"))?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let owner = Owner::of(query.visitor.as_deref());
+    let visitor = query.visitor.as_deref().map(normalised);
+    let owner = Owner::of(visitor.as_deref());
     let owner = (!all).then_some(&owner);
     let transcript = app.engine.transcript(&tenant, &bot, id, owner, query.after, limit).await?;
     let next = transcript.more.then(|| transcript.entries.last().map(|(number, _)| *number)).flatten();

@@ -1,7 +1,8 @@
 //! For machines that watch this one: liveness, readiness, metrics, the API's description.
 
 use super::App;
-use crate::gateway::Problem;
+use crate::gateway::keys::Scope;
+use crate::gateway::{Caller, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -24,16 +25,23 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Proble
     }
     app.engine.store().ping().await?;
     let (tenants, bots, ready) = app.engine.registry().counts();
-    Ok(Json(json!({"status": "ready", "store": app.engine.store().backend(), "tenants": tenants, "bots": bots, "bots_ready": ready})))
+    Ok(Json(
+        json!({"status": "ready", "store": app.engine.store().backend(), "tenants": tenants, "bots": bots, "bots_ready": ready}),
+    ))
 }
 
 /// `GET /metrics`, in Prometheus' text format.
-pub(crate) async fn metrics(State(app): State<App>) -> Response {
+///
+/// It names tenants and bots: beyond loopback it takes a key with the scope `admin`, unless the operator opened it.
+pub(crate) async fn metrics(State(app): State<App>, caller: Result<Caller, Problem>) -> Result<Response, Problem> {
+    if !app.open_metrics {
+        caller?.needs(Scope::Admin)?;
+    }
     let (intents, connectors) = app.engine.sandbox().free_places();
     metrics::gauge!("confab_plugin_places_free", "kind" => "intent").set(intents as f64);
     metrics::gauge!("confab_plugin_places_free", "kind" => "connector").set(connectors as f64);
     metrics::gauge!("confab_turns_in_flight").set(app.engine.turns_in_flight() as f64);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()).into_response()
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()).into_response())
 }
 
 /// `GET /openapi.json`

@@ -27,16 +27,20 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// What handlers share.
-#[derive(Clone)]
-pub(crate) struct App {
+/// What handlers share. Axum clones it for every extractor of every request.
+pub(crate) type App = Arc<Shared>;
+
+/// See [`App`].
+pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) keys: Arc<Keys>,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) rates: Rates,
     pub(crate) metrics: PrometheusHandle,
+    /// Whether `/metrics`, which names tenants and bots, is open to everybody who reaches the listener.
+    pub(crate) open_metrics: bool,
     /// Set when the process was told to stop: it is still alive, but no longer ready.
-    pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) stopping: AtomicBool,
 }
 
 /// All routes.

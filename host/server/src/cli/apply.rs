@@ -80,7 +80,8 @@ fn read_folder(dir: &Path) -> Result<Vec<SourceFile>> {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 folders.push(path);
-            } else if kind.is_file() && path.extension().and_then(|e| e.to_str()).is_some_and(|e| ENDINGS.contains(&e)) {
+            } else if kind.is_file() && path.extension().and_then(|e| e.to_str()).is_some_and(|e| ENDINGS.contains(&e))
+            {
                 let relative = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
                 let content = std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
                 files.push(SourceFile { path: relative, content });

@@ -74,7 +74,8 @@ fn print_answer(answer: &Value) {
     for reply in answer.get("replies").and_then(Value::as_array).into_iter().flatten() {
         println!("{}", reply.get("text").and_then(Value::as_str).unwrap_or_default());
         let choices = reply.get("choices").and_then(Value::as_array).into_iter().flatten();
-        let labels: Vec<String> = choices.filter_map(|c| c.get("label").and_then(Value::as_str)).map(|label| format!("[{label}]")).collect();
+        let labels: Vec<String> =
+            choices.filter_map(|c| c.get("label").and_then(Value::as_str)).map(|label| format!("[{label}]")).collect();
         if !labels.is_empty() {
             println!("  {}", labels.join(" "));
         }

@@ -37,7 +37,7 @@ impl Client {
             return Ok(Client::Socket(socket));
         }
         crate::telemetry::start_log(Some(crate::telemetry::Format::Text), "warn");
-        let app = crate::serve::app(common, Rates { key: u32::MAX, visitor: u32::MAX }).await?;
+        let app = crate::serve::app(common, Rates { key: u32::MAX, visitor: u32::MAX }, true).await?;
         let engine = app.engine.clone();
         Ok(Client::InProcess(crate::serve::operator(app), engine))
     }
@@ -93,5 +93,7 @@ impl Answer {
 /// `?tenant=` where one is named. Names are checked by the server.
 pub(super) fn query(tenant: Option<&str>) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    tenant.map(|tenant| format!("?tenant={}", tenant.chars().filter(|c| plain(*c)).collect::<String>())).unwrap_or_default()
+    tenant
+        .map(|tenant| format!("?tenant={}", tenant.chars().filter(|c| plain(*c)).collect::<String>()))
+        .unwrap_or_default()
 }

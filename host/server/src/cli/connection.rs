@@ -50,12 +50,21 @@ fn plain(name: &str) -> String {
 async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
     match command {
         ConnectionCommand::List { tenant } => {
-            let listed = client.json(Method::GET, &format!("/api/admin/connections{}", query(tenant.as_deref())), None).await?;
+            let listed =
+                client.json(Method::GET, &format!("/api/admin/connections{}", query(tenant.as_deref())), None).await?;
             for connection in listed.get("connections").and_then(Value::as_array).into_iter().flatten() {
                 let text = |field: &str| connection.get(field).and_then(Value::as_str).unwrap_or_default();
                 let capabilities = connection.get("capabilities").and_then(Value::as_array).into_iter().flatten();
                 let capabilities: Vec<&str> = capabilities.filter_map(Value::as_str).collect();
-                println!("{}/{} {} {} {} {}", text("tenant"), text("id"), text("state"), text("connector"), capabilities.join(","), text("reason"));
+                println!(
+                    "{}/{} {} {} {} {}",
+                    text("tenant"),
+                    text("id"),
+                    text("state"),
+                    text("connector"),
+                    capabilities.join(","),
+                    text("reason")
+                );
             }
         }
         ConnectionCommand::Check { tenant, id } => {
@@ -76,12 +85,16 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
             match name {
                 None => {
                     let listed = client.json(Method::GET, &format!("{base}{}", query(Some(&tenant))), None).await?;
-                    for name in listed.get("files").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+                    for name in
+                        listed.get("files").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+                    {
                         println!("{name}");
                     }
                 }
                 Some(name) => {
-                    let answer = client.send(Method::GET, &format!("{base}/{}{}", plain(&name), query(Some(&tenant))), None).await?;
+                    let answer = client
+                        .send(Method::GET, &format!("{base}/{}{}", plain(&name), query(Some(&tenant))), None)
+                        .await?;
                     if !answer.status.is_success() {
                         answer.json()?;
                     }

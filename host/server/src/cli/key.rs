@@ -67,15 +67,30 @@ async fn with(client: &Client, command: KeyCommand) -> Result<()> {
             println!("{}", text("key"));
         }
         KeyCommand::List { tenant } => {
-            let listed = client.json(Method::GET, &format!("/api/admin/keys{}", query(tenant.as_deref())), None).await?;
-            println!("{:<18} {:<16} {:<16} {:<24} {:<9} {:<22} LABEL", "ID", "TENANT", "BOT", "SCOPES", "STATE", "EXPIRES");
+            let listed =
+                client.json(Method::GET, &format!("/api/admin/keys{}", query(tenant.as_deref())), None).await?;
+            println!(
+                "{:<18} {:<16} {:<16} {:<24} {:<9} {:<22} LABEL",
+                "ID", "TENANT", "BOT", "SCOPES", "STATE", "EXPIRES"
+            );
             for key in listed.get("keys").and_then(Value::as_array).into_iter().flatten() {
                 let text = |field: &str, none: &str| key.get(field).and_then(Value::as_str).unwrap_or(none).to_owned();
-                let scopes: Vec<&str> = key.get("scopes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+                let scopes: Vec<&str> = key
+                    .get("scopes")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
                 let state = if key.get("revoked").is_some_and(Value::is_string) { "revoked" } else { "good" };
                 println!(
                     "{:<18} {:<16} {:<16} {:<24} {state:<9} {:<22} {}",
-                    text("id", ""), text("tenant", ""), text("bot", "all"), scopes.join(","), text("expires", "never"), text("label", "")
+                    text("id", ""),
+                    text("tenant", ""),
+                    text("bot", "all"),
+                    scopes.join(","),
+                    text("expires", "never"),
+                    text("label", "")
                 );
             }
         }
@@ -96,6 +111,10 @@ fn seconds(text: &str) -> Result<u64> {
         Some('d') => 86_400,
         _ => bail!("--expires {text}: write 90s, 30m, 24h or 365d"),
     };
-    let number: u64 = text.get(..text.len() - 1).unwrap_or_default().parse().map_err(|_| anyhow::anyhow!("--expires {text}: write 90s, 30m, 24h or 365d"))?;
+    let number: u64 = text
+        .get(..text.len() - 1)
+        .unwrap_or_default()
+        .parse()
+        .map_err(|_| anyhow::anyhow!("--expires {text}: write 90s, 30m, 24h or 365d"))?;
     Ok(number.saturating_mul(unit))
 }

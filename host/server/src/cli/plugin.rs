@@ -48,7 +48,8 @@ fn build(dirs: &[PathBuf], out: &std::path::Path) -> Result<()> {
 fn inspect(file: &std::path::Path, json: bool) -> Result<()> {
     let wasm = std::fs::read(file).with_context(|| file.display().to_string())?;
     let cache = tempfile::tempdir()?;
-    let sandbox = Sandbox::new(SandboxConfig { calls: 2, ..SandboxConfig::new(cache.path()) }).map_err(|e| anyhow!("{e:#}"))?;
+    let sandbox =
+        Sandbox::new(SandboxConfig { calls: 2, ..SandboxConfig::new(cache.path()) }).map_err(|e| anyhow!("{e:#}"))?;
     let plugin = sandbox.load(&wasm).with_context(|| file.display().to_string())?;
     let callables: Vec<_> = plugin.callables().collect();
     if json {

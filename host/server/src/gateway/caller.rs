@@ -50,7 +50,9 @@ impl Caller {
     pub(crate) fn tenant(&self, named: Option<&TenantId>) -> Result<TenantId, Problem> {
         match self {
             Caller::Key(key) => match named {
-                Some(named) if *named != key.tenant => Err(Problem::forbidden(format!("the key belongs to tenant `{}`", key.tenant))),
+                Some(named) if *named != key.tenant => {
+                    Err(Problem::forbidden(format!("the key belongs to tenant `{}`", key.tenant)))
+                }
                 _ => Ok(key.tenant.clone()),
             },
             Caller::Operator => named.cloned().ok_or_else(|| Problem::invalid_input("name the tenant: `?tenant=...`")),
@@ -63,7 +65,8 @@ impl Caller {
             Caller::Operator => Ok(()),
             Caller::Key(key) if key.scopes.contains(&scope) => Ok(()),
             Caller::Key(key) => {
-                let name = serde_json::to_value(scope).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+                let name =
+                    serde_json::to_value(scope).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
                 Err(Problem::forbidden(format!("the key cfb_{} lacks the scope `{name}`", key.id)))
             }
         }
@@ -79,7 +82,9 @@ impl Caller {
         let registry = app.engine.registry();
         let exists = |bot: &BotId| registry.bot(tenant, bot).is_some();
         let named: Option<BotId> = match named {
-            Some(name) => Some(name.parse().map_err(|_| Problem::unknown_bot(format!("there is no bot `{}`", name.escape_debug())))?),
+            Some(name) => Some(
+                name.parse().map_err(|_| Problem::unknown_bot(format!("there is no bot `{}`", name.escape_debug())))?,
+            ),
             None => None,
         };
         let bound = match self {
@@ -89,14 +94,18 @@ impl Caller {
         match (bound, named) {
             (Some(bound), None) => Ok(bound),
             (Some(bound), Some(named)) if bound == named => Ok(bound),
-            (Some(_), Some(named)) if exists(&named) => Err(Problem::forbidden(format!("the key does not open bot `{named}`"))),
+            (Some(_), Some(named)) if exists(&named) => {
+                Err(Problem::forbidden(format!("the key does not open bot `{named}`")))
+            }
             (_, Some(named)) if !exists(&named) => Err(Problem::unknown_bot(format!("there is no bot `{named}`"))),
             (_, Some(named)) => Ok(named),
             (None, None) => {
                 let bots = registry.tenants.get(tenant).map(|tenant| &tenant.bots);
                 match bots.map(|bots| (bots.len(), bots.keys().next())) {
                     Some((1, Some(only))) => Ok(only.clone()),
-                    Some((0, _)) | None => Err(Problem::unknown_bot(format!("tenant `{tenant}` has no bot; apply one with `confab apply DIR`"))),
+                    Some((0, _)) | None => Err(Problem::unknown_bot(format!(
+                        "tenant `{tenant}` has no bot; apply one with `confab apply DIR`"
+                    ))),
                     _ => Err(Problem::invalid_input("the tenant has several bots; name one").at("/bot")),
                 }
             }
@@ -105,5 +114,7 @@ impl Caller {
 }
 
 pub(crate) fn now_millis() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }

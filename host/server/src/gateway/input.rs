@@ -1,8 +1,9 @@
 //! Bodies: content type, size, form. Errors point at the field.
 
 use super::Problem;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header;
+use http::request::Parts;
 use serde::de::DeserializeOwned;
 use unicode_normalization::UnicodeNormalization;
 
@@ -18,14 +19,19 @@ impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let content_type =
+            request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
             let got = if essence.is_empty() { "none".to_owned() } else { format!("`{}`", essence.escape_debug()) };
             return Err(Problem::unsupported_media_type(format!("send `content-type: application/json`; got {got}")));
         }
         let too_large = || Problem::body_too_large(format!("a body may have up to {LIMIT} bytes"));
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+        let length = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.parse::<usize>().ok());
         if length.is_some_and(|length| length > LIMIT) {
             return Err(too_large());
         }
@@ -65,9 +71,37 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
+/// Query parameters, with refusals like everybody's.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(query) => Ok(Params(query.0)),
+            Err(e) => Err(Problem::bad_request(format!("query: {}", e.body_text()))),
+        }
+    }
+}
+
+/// Parts of the path, with refusals like everybody's.
+pub(crate) struct PathParams<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(path) => Ok(PathParams(path.0)),
+            Err(e) => Err(Problem::bad_request(format!("path: {}", e.body_text()))),
+        }
+    }
+}
+
 /// A line of text that a client sent: normalised (NFC), within its length, without control characters.
 pub(crate) fn line(pointer: &str, value: &str, max_chars: usize) -> Result<String, Problem> {
-    let text: String = value.trim().nfc().collect();
+    let text = normalised(value);
     let chars = text.chars().count();
     if chars == 0 || chars > max_chars {
         return Err(Problem::invalid_input(format!("must have 1 to {max_chars} characters, has {chars}")).at(pointer));
@@ -80,16 +114,26 @@ pub(crate) fn line(pointer: &str, value: &str, max_chars: usize) -> Result<Strin
 
 /// A message: as [`line`], but line breaks and tabs are part of it.
 pub(crate) fn message(pointer: &str, value: &str, max_chars: usize) -> Result<String, Problem> {
-    let text: String = value.trim().nfc().collect();
+    let text = normalised(value);
     let chars = text.chars().count();
     if chars == 0 {
         return Err(Problem::invalid_input("must not be empty").at(pointer));
     }
     if chars > max_chars {
-        return Err(Problem::invalid_input(format!("must have at most {max_chars} characters, has {chars}")).at(pointer));
+        return Err(
+            Problem::invalid_input(format!("must have at most {max_chars} characters, has {chars}")).at(pointer)
+        );
     }
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(Problem::invalid_input("must not contain control characters other than line breaks and tabs").at(pointer));
+        return Err(
+            Problem::invalid_input("must not contain control characters other than line breaks and tabs").at(pointer)
+        );
     }
     Ok(text)
+}
+
+/// Trimmed and in normalisation form C, so that equal texts are equal bytes.
+pub(crate) fn normalised(value: &str) -> String {
+    let text = value.trim();
+    if text.is_ascii() { text.to_owned() } else { text.nfc().collect() }
 }

@@ -105,7 +105,9 @@ impl Keys {
 
     async fn reload(&self) -> Result<(), StoreError> {
         let stored = self.store.documents(KIND).await?;
-        let keys = stored.into_iter().filter_map(|(id, body)| Some((id, Arc::new(serde_json::from_slice::<Key>(&body).ok()?))));
+        let keys = stored
+            .into_iter()
+            .filter_map(|(id, body)| Some((id, Arc::new(serde_json::from_slice::<Key>(&body).ok()?))));
         self.by_id.store(Arc::new(keys.collect()));
         Ok(())
     }
@@ -113,7 +115,11 @@ impl Keys {
     /// The key that a client sent, if it is one and still good.
     pub(crate) fn check(&self, sent: &str, now: u64) -> Result<Arc<Key>, Problem> {
         // One text for all reasons but expiry and revocation: nobody learns which ids exist.
-        let unknown = || Problem::unauthorised("the API key is not known; make one with `confab key create` and send it as `authorization: Bearer cfb_...`");
+        let unknown = || {
+            Problem::unauthorised(
+                "the API key is not known; make one with `confab key create` and send it as `authorization: Bearer cfb_...`",
+            )
+        };
         let (id, secret) = sent.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or_else(unknown)?;
         let keys = self.by_id.load();
         let key = keys.get(id).ok_or_else(unknown)?;
@@ -121,10 +127,14 @@ impl Keys {
             return Err(unknown());
         }
         if key.revoked.is_some() {
-            return Err(Problem::unauthorised(format!("the API key {PREFIX}{id} was revoked; make a new one with `confab key create`")));
+            return Err(Problem::unauthorised(format!(
+                "the API key {PREFIX}{id} was revoked; make a new one with `confab key create`"
+            )));
         }
         if key.expires.is_some_and(|at| at <= now) {
-            return Err(Problem::unauthorised(format!("the API key {PREFIX}{id} has expired; make a new one with `confab key create`")));
+            return Err(Problem::unauthorised(format!(
+                "the API key {PREFIX}{id} has expired; make a new one with `confab key create`"
+            )));
         }
         Ok(key.clone())
     }
@@ -156,13 +166,19 @@ impl Keys {
     /// Keys of a tenant, or all.
     pub(crate) fn list(&self, tenant: Option<&TenantId>) -> Vec<Arc<Key>> {
         let keys = self.by_id.load();
-        let mut keys: Vec<Arc<Key>> = keys.values().filter(|key| tenant.is_none_or(|tenant| key.tenant == *tenant)).cloned().collect();
+        let mut keys: Vec<Arc<Key>> =
+            keys.values().filter(|key| tenant.is_none_or(|tenant| key.tenant == *tenant)).cloned().collect();
         keys.sort_by_key(|key| key.created);
         keys
     }
 
     /// Revokes a key; `cfb_` before the id is optional. None if there is no such key.
-    pub(crate) async fn revoke(&self, id: &str, tenant: Option<&TenantId>, now: u64) -> Result<Option<Key>, StoreError> {
+    pub(crate) async fn revoke(
+        &self,
+        id: &str,
+        tenant: Option<&TenantId>,
+        now: u64,
+    ) -> Result<Option<Key>, StoreError> {
         let id = id.strip_prefix(PREFIX).unwrap_or(id);
         let id = id.split('_').next().unwrap_or(id);
         let found = self.by_id.load().get(id).filter(|key| tenant.is_none_or(|tenant| key.tenant == *tenant)).cloned();
@@ -182,12 +198,21 @@ impl Keys {
 }
 
 fn hash(secret: &str) -> String {
-    Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = String::with_capacity(64);
+    for byte in Sha256::digest(secret.as_bytes()) {
+        for half in [byte >> 4, byte & 15] {
+            out.push(char::from(DIGITS.get(usize::from(half)).copied().unwrap_or(b'0')));
+        }
+    }
+    out
 }
 
 /// A key as it is shown: never its hash.
 pub(crate) fn shown(key: &Key) -> serde_json::Value {
-    let time = |ms: u64| i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).map(|t| t.to_string());
+    let time = |ms: u64| {
+        i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).map(|t| t.to_string())
+    };
     serde_json::json!({
         "id": format!("{PREFIX}{}", key.id), "tenant": key.tenant, "bot": key.bot, "label": key.label, "scopes": key.scopes,
         "created": time(key.created), "expires": key.expires.and_then(time), "revoked": key.revoked.and_then(time), "rate": key.rate,

@@ -58,7 +58,15 @@ problems! {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Problem { status, code, title, detail: detail.into(), retry_after: None, extra: Vec::new(), headers: Vec::new() }
+        Problem {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            retry_after: None,
+            extra: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// The same with when to try again, in seconds.
@@ -144,7 +152,10 @@ impl From<TurnError> for Problem {
             TurnError::UnknownBot(_) => Problem::unknown_bot(detail),
             TurnError::BotNotReady { bot, reason } => {
                 tracing::error!(bot, "bot is not ready: {reason}");
-                Problem::bot_not_ready(format!("bot `{bot}` is not ready; its operator finds the reason in the log and in GET /api/admin/bots")).retry_after(30)
+                Problem::bot_not_ready(format!(
+                    "bot `{bot}` is not ready; its operator finds the reason in the log and in GET /api/admin/bots"
+                ))
+                .retry_after(30)
             }
             TurnError::UnknownConversation => Problem::unknown_conversation(detail),
             TurnError::Busy => Problem::busy(detail).retry_after(2),
@@ -162,9 +173,16 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = %error, "store");
         match error {
-            StoreError::Busy | StoreError::LeaseLost => Problem::busy("an earlier message of this conversation is still being answered").retry_after(2),
-            StoreError::Corrupt { .. } => Problem::internal("stored data can't be read; the request id finds the reason in the log"),
-            _ => Problem::store_unavailable("the store does not answer; nothing of this request was kept").retry_after(2),
+            StoreError::Busy | StoreError::LeaseLost => {
+                Problem::busy("an earlier message of this conversation is still being answered").retry_after(2)
+            }
+            StoreError::Corrupt { .. } => {
+                Problem::internal("stored data can't be read; the request id finds the reason in the log")
+            }
+            _ => Problem::store_unavailable(
+                "the store does not answer; whether this request was kept is not known, so ask before you repeat it",
+            )
+            .retry_after(2),
         }
     }
 }

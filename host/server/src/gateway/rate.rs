@@ -94,7 +94,8 @@ impl Allowance {
 impl Limiter {
     /// Starts the limiter; with a shared store it also starts telling the others.
     pub(crate) fn start(store: &Arc<dyn Store>) -> Arc<Limiter> {
-        let limiter = Arc::new(Limiter { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() });
+        let limiter =
+            Arc::new(Limiter { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() });
         if store.backend() != "embedded" {
             tokio::spawn(synchronise(Arc::downgrade(&limiter), store.clone()));
         }
@@ -118,7 +119,8 @@ impl Limiter {
                 refused = Some((check, wait_s(now, u64::from(check.limit), used, before, reset)));
             }
             let separator = if allowance.policy.is_empty() { "" } else { ", " };
-            let _ = write!(allowance.policy, "{separator}\"{}\";q={};w={}", check.policy, check.limit, WINDOW_MS / 1000);
+            let _ =
+                write!(allowance.policy, "{separator}\"{}\";q={};w={}", check.policy, check.limit, WINDOW_MS / 1000);
             let _ = write!(allowance.state, "{separator}\"{}\";r={};t={reset}", check.policy, left.saturating_sub(1));
         }
         if let Some((check, wait)) = refused {
@@ -183,7 +185,12 @@ async fn synchronise(limiter: std::sync::Weak<Limiter>, store: Arc<dyn Store>) {
         let window = now_millis() / WINDOW_MS;
         let increments = told
             .iter()
-            .map(|(_, subject, delta)| CounterIncrement { key: format!("rate/{subject}"), window, delta: *delta, keep: Duration::from_millis(2 * WINDOW_MS) })
+            .map(|(_, subject, delta)| CounterIncrement {
+                key: format!("rate/{subject}"),
+                window,
+                delta: *delta,
+                keep: Duration::from_millis(2 * WINDOW_MS),
+            })
             .collect();
         // While the store is away each host counts for itself: limits hold per host.
         let Ok(totals) = store.count(increments).await else { continue };
@@ -207,7 +214,9 @@ mod tests {
     #[test]
     fn the_limit_holds_and_the_headers_say_so() {
         let limiter = limiter();
-        let check = || [Check { policy: "key", subject: "k/1", limit: 3 }, Check { policy: "visitor", subject: "v/1", limit: 100 }];
+        let check = || {
+            [Check { policy: "key", subject: "k/1", limit: 3 }, Check { policy: "visitor", subject: "v/1", limit: 100 }]
+        };
         for left in [2, 1, 0] {
             let [(_, policy), (_, state)] = limiter.take(&check()).unwrap().headers();
             assert_eq!(policy, "\"key\";q=3;w=60, \"visitor\";q=100;w=60");

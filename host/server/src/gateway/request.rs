@@ -4,7 +4,12 @@ use super::Problem;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
 use http::{HeaderName, HeaderValue};
+use metrics::Counter;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,14 +28,17 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id: Arc<str> = match request.headers().get(REQUEST_ID).and_then(|v| v.to_str().ok()).filter(|v| usable(v)) {
         Some(given) => Arc::from(given),
-        None => Arc::from(uuid::Uuid::now_v7().simple().encode_lower(&mut uuid::Uuid::encode_buffer()) as &str),
+        None => Arc::from(&*uuid::Uuid::now_v7().simple().encode_lower(&mut uuid::Uuid::encode_buffer())),
     };
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let path = request.uri().path().to_owned();
-    // A panic in a handler ends in its own task, so that it becomes an answer like any other.
-    let mut response = next.run(request).await;
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let path = request.uri().clone();
+    // A panic becomes an answer like any other; the process and its other turns go on.
+    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_panic) => Problem::internal("something went wrong; the request id finds it in the log").into_response(),
+    };
     let status = response.status();
     let mut code = "";
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -45,20 +53,35 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
                 response.headers_mut().entry(name).or_insert(value);
             }
         }
-        tracing::info!(request_id = %id, %method, path, status = status.as_u16(), code, ms = started.elapsed().as_millis() as u64, "{detail}");
+        tracing::info!(request_id = %id, %method, path = path.path(), status = status.as_u16(), code, ms = started.elapsed().as_millis() as u64, "{detail}");
     } else {
-        tracing::debug!(request_id = %id, %method, path, status = status.as_u16(), ms = started.elapsed().as_millis() as u64, "served");
+        tracing::debug!(request_id = %id, %method, path = path.path(), status = status.as_u16(), ms = started.elapsed().as_millis() as u64, "served");
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    let route = route.unwrap_or_else(|| "unmatched".to_owned());
-    metrics::counter!("confab_http_requests_total", "route" => route, "status" => status_class(status.as_u16()), "code" => code).increment(1);
+    count(route.as_ref().map_or("unmatched", MatchedPath::as_str), status.as_u16(), code);
     response
 }
 
+/// Counts a request. The handle of the ordinary case, success, is kept by route: making one costs more than all the rest here.
+fn count(route: &str, status: u16, code: &'static str) {
+    static ORDINARY: RwLock<BTreeMap<String, Counter>> = RwLock::new(BTreeMap::new());
+    let class = status_class(status);
+    let make = || metrics::counter!("confab_http_requests_total", "route" => route.to_owned(), "status" => class, "code" => code);
+    if class != "2xx" {
+        return make().increment(1);
+    }
+    if let Some(counter) = ORDINARY.read().get(route) {
+        return counter.increment(1);
+    }
+    ORDINARY.write().entry(route.to_owned()).or_insert_with(make).increment(1);
+}
+
 fn usable(id: &str) -> bool {
-    !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    !id.is_empty()
+        && id.len() <= MAX_ID
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 fn status_class(status: u16) -> &'static str {
@@ -72,10 +95,16 @@ fn status_class(status: u16) -> &'static str {
 
 /// For paths that nobody serves.
 pub(crate) async fn unknown_path(request: Request) -> Response {
-    Problem::not_found(format!("there is nothing at {}; GET /docs lists what there is", request.uri().path())).into_response()
+    Problem::not_found(format!("there is nothing at {}; GET /docs lists what there is", request.uri().path()))
+        .into_response()
 }
 
 /// For methods that a path doesn't know.
 pub(crate) async fn unknown_method(request: Request) -> Response {
-    Problem::method_not_allowed(format!("{} is not served at {}; see GET /docs", request.method(), request.uri().path())).into_response()
+    Problem::method_not_allowed(format!(
+        "{} is not served at {}; see GET /docs",
+        request.method(),
+        request.uri().path()
+    ))
+    .into_response()
 }

@@ -26,7 +26,15 @@ pub(super) fn compile(dir: &Path, toolchain: &Toolchain) -> Result<Vec<u8>> {
     }
     let mut cargo = toolchain.cargo();
     cargo
-        .args(["build", "--release", "--lib", "--target", TARGET, "--message-format=json-render-diagnostics", "--quiet"])
+        .args([
+            "build",
+            "--release",
+            "--lib",
+            "--target",
+            TARGET,
+            "--message-format=json-render-diagnostics",
+            "--quiet",
+        ])
         .args(toolchain.build_args())
         .arg("--manifest-path")
         .arg(&crate_toml)
@@ -46,7 +54,10 @@ pub(super) fn compile(dir: &Path, toolchain: &Toolchain) -> Result<Vec<u8>> {
         .filter(|message| {
             message.pointer("/reason").and_then(Value::as_str) == Some("compiler-artifact")
                 && message.pointer("/target/crate_types").is_some_and(|types| types.to_string().contains("cdylib"))
-                && message.pointer("/manifest_path").and_then(Value::as_str).is_some_and(|path| same_file(path, &crate_toml))
+                && message
+                    .pointer("/manifest_path")
+                    .and_then(Value::as_str)
+                    .is_some_and(|path| same_file(path, &crate_toml))
         })
         .filter_map(|message| message.pointer("/filenames").and_then(Value::as_array).cloned())
         .flatten()
@@ -75,7 +86,10 @@ fn target_dir(crate_toml: &Path, toolchain: &Toolchain) -> Result<PathBuf> {
         bail!("{} is no usable crate (see above)", crate_toml.display());
     }
     let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata is unreadable")?;
-    let target = metadata.pointer("/target_directory").and_then(Value::as_str).context("cargo metadata names no target directory")?;
+    let target = metadata
+        .pointer("/target_directory")
+        .and_then(Value::as_str)
+        .context("cargo metadata names no target directory")?;
     Ok(Path::new(target).join("guests"))
 }
 

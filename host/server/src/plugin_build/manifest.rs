@@ -46,9 +46,7 @@ fn crate_version(dir: &Path) -> Result<String> {
                 .skip(1)
                 .filter_map(|parent| std::fs::read_to_string(parent.join("Cargo.toml")).ok())
                 .filter_map(|text| toml::from_str::<toml::Table>(&text).ok())
-                .find_map(|table| {
-                    table.get("workspace")?.get("package")?.get("version")?.as_str().map(str::to_owned)
-                })
+                .find_map(|table| table.get("workspace")?.get("package")?.get("version")?.as_str().map(str::to_owned))
                 .context(format!("{}: give the plugin a version in plugin.toml", file.display()))
         }
     }

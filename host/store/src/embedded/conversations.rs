@@ -6,9 +6,7 @@ use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable};
 
 use super::heads::CachedHead;
-use super::keys::{
-    self, ANSWERS, CONVERSATIONS, ConversationRow, EXPIRY, Expiring, Rows, TRANSCRIPT,
-};
+use super::keys::{self, ANSWERS, CONVERSATIONS, ConversationRow, EXPIRY, Expiring, Rows, TRANSCRIPT};
 use super::writer::{Batch, Failure};
 use super::{Embedded, Shared};
 use crate::api::{ConversationKey, StoredAnswer, TurnCommit};
@@ -33,11 +31,7 @@ impl Committed {
 }
 
 /// Writes a turn. The guard comes back in `Committed`, or is dropped with a failure.
-pub(super) fn commit(
-    batch: &mut Batch<'_>,
-    guard: TurnGuard,
-    commit: TurnCommit,
-) -> Result<Committed, Failure> {
+pub(super) fn commit(batch: &mut Batch<'_>, guard: TurnGuard, commit: TurnCommit) -> Result<Committed, Failure> {
     if !guard.begin_commit() {
         return Err(Failure::Refused(StoreError::LeaseLost));
     }
@@ -60,19 +54,11 @@ pub(super) fn commit(
     if !commit.entries.is_empty() {
         let mut transcript = batch.txn.open_table(TRANSCRIPT)?;
         for entry in &commit.entries {
-            transcript.insert(
-                keys::child(&key, &number.to_be_bytes()).as_slice(),
-                entry.as_ref(),
-            )?;
+            transcript.insert(keys::child(&key, &number.to_be_bytes()).as_slice(), entry.as_ref())?;
             number += 1;
         }
     }
-    let row = ConversationRow {
-        expires_at,
-        turns,
-        entries: number - 1,
-        head: &commit.head,
-    };
+    let row = ConversationRow { expires_at, turns, entries: number - 1, head: &commit.head };
     conversations.insert(key.as_slice(), row.to_bytes().as_slice())?;
     drop(conversations);
     // A later expiry needs no row of its own: see sweep.rs.
@@ -82,14 +68,7 @@ pub(super) fn commit(
     if let Some(answer) = &commit.answer {
         store_answer(batch, &key, answer)?;
     }
-    Ok(Committed {
-        guard,
-        head: CachedHead {
-            head: commit.head,
-            turns,
-            expires_at,
-        },
-    })
+    Ok(Committed { guard, head: CachedHead { head: commit.head, turns, expires_at } })
 }
 
 /// The numbers of a row, without borrowing from its table.
@@ -102,34 +81,20 @@ struct Before {
 
 impl Before {
     fn of(row: &ConversationRow<'_>) -> Self {
-        Self {
-            expires_at: row.expires_at,
-            turns: row.turns,
-            entries: row.entries,
-        }
+        Self { expires_at: row.expires_at, turns: row.turns, entries: row.entries }
     }
 }
 
-fn store_answer(
-    batch: &Batch<'_>,
-    conversation: &[u8],
-    answer: &StoredAnswer,
-) -> Result<(), Failure> {
+fn store_answer(batch: &Batch<'_>, conversation: &[u8], answer: &StoredAnswer) -> Result<(), Failure> {
     let expires_at = batch.now.saturating_add(millis(answer.expires_in));
     let key = keys::child(conversation, answer.key.as_bytes());
     let row = keys::answer_row(expires_at, &answer.body);
-    batch
-        .txn
-        .open_table(ANSWERS)?
-        .insert(key.as_slice(), row.as_slice())?;
+    batch.txn.open_table(ANSWERS)?.insert(key.as_slice(), row.as_slice())?;
     expect_expiry(batch, expires_at, Expiring::Answer, &key)
 }
 
 fn expect_expiry(batch: &Batch<'_>, at: u64, what: Expiring, key: &[u8]) -> Result<(), Failure> {
-    batch
-        .txn
-        .open_table(EXPIRY)?
-        .insert(keys::expiry(at, what, key).as_slice(), [].as_slice())?;
+    batch.txn.open_table(EXPIRY)?.insert(keys::expiry(at, what, key).as_slice(), [].as_slice())?;
     Ok(())
 }
 
@@ -163,10 +128,7 @@ fn remove_rows(batch: &Batch<'_>, table: Rows, prefix: &[u8]) -> Result<(), Fail
 
 impl Embedded {
     /// The conversation's head and turn count, unless it has expired.
-    pub(super) fn current(
-        &self,
-        key: &ConversationKey,
-    ) -> Result<Option<(Bytes, u64)>, StoreError> {
+    pub(super) fn current(&self, key: &ConversationKey) -> Result<Option<(Bytes, u64)>, StoreError> {
         let now = self.shared.clock.now();
         if let Some(cached) = self.shared.heads.get(key) {
             return Ok((cached.expires_at > now).then_some((cached.head, cached.turns)));
@@ -204,9 +166,7 @@ pub(super) fn transcript(
     let first = keys::child(&key, &(after + 1).to_be_bytes());
     let last = keys::child(&key, &entries.to_be_bytes());
     let mut found = Vec::new();
-    let rows = txn
-        .open_table(TRANSCRIPT)?
-        .range::<&[u8]>(first.as_slice()..=last.as_slice())?;
+    let rows = txn.open_table(TRANSCRIPT)?.range::<&[u8]>(first.as_slice()..=last.as_slice())?;
     for (number, row) in (after + 1..).zip(rows.take(limit)) {
         found.push((number, Bytes::copy_from_slice(row?.1.value())));
     }

@@ -30,10 +30,7 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self {
-            counters: HashMap::new(),
-            prune_at: FIRST_PRUNE,
-        }
+        Self { counters: HashMap::new(), prune_at: FIRST_PRUNE }
     }
 }
 
@@ -47,13 +44,7 @@ impl Counters {
         let mut values = Vec::with_capacity(increments.len());
         for step in increments {
             let forget_at = now.saturating_add(millis(step.keep));
-            let counter = state
-                .counters
-                .entry((step.key, step.window))
-                .or_insert(Counter {
-                    value: 0,
-                    forget_at,
-                });
+            let counter = state.counters.entry((step.key, step.window)).or_insert(Counter { value: 0, forget_at });
             if counter.forget_at <= now {
                 counter.value = 0;
             }
@@ -75,12 +66,7 @@ mod tests {
     fn old_windows_are_forgotten() {
         let counters = Counters::default();
         for window in 0..50_000 {
-            let step = CounterIncrement {
-                key: "k".to_owned(),
-                window,
-                delta: 1,
-                keep: Duration::from_millis(100),
-            };
+            let step = CounterIncrement { key: "k".to_owned(), window, delta: 1, keep: Duration::from_millis(100) };
             assert_eq!(counters.add(vec![step], window), [1]);
         }
         assert!(counters.0.lock().counters.len() <= FIRST_PRUNE);

@@ -14,10 +14,7 @@ const VERSION_ROW: &str = "config version";
 /// The version as of the last change on disk.
 pub(super) fn stored_version(file: &DatabaseFile) -> Result<u64, StoreError> {
     file.read("read the configuration version", |txn| {
-        Ok(txn
-            .open_table(META)?
-            .get(VERSION_ROW)?
-            .map_or(0, |row| row.value()))
+        Ok(txn.open_table(META)?.get(VERSION_ROW)?.map_or(0, |row| row.value()))
     })
 }
 
@@ -38,16 +35,9 @@ pub(super) fn change(batch: &mut Batch<'_>, changes: &[DocumentChange]) -> Resul
     Ok(version)
 }
 
-pub(super) fn one(
-    txn: &ReadTransaction,
-    kind: &str,
-    id: &str,
-) -> Result<Option<Bytes>, redb::Error> {
+pub(super) fn one(txn: &ReadTransaction, kind: &str, id: &str) -> Result<Option<Bytes>, redb::Error> {
     let key = keys::child(&keys::scope(kind), id.as_bytes());
-    Ok(txn
-        .open_table(DOCUMENTS)?
-        .get(key.as_slice())?
-        .map(|row| Bytes::copy_from_slice(row.value())))
+    Ok(txn.open_table(DOCUMENTS)?.get(key.as_slice())?.map(|row| Bytes::copy_from_slice(row.value())))
 }
 
 pub(super) fn all(txn: &ReadTransaction, kind: &str) -> Result<Vec<(String, Bytes)>, redb::Error> {

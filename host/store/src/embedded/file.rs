@@ -37,24 +37,11 @@ pub(super) struct DatabaseFile {
 
 impl DatabaseFile {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let cant = |error| {
-            StoreError::unavailable(
-                &format!("create the directory {}", directory.display()),
-                error,
-            )
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(cant)?;
+        let cant = |error| StoreError::unavailable(&format!("create the directory {}", directory.display()), error);
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(cant)?;
         let path = directory.join(FILE_NAME);
         let database = open_database(&path)?;
-        Ok(Self {
-            path,
-            database: RwLock::new(Some(database)),
-            suspect: AtomicBool::new(false),
-        })
+        Ok(Self { path, database: RwLock::new(Some(database)), suspect: AtomicBool::new(false) })
     }
 
     /// Runs a read transaction.
@@ -74,10 +61,7 @@ impl DatabaseFile {
     ) -> Result<T, StoreError> {
         let database = self.database.read();
         let Some(database) = database.as_ref() else {
-            return Err(StoreError::unavailable(
-                wanted,
-                format!("{} is closed", self.path.display()),
-            ));
+            return Err(StoreError::unavailable(wanted, format!("{} is closed", self.path.display())));
         };
         work(database).map_err(|error| {
             if matches!(error, redb::Error::Io(_) | redb::Error::PreviousIo) {
@@ -116,15 +100,11 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
     });
     let database = builder.create(path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-            StoreError::InUse {
-                path: path.to_owned(),
-            }
+            StoreError::InUse { path: path.to_owned() }
         }
         other => explain(OPENING, other.into()),
     })?;
-    prepare(&database)
-        .map_err(|error| explain(OPENING, error))?
-        .check(path)?;
+    prepare(&database).map_err(|error| explain(OPENING, error))?.check(path)?;
     Ok(database)
 }
 
@@ -170,10 +150,7 @@ pub(super) fn explain(wanted: &str, error: redb::Error) -> StoreError {
         | E::RepairAborted
         | E::TableTypeMismatch { .. }
         | E::TypeDefinitionChanged { .. } => StoreError::corrupt(wanted, error),
-        E::PreviousIo => StoreError::unavailable(
-            wanted,
-            "an earlier write failed; the file is about to be reopened",
-        ),
+        E::PreviousIo => StoreError::unavailable(wanted, "an earlier write failed; the file is about to be reopened"),
         other => StoreError::unavailable(wanted, other),
     }
 }
@@ -187,9 +164,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = DatabaseFile::open(directory.path()).unwrap();
         assert!(!file.heal().unwrap());
-        let failed = file.with("write", |_| -> Result<(), redb::Error> {
-            Err(redb::Error::PreviousIo)
-        });
+        let failed = file.with("write", |_| -> Result<(), redb::Error> { Err(redb::Error::PreviousIo) });
         assert!(matches!(failed, Err(StoreError::Unavailable { .. })));
         assert!(file.heal().unwrap());
         assert!(!file.heal().unwrap());
@@ -208,9 +183,6 @@ mod tests {
         .unwrap();
         file.close();
         let refused = DatabaseFile::open(directory.path()).unwrap_err();
-        assert!(
-            matches!(refused, StoreError::Misconfigured { .. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, StoreError::Misconfigured { .. }), "{refused}");
     }
 }

@@ -90,12 +90,7 @@ impl Generations {
 impl fmt::Debug for HeadCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cache = self.0.lock();
-        write!(
-            f,
-            "HeadCache({} young, {} old)",
-            cache.young.len(),
-            cache.old.len()
-        )
+        write!(f, "HeadCache({} young, {} old)", cache.young.len(), cache.old.len())
     }
 }
 
@@ -104,11 +99,7 @@ mod tests {
     use super::*;
 
     fn head(bytes: usize) -> CachedHead {
-        CachedHead {
-            head: Bytes::from(vec![0; bytes]),
-            turns: 1,
-            expires_at: 1,
-        }
+        CachedHead { head: Bytes::from(vec![0; bytes]), turns: 1, expires_at: 1 }
     }
 
     fn key(number: usize) -> Arc<ConversationKey> {
@@ -125,12 +116,7 @@ mod tests {
             assert!(cache.get(&favourite).is_some());
         }
         let inner = cache.0.lock();
-        let bytes: usize = inner
-            .young
-            .values()
-            .chain(inner.old.values())
-            .map(|entry| entry.head.len())
-            .sum();
+        let bytes: usize = inner.young.values().chain(inner.old.values()).map(|entry| entry.head.len()).sum();
         assert!(bytes < 3 * GENERATION_BYTES, "{bytes}");
     }
 

@@ -133,13 +133,7 @@ impl<'a> ConversationRow<'a> {
     }
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        [
-            &self.expires_at.to_be_bytes(),
-            &self.turns.to_be_bytes(),
-            &self.entries.to_be_bytes(),
-            self.head,
-        ]
-        .concat()
+        [&self.expires_at.to_be_bytes(), &self.turns.to_be_bytes(), &self.entries.to_be_bytes(), self.head].concat()
     }
 }
 
@@ -149,9 +143,8 @@ pub(super) fn answer_row(expires_at: u64, body: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn parse_answer(row: &[u8]) -> Result<(u64, &[u8]), redb::Error> {
-    let (expires_at, body) = row
-        .split_first_chunk()
-        .ok_or_else(|| redb::Error::Corrupted("an answer's row is too short".to_owned()))?;
+    let (expires_at, body) =
+        row.split_first_chunk().ok_or_else(|| redb::Error::Corrupted("an answer's row is too short".to_owned()))?;
     Ok((u64::from_be_bytes(*expires_at), body))
 }
 
@@ -191,10 +184,7 @@ mod tests {
         let early = expiry(5, Expiring::Answer, b"z");
         let late = expiry(256, Expiring::Conversation, b"a");
         assert!(early < late);
-        assert_eq!(
-            parse_expiry(&early),
-            Some((5, Expiring::Answer, b"z".as_slice()))
-        );
+        assert_eq!(parse_expiry(&early), Some((5, Expiring::Answer, b"z".as_slice())));
         assert_eq!(parse_expiry(b"short"), None);
     }
 }

@@ -13,36 +13,19 @@ fn row_key(space: &str, key: &str) -> Vec<u8> {
     keys::child(&keys::scope(space), key.as_bytes())
 }
 
-pub(super) fn get(
-    txn: &ReadTransaction,
-    space: &str,
-    key: &str,
-) -> Result<Option<Bytes>, redb::Error> {
+pub(super) fn get(txn: &ReadTransaction, space: &str, key: &str) -> Result<Option<Bytes>, redb::Error> {
     let row = txn.open_table(KV)?.get(row_key(space, key).as_slice())?;
     Ok(row.map(|row| Bytes::copy_from_slice(row.value())))
 }
 
-pub(super) fn set(
-    batch: &mut Batch<'_>,
-    space: &str,
-    key: &str,
-    value: &[u8],
-) -> Result<(), Failure> {
+pub(super) fn set(batch: &mut Batch<'_>, space: &str, key: &str, value: &[u8]) -> Result<(), Failure> {
     batch.changes();
-    batch
-        .txn
-        .open_table(KV)?
-        .insert(row_key(space, key).as_slice(), value)?;
+    batch.txn.open_table(KV)?.insert(row_key(space, key).as_slice(), value)?;
     Ok(())
 }
 
 /// Writes only if there is no value yet; otherwise returns that one.
-pub(super) fn insert(
-    batch: &mut Batch<'_>,
-    space: &str,
-    key: &str,
-    value: &[u8],
-) -> Result<Option<Bytes>, Failure> {
+pub(super) fn insert(batch: &mut Batch<'_>, space: &str, key: &str, value: &[u8]) -> Result<Option<Bytes>, Failure> {
     let key = row_key(space, key);
     let mut table = batch.txn.open_table(KV)?;
     if let Some(found) = table.get(key.as_slice())? {
@@ -62,17 +45,8 @@ pub(super) fn delete(batch: &mut Batch<'_>, space: &str, key: &str) -> Result<bo
     Ok(found)
 }
 
-pub(super) fn add(
-    batch: &mut Batch<'_>,
-    space: &str,
-    key: &str,
-    delta: i64,
-) -> Result<i64, Failure> {
-    let refused = || {
-        Failure::Refused(StoreError::NotANumber {
-            key: key.to_owned(),
-        })
-    };
+pub(super) fn add(batch: &mut Batch<'_>, space: &str, key: &str, delta: i64) -> Result<i64, Failure> {
+    let refused = || Failure::Refused(StoreError::NotANumber { key: key.to_owned() });
     let row = row_key(space, key);
     let mut table = batch.txn.open_table(KV)?;
     let before = match table.get(row.as_slice())? {
@@ -113,29 +87,20 @@ pub(super) fn scan_rows(
 ) -> Result<Vec<(String, Bytes)>, redb::Error> {
     let first = keys::child(scope, prefix.as_bytes());
     let end = keys::after_prefix(&first);
-    let after = after
-        .filter(|after| *after >= prefix)
-        .map(|after| keys::child(scope, after.as_bytes()));
+    let after = after.filter(|after| *after >= prefix).map(|after| keys::child(scope, after.as_bytes()));
     if let (Some(after), Some(end)) = (&after, &end)
         && after >= end
     {
         return Ok(Vec::new());
     }
-    let start = after
-        .as_deref()
-        .map_or(Bound::Included(first.as_slice()), Bound::Excluded);
+    let start = after.as_deref().map_or(Bound::Included(first.as_slice()), Bound::Excluded);
     let stop = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     let mut found = Vec::new();
-    for row in txn
-        .open_table(table)?
-        .range::<&[u8]>((start, stop))?
-        .take(limit)
-    {
+    for row in txn.open_table(table)?.range::<&[u8]>((start, stop))?.take(limit) {
         let (key, value) = row?;
         let name = key.value().get(scope.len()..).unwrap_or_default();
-        let name = std::str::from_utf8(name)
-            .map_err(|_| redb::Error::Corrupted("a key is not UTF-8".to_owned()))?
-            .to_owned();
+        let name =
+            std::str::from_utf8(name).map_err(|_| redb::Error::Corrupted("a key is not UTF-8".to_owned()))?.to_owned();
         found.push((name, Bytes::copy_from_slice(value.value())));
     }
     Ok(found)

@@ -85,10 +85,7 @@ impl Embedded {
     ///
     /// # Errors
     /// As [`Embedded::open`].
-    pub async fn open_with_clock(
-        path: impl Into<PathBuf>,
-        clock: Clock,
-    ) -> Result<Self, StoreError> {
+    pub async fn open_with_clock(path: impl Into<PathBuf>, clock: Clock) -> Result<Self, StoreError> {
         let path = path.into();
         tokio::task::spawn_blocking(move || Self::open_blocking(&path, clock))
             .await
@@ -99,19 +96,10 @@ impl Embedded {
         let file = DatabaseFile::open(directory)?;
         let version = documents::stored_version(&file)?;
         let turns = TurnQueue::new(clock.now().saturating_mul(FENCES_PER_MILLISECOND));
-        let shared = Arc::new(Shared {
-            file,
-            heads: HeadCache::default(),
-            config_version: watch::Sender::new(version),
-            clock,
-        });
+        let shared =
+            Arc::new(Shared { file, heads: HeadCache::default(), config_version: watch::Sender::new(version), clock });
         let writer = Writer::start(Arc::clone(&shared))?;
-        Ok(Self {
-            shared,
-            writer,
-            turns,
-            counters: Counters::default(),
-        })
+        Ok(Self { shared, writer, turns, counters: Counters::default() })
     }
 
     /// Removes expired conversations and answers now, one bounded batch of them, and returns how many index rows were
@@ -120,9 +108,7 @@ impl Embedded {
     /// # Errors
     /// [`StoreError::Unavailable`] if the write failed.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        self.writer
-            .submit("remove what has expired", sweep::sweep)
-            .await
+        self.writer.submit("remove what has expired", sweep::sweep).await
     }
 
     /// Runs a read of many rows on the blocking pool.

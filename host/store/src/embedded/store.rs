@@ -8,31 +8,16 @@ use tokio::sync::{oneshot, watch};
 
 use super::{Embedded, conversations, documents, kv};
 use crate::api::{
-    ConversationKey, CounterIncrement, DocumentChange, Hold, Lease, LeaseOptions, OpenTurn, Store,
-    TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, Hold, Lease, LeaseOptions, OpenTurn, Store, TurnCommit,
 };
 use crate::error::StoreError;
 
 #[async_trait]
 impl Store for Embedded {
-    async fn begin_turn(
-        &self,
-        key: &ConversationKey,
-        options: LeaseOptions,
-    ) -> Result<OpenTurn, StoreError> {
-        let guard = self
-            .turns
-            .acquire(key, options.wait, options.hold)
-            .await
-            .ok_or(StoreError::Busy)?;
-        let (head, turns) = self
-            .current(key)?
-            .map_or((None, 0), |(head, turns)| (Some(head), turns));
-        let lease = Lease {
-            key: key.clone(),
-            fence: guard.fence(),
-            hold: Hold::Embedded(guard),
-        };
+    async fn begin_turn(&self, key: &ConversationKey, options: LeaseOptions) -> Result<OpenTurn, StoreError> {
+        let guard = self.turns.acquire(key, options.wait, options.hold).await.ok_or(StoreError::Busy)?;
+        let (head, turns) = self.current(key)?.map_or((None, 0), |(head, turns)| (Some(head), turns));
+        let lease = Lease { key: key.clone(), fence: guard.fence(), hold: Hold::Embedded(guard) };
         Ok(OpenTurn { lease, head, turns })
     }
 
@@ -50,9 +35,7 @@ impl Store for Embedded {
             // The head is published before the caller hears of it, even if nobody listens any more.
             move |ended| drop(answer.send(ended.map(|committed| committed.publish(&shared)))),
         )?;
-        answered
-            .await
-            .map_err(|_| StoreError::unavailable(WANTED, "the writer thread has stopped"))?
+        answered.await.map_err(|_| StoreError::unavailable(WANTED, "the writer thread has stopped"))?
     }
 
     async fn abandon_turn(&self, lease: Lease) {
@@ -70,10 +53,8 @@ impl Store for Embedded {
         limit: usize,
     ) -> Result<Vec<(u64, Bytes)>, StoreError> {
         let key = key.clone();
-        self.read_aside("read a transcript", move |txn, now| {
-            conversations::transcript(txn, now, &key, after, limit)
-        })
-        .await
+        self.read_aside("read a transcript", move |txn, now| conversations::transcript(txn, now, &key, after, limit))
+            .await
     }
 
     async fn delete_conversation(&self, key: &ConversationKey) -> Result<bool, StoreError> {
@@ -97,36 +78,21 @@ impl Store for Embedded {
                 drop(answer.send(ended));
             },
         )?;
-        answered.await.map_err(|_| {
-            StoreError::unavailable("delete a conversation", "the writer thread has stopped")
-        })?
+        answered.await.map_err(|_| StoreError::unavailable("delete a conversation", "the writer thread has stopped"))?
     }
 
-    async fn answer(
-        &self,
-        key: &ConversationKey,
-        answer_key: &str,
-    ) -> Result<Option<Bytes>, StoreError> {
+    async fn answer(&self, key: &ConversationKey, answer_key: &str) -> Result<Option<Bytes>, StoreError> {
         let now = self.shared.clock.now();
-        self.shared.file.read("read a stored answer", |txn| {
-            conversations::answer(txn, now, key, answer_key)
-        })
+        self.shared.file.read("read a stored answer", |txn| conversations::answer(txn, now, key, answer_key))
     }
 
     async fn documents(&self, kind: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
         let kind = kind.to_owned();
-        self.read_aside("read configuration documents", move |txn, _| {
-            documents::all(txn, &kind)
-        })
-        .await
+        self.read_aside("read configuration documents", move |txn, _| documents::all(txn, &kind)).await
     }
 
     async fn document(&self, kind: &str, id: &str) -> Result<Option<Bytes>, StoreError> {
-        self.shared
-            .file
-            .read("read a configuration document", |txn| {
-                documents::one(txn, kind, id)
-            })
+        self.shared.file.read("read a configuration document", |txn| documents::one(txn, kind, id))
     }
 
     async fn change_documents(&self, changes: Vec<DocumentChange>) -> Result<u64, StoreError> {
@@ -143,9 +109,7 @@ impl Store for Embedded {
                 drop(answer.send(ended));
             },
         )?;
-        answered
-            .await
-            .map_err(|_| StoreError::unavailable(WANTED, "the writer thread has stopped"))?
+        answered.await.map_err(|_| StoreError::unavailable(WANTED, "the writer thread has stopped"))?
     }
 
     fn config_version(&self) -> watch::Receiver<u64> {
@@ -153,41 +117,22 @@ impl Store for Embedded {
     }
 
     async fn kv_get(&self, space: &str, key: &str) -> Result<Option<Bytes>, StoreError> {
-        self.shared
-            .file
-            .read("read a plugin's value", |txn| kv::get(txn, space, key))
+        self.shared.file.read("read a plugin's value", |txn| kv::get(txn, space, key))
     }
 
     async fn kv_set(&self, space: &str, key: &str, value: Bytes) -> Result<(), StoreError> {
         let (space, key) = (space.to_owned(), key.to_owned());
-        self.writer
-            .submit("set a plugin's value", move |batch| {
-                kv::set(batch, &space, &key, &value)
-            })
-            .await
+        self.writer.submit("set a plugin's value", move |batch| kv::set(batch, &space, &key, &value)).await
     }
 
-    async fn kv_insert(
-        &self,
-        space: &str,
-        key: &str,
-        value: Bytes,
-    ) -> Result<Option<Bytes>, StoreError> {
+    async fn kv_insert(&self, space: &str, key: &str, value: Bytes) -> Result<Option<Bytes>, StoreError> {
         let (space, key) = (space.to_owned(), key.to_owned());
-        self.writer
-            .submit("insert a plugin's value", move |batch| {
-                kv::insert(batch, &space, &key, &value)
-            })
-            .await
+        self.writer.submit("insert a plugin's value", move |batch| kv::insert(batch, &space, &key, &value)).await
     }
 
     async fn kv_delete(&self, space: &str, key: &str) -> Result<bool, StoreError> {
         let (space, key) = (space.to_owned(), key.to_owned());
-        self.writer
-            .submit("delete a plugin's value", move |batch| {
-                kv::delete(batch, &space, &key)
-            })
-            .await
+        self.writer.submit("delete a plugin's value", move |batch| kv::delete(batch, &space, &key)).await
     }
 
     async fn kv_scan(
@@ -197,24 +142,14 @@ impl Store for Embedded {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Bytes)>, StoreError> {
-        let (space, prefix, after) = (
-            space.to_owned(),
-            prefix.to_owned(),
-            after.map(str::to_owned),
-        );
-        self.read_aside("scan a plugin's values", move |txn, _| {
-            kv::scan(txn, &space, &prefix, after.as_deref(), limit)
-        })
-        .await
+        let (space, prefix, after) = (space.to_owned(), prefix.to_owned(), after.map(str::to_owned));
+        self.read_aside("scan a plugin's values", move |txn, _| kv::scan(txn, &space, &prefix, after.as_deref(), limit))
+            .await
     }
 
     async fn kv_add(&self, space: &str, key: &str, delta: i64) -> Result<i64, StoreError> {
         let (space, key) = (space.to_owned(), key.to_owned());
-        self.writer
-            .submit("add to a plugin's number", move |batch| {
-                kv::add(batch, &space, &key, delta)
-            })
-            .await
+        self.writer.submit("add to a plugin's number", move |batch| kv::add(batch, &space, &key, delta)).await
     }
 
     async fn count(&self, increments: Vec<CounterIncrement>) -> Result<Vec<u64>, StoreError> {
@@ -235,10 +170,7 @@ impl Store for Embedded {
         let Some(thread) = self.writer.stop() else {
             return;
         };
-        if !matches!(
-            tokio::task::spawn_blocking(move || thread.join()).await,
-            Ok(Ok(()))
-        ) {
+        if !matches!(tokio::task::spawn_blocking(move || thread.join()).await, Ok(Ok(()))) {
             tracing::error!("the store's writer thread had panicked");
         }
     }

@@ -69,9 +69,6 @@ fn expire_answer(batch: &mut Batch<'_>, key: &[u8]) -> Result<(), Failure> {
 }
 
 fn renew(batch: &Batch<'_>, at: u64, what: Expiring, key: &[u8]) -> Result<(), Failure> {
-    batch
-        .txn
-        .open_table(EXPIRY)?
-        .insert(keys::expiry(at, what, key).as_slice(), [].as_slice())?;
+    batch.txn.open_table(EXPIRY)?.insert(keys::expiry(at, what, key).as_slice(), [].as_slice())?;
     Ok(())
 }

@@ -94,11 +94,7 @@ where
     }
 
     fn settle(self: Box<Self>, committed: Result<(), StoreError>) {
-        let Self {
-            applied,
-            done,
-            apply,
-        } = *self;
+        let Self { applied, done, apply } = *self;
         drop(apply);
         match (applied, committed) {
             // A refusal holds whatever became of the batch: the job wrote nothing.
@@ -108,10 +104,7 @@ where
                 drop(applied);
                 done(Err(error));
             }
-            (None, Ok(())) => done(Err(StoreError::unavailable(
-                "write",
-                "the write was not applied",
-            ))),
+            (None, Ok(())) => done(Err(StoreError::unavailable("write", "the write was not applied"))),
         }
     }
 }
@@ -130,10 +123,7 @@ impl Writer {
             .name("confab-store".to_owned())
             .spawn(move || run(&shared, &queue))
             .map_err(|error| StoreError::unavailable("start the store's writer thread", error))?;
-        Ok(Self {
-            jobs: Mutex::new(Some(jobs)),
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues a write and waits for its end. The write happens even if the returned future is dropped.
@@ -145,9 +135,7 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         // A caller that has gone away is not an error.
         self.queue(wanted, apply, move |ended| drop(answer.send(ended)))?;
-        answered
-            .await
-            .map_err(|_| StoreError::unavailable(wanted, "the writer thread has stopped"))?
+        answered.await.map_err(|_| StoreError::unavailable(wanted, "the writer thread has stopped"))?
     }
 
     /// Queues a write; `done` runs on the writer thread when it is on disk or has failed.
@@ -157,18 +145,9 @@ impl Writer {
         apply: impl FnOnce(&mut Batch<'_>) -> Result<T, Failure> + Send + 'static,
         done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) -> Result<(), StoreError> {
-        let job: Box<dyn Job> = Box::new(Task {
-            apply: Some(apply),
-            applied: None,
-            done,
-        });
+        let job: Box<dyn Job> = Box::new(Task { apply: Some(apply), applied: None, done });
         let stopped = || StoreError::unavailable(wanted, "the store is closed");
-        self.jobs
-            .lock()
-            .as_ref()
-            .ok_or_else(stopped)?
-            .send(job)
-            .map_err(|_| stopped())
+        self.jobs.lock().as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())
     }
 
     /// Takes no more jobs; the thread ends when the queued ones are done. The handle is returned once.
@@ -206,12 +185,7 @@ fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if next_sweep <= Instant::now() {
-            next_sweep = Instant::now()
-                + if sweep_once(shared) < SWEEP_ROWS {
-                    SWEEP_EVERY
-                } else {
-                    SWEEP_AGAIN
-                };
+            next_sweep = Instant::now() + if sweep_once(shared) < SWEEP_ROWS { SWEEP_EVERY } else { SWEEP_AGAIN };
         }
     }
     shared.file.close();
@@ -235,11 +209,7 @@ fn commit(shared: &Shared, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> 
     shared.file.with("write to the database", |database| {
         let mut txn = database.begin_write()?;
         txn.set_durability(Durability::Immediate)?;
-        let mut batch = Batch {
-            txn: &txn,
-            now: shared.clock.now(),
-            wrote: false,
-        };
+        let mut batch = Batch { txn: &txn, now: shared.clock.now(), wrote: false };
         for job in jobs {
             job.apply(&mut batch)?;
         }
@@ -256,14 +226,8 @@ fn commit(shared: &Shared, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> 
 fn sweep_once(shared: &Shared) -> usize {
     let rows = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&rows);
-    let done = move |ended: Result<usize, StoreError>| {
-        counted.store(ended.unwrap_or(0), Ordering::Relaxed)
-    };
-    let job = Task {
-        apply: Some(sweep::sweep),
-        applied: None,
-        done,
-    };
+    let done = move |ended: Result<usize, StoreError>| counted.store(ended.unwrap_or(0), Ordering::Relaxed);
+    let job = Task { apply: Some(sweep::sweep), applied: None, done };
     write(shared, vec![Box::new(job)]);
     rows.load(Ordering::Relaxed)
 }

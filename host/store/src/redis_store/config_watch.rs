@@ -21,9 +21,7 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn read_version(link: &Link) -> Result<u64, StoreError> {
     let mut get = redis::cmd("GET");
     get.arg(CONFIG_VERSION);
-    let version: Option<u64> = link
-        .send("read the configuration version", Repeat::Safe, &get)
-        .await?;
+    let version: Option<u64> = link.send("read the configuration version", Repeat::Safe, &get).await?;
     Ok(version.unwrap_or(0))
 }
 
@@ -65,11 +63,9 @@ pub(super) async fn run(link: Link, seen: watch::Sender<u64>) {
 
 async fn subscribe(link: &Link) -> Result<BoxStream<'static, redis::Msg>, StoreError> {
     let mut connection = link.listen().await?;
-    connection.subscribe(CONFIG_CHANNEL).await.map_err(|_| {
-        StoreError::unavailable(
-            "listen for configuration changes",
-            "the server refused to subscribe",
-        )
-    })?;
+    connection
+        .subscribe(CONFIG_CHANNEL)
+        .await
+        .map_err(|_| StoreError::unavailable("listen for configuration changes", "the server refused to subscribe"))?;
     Ok(connection.into_on_message().boxed())
 }

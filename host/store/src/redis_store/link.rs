@@ -8,10 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
-use redis::{
-    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Script,
-    ServerErrorKind,
-};
+use redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ServerErrorKind};
 use tokio::time::timeout;
 
 use crate::address::RedisLocation;
@@ -57,20 +54,12 @@ impl Link {
             .set_number_of_retries(CONNECT_RETRIES)
             .set_min_delay(RETRY_PAUSE)
             .set_max_delay(LONGEST_RETRY_PAUSE);
-        let client =
-            Client::open(names.info.clone()).map_err(|error| explain(&names, WANTED, &error))?;
-        let manager = timeout(
-            OPERATION_TIMEOUT,
-            ConnectionManager::new_with_config(client.clone(), config),
-        )
-        .await
-        .map_err(|_| no_answer(&names, WANTED))?
-        .map_err(|error| explain(&names, WANTED, &error))?;
-        Ok(Self {
-            manager,
-            client,
-            names,
-        })
+        let client = Client::open(names.info.clone()).map_err(|error| explain(&names, WANTED, &error))?;
+        let manager = timeout(OPERATION_TIMEOUT, ConnectionManager::new_with_config(client.clone(), config))
+            .await
+            .map_err(|_| no_answer(&names, WANTED))?
+            .map_err(|error| explain(&names, WANTED, &error))?;
+        Ok(Self { manager, client, names })
     }
 
     /// Sends a command.
@@ -100,9 +89,7 @@ impl Link {
         self.limited(wanted, async {
             let mut manager = self.manager.clone();
             match commands.query_async(&mut manager).await {
-                Err(error) if may_repeat(repeat, &error) => {
-                    commands.query_async(&mut manager).await
-                }
+                Err(error) if may_repeat(repeat, &error) => commands.query_async(&mut manager).await,
                 ended => ended,
             }
         })
@@ -139,18 +126,10 @@ impl Link {
 
     /// A connection of its own for messages.
     pub(super) async fn listen(&self) -> Result<PubSub, StoreError> {
-        self.limited(
-            "listen for configuration changes",
-            self.client.get_async_pubsub(),
-        )
-        .await
+        self.limited("listen for configuration changes", self.client.get_async_pubsub()).await
     }
 
-    async fn limited<T>(
-        &self,
-        wanted: &str,
-        work: impl Future<Output = RedisResult<T>>,
-    ) -> Result<T, StoreError> {
+    async fn limited<T>(&self, wanted: &str, work: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
         match timeout(OPERATION_TIMEOUT, work).await {
             Ok(ended) => ended.map_err(|error| explain(&self.names, wanted, &error)),
             Err(_) => Err(no_answer(&self.names, wanted)),
@@ -218,19 +197,11 @@ impl ScriptCall {
 
 /// Only a broken connection is a reason to repeat; a server that was too slow once would be asked twice the work.
 fn may_repeat(repeat: Repeat, error: &RedisError) -> bool {
-    repeat == Repeat::Safe
-        && !error.is_timeout()
-        && (error.is_connection_dropped() || error.is_io_error())
+    repeat == Repeat::Safe && !error.is_timeout() && (error.is_connection_dropped() || error.is_io_error())
 }
 
 fn no_answer(names: &RedisLocation, wanted: &str) -> StoreError {
-    StoreError::unavailable(
-        wanted,
-        format!(
-            "{names} did not answer within {} s",
-            OPERATION_TIMEOUT.as_secs()
-        ),
-    )
+    StoreError::unavailable(wanted, format!("{names} did not answer within {} s", OPERATION_TIMEOUT.as_secs()))
 }
 
 /// Redis' error as one of ours.
@@ -244,12 +215,8 @@ fn explain(names: &RedisLocation, wanted: &str, error: &RedisError) -> StoreErro
         ));
     }
     match error.kind() {
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-            StoreError::corrupt(wanted, format!("{names}: {said}"))
-        }
-        _ if error.code() == Some("WRONGTYPE") => {
-            StoreError::corrupt(wanted, format!("{names}: {said}"))
-        }
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => StoreError::corrupt(wanted, format!("{names}: {said}")),
+        _ if error.code() == Some("WRONGTYPE") => StoreError::corrupt(wanted, format!("{names}: {said}")),
         _ => StoreError::unavailable(wanted, format!("{names}: {said}")),
     }
 }

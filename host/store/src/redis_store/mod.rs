@@ -79,10 +79,7 @@ impl RedisStore {
         let config_version = watch::Sender::new(version);
         let watcher = tokio::spawn(config_watch::run(link.clone(), config_version.clone()));
         Ok(Self {
-            shared: Arc::new(Shared {
-                link,
-                scripts: Scripts::default(),
-            }),
+            shared: Arc::new(Shared { link, scripts: Scripts::default() }),
             turns: TurnQueue::new(0),
             config_version,
             watcher,

@@ -8,27 +8,18 @@ use tokio::sync::watch;
 use super::keys::{self, CONFIG_CHANNEL, CONFIG_VERSION, ConversationKeys};
 use super::link::{Repeat, ScriptCall};
 use super::{RedisStore, config_watch};
-use crate::api::{
-    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store,
-    TurnCommit,
-};
+use crate::api::{ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store, TurnCommit};
 use crate::clock::millis;
 use crate::error::StoreError;
 
 impl RedisStore {
-    async fn read<T: redis::FromRedisValue>(
-        &self,
-        wanted: &str,
-        command: &Cmd,
-    ) -> Result<T, StoreError> {
+    async fn read<T: redis::FromRedisValue>(&self, wanted: &str, command: &Cmd) -> Result<T, StoreError> {
         self.shared.link.send(wanted, Repeat::Safe, command).await
     }
 }
 
 fn of_space(space: &str) -> ScriptCall {
-    ScriptCall::default()
-        .key(keys::space_values(space))
-        .key(keys::space_order(space))
+    ScriptCall::default().key(keys::space_values(space)).key(keys::space_order(space))
 }
 
 fn command(name: &str, key: &str) -> Cmd {
@@ -39,11 +30,7 @@ fn command(name: &str, key: &str) -> Cmd {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn begin_turn(
-        &self,
-        key: &ConversationKey,
-        options: LeaseOptions,
-    ) -> Result<OpenTurn, StoreError> {
+    async fn begin_turn(&self, key: &ConversationKey, options: LeaseOptions) -> Result<OpenTurn, StoreError> {
         self.begin(key, options).await
     }
 
@@ -86,45 +73,20 @@ impl Store for RedisStore {
         // With the lock goes the fence of a turn that is running: its commit is refused.
         let mut delete = redis::pipe();
         delete.atomic().del(keys.meta());
-        delete
-            .del(&[keys.log(), keys.lock(), keys.answers(), keys.answers_due()])
-            .ignore();
-        let (found,): (u64,) = self
-            .shared
-            .link
-            .send_all("delete a conversation", Repeat::Never, &delete)
-            .await?;
+        delete.del(&[keys.log(), keys.lock(), keys.answers(), keys.answers_due()]).ignore();
+        let (found,): (u64,) = self.shared.link.send_all("delete a conversation", Repeat::Never, &delete).await?;
         Ok(found > 0)
     }
 
-    async fn answer(
-        &self,
-        key: &ConversationKey,
-        answer_key: &str,
-    ) -> Result<Option<Bytes>, StoreError> {
+    async fn answer(&self, key: &ConversationKey, answer_key: &str) -> Result<Option<Bytes>, StoreError> {
         let keys = ConversationKeys::of(key);
-        let call = ScriptCall::default()
-            .key(keys.answers())
-            .key(keys.answers_due())
-            .text(answer_key);
-        self.shared
-            .link
-            .run(
-                "read a stored answer",
-                Repeat::Safe,
-                &self.shared.scripts.answer,
-                &call,
-            )
-            .await
+        let call = ScriptCall::default().key(keys.answers()).key(keys.answers_due()).text(answer_key);
+        self.shared.link.run("read a stored answer", Repeat::Safe, &self.shared.scripts.answer, &call).await
     }
 
     async fn documents(&self, kind: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        let mut documents: Vec<(String, Bytes)> = self
-            .read(
-                "read configuration documents",
-                &command("HGETALL", &keys::documents(kind)),
-            )
-            .await?;
+        let mut documents: Vec<(String, Bytes)> =
+            self.read("read configuration documents", &command("HGETALL", &keys::documents(kind))).await?;
         documents.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         Ok(documents)
     }
@@ -136,9 +98,7 @@ impl Store for RedisStore {
     }
 
     async fn change_documents(&self, changes: Vec<DocumentChange>) -> Result<u64, StoreError> {
-        let mut call = ScriptCall::default()
-            .key(CONFIG_VERSION.to_owned())
-            .text(CONFIG_CHANNEL);
+        let mut call = ScriptCall::default().key(CONFIG_VERSION.to_owned()).text(CONFIG_CHANNEL);
         for change in changes {
             call = call.key(keys::documents(&change.kind)).text(change.id);
             call = match &change.body {
@@ -148,16 +108,7 @@ impl Store for RedisStore {
         }
         // Made twice, the changes are the same; only the version grows twice.
         let script = &self.shared.scripts.change_documents;
-        let version = self
-            .shared
-            .link
-            .run(
-                "change configuration documents",
-                Repeat::Safe,
-                script,
-                &call,
-            )
-            .await?;
+        let version = self.shared.link.run("change configuration documents", Repeat::Safe, script, &call).await?;
         config_watch::announce(version, &self.config_version);
         Ok(version)
     }
@@ -174,42 +125,22 @@ impl Store for RedisStore {
 
     async fn kv_set(&self, space: &str, key: &str, value: Bytes) -> Result<(), StoreError> {
         let call = of_space(space).text(key).bytes(&value);
-        let _one: u64 = self
-            .shared
-            .link
-            .run(
-                "set a plugin's value",
-                Repeat::Safe,
-                &self.shared.scripts.kv_set,
-                &call,
-            )
-            .await?;
+        let _one: u64 =
+            self.shared.link.run("set a plugin's value", Repeat::Safe, &self.shared.scripts.kv_set, &call).await?;
         Ok(())
     }
 
-    async fn kv_insert(
-        &self,
-        space: &str,
-        key: &str,
-        value: Bytes,
-    ) -> Result<Option<Bytes>, StoreError> {
+    async fn kv_insert(&self, space: &str, key: &str, value: Bytes) -> Result<Option<Bytes>, StoreError> {
         // Not repeated: the second run would find the value of the first and call it somebody else's.
         let call = of_space(space).text(key).bytes(&value);
         let script = &self.shared.scripts.kv_insert;
-        self.shared
-            .link
-            .run("insert a plugin's value", Repeat::Never, script, &call)
-            .await
+        self.shared.link.run("insert a plugin's value", Repeat::Never, script, &call).await
     }
 
     async fn kv_delete(&self, space: &str, key: &str) -> Result<bool, StoreError> {
         let call = of_space(space).text(key);
         let script = &self.shared.scripts.kv_delete;
-        let deleted: u64 = self
-            .shared
-            .link
-            .run("delete a plugin's value", Repeat::Never, script, &call)
-            .await?;
+        let deleted: u64 = self.shared.link.run("delete a plugin's value", Repeat::Never, script, &call).await?;
         Ok(deleted > 0)
     }
 
@@ -229,33 +160,15 @@ impl Store for RedisStore {
         let call = of_space(space)
             .bytes(&Bytes::from(from))
             .bytes(&Bytes::from(to))
-            .number(
-                u64::try_from(limit)
-                    .unwrap_or(u64::MAX)
-                    .min(i64::MAX.unsigned_abs()),
-            );
-        self.shared
-            .link
-            .run(
-                "scan a plugin's values",
-                Repeat::Safe,
-                &self.shared.scripts.kv_scan,
-                &call,
-            )
-            .await
+            .number(u64::try_from(limit).unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs()));
+        self.shared.link.run("scan a plugin's values", Repeat::Safe, &self.shared.scripts.kv_scan, &call).await
     }
 
     async fn kv_add(&self, space: &str, key: &str, delta: i64) -> Result<i64, StoreError> {
         let call = of_space(space).text(key).text(delta.to_string());
         let script = &self.shared.scripts.kv_add;
-        let sum: Option<i64> = self
-            .shared
-            .link
-            .run("add to a plugin's number", Repeat::Never, script, &call)
-            .await?;
-        sum.ok_or_else(|| StoreError::NotANumber {
-            key: key.to_owned(),
-        })
+        let sum: Option<i64> = self.shared.link.run("add to a plugin's number", Repeat::Never, script, &call).await?;
+        sum.ok_or_else(|| StoreError::NotANumber { key: key.to_owned() })
     }
 
     async fn count(&self, increments: Vec<CounterIncrement>) -> Result<Vec<u64>, StoreError> {
@@ -265,27 +178,15 @@ impl Store for RedisStore {
         let mut steps = redis::pipe();
         for step in increments {
             let key = keys::counter(&step.key, step.window);
-            steps
-                .cmd("INCRBY")
-                .arg(&key)
-                .arg(step.delta.min(i64::MAX.unsigned_abs()));
-            steps
-                .cmd("PEXPIRE")
-                .arg(&key)
-                .arg(millis(step.keep))
-                .ignore();
+            steps.cmd("INCRBY").arg(&key).arg(step.delta.min(i64::MAX.unsigned_abs()));
+            steps.cmd("PEXPIRE").arg(&key).arg(millis(step.keep)).ignore();
         }
         // Counting a request twice after a lost connection is better than refusing it.
-        self.shared
-            .link
-            .send_all("count", Repeat::Safe, &steps)
-            .await
+        self.shared.link.send_all("count", Repeat::Safe, &steps).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read::<String>("check the store", &cmd("PING"))
-            .await
-            .map(drop)
+        self.read::<String>("check the store", &cmd("PING")).await.map(drop)
     }
 
     fn backend(&self) -> &'static str {

@@ -42,16 +42,8 @@ impl Held {
     /// Gives the lock back, if it is still this owner's. If that fails, the hold time ends it.
     async fn release(self) {
         let call = ScriptCall::default().key(self.keys.lock()).text(self.owner);
-        let ended: Result<u64, _> = self
-            .shared
-            .link
-            .run(
-                "give a turn lock back",
-                Repeat::Safe,
-                &self.shared.scripts.release,
-                &call,
-            )
-            .await;
+        let ended: Result<u64, _> =
+            self.shared.link.run("give a turn lock back", Repeat::Safe, &self.shared.scripts.release, &call).await;
         if let Err(error) = ended {
             tracing::warn!(%error, "a turn lock stays taken until its hold time has run out");
         }
@@ -71,11 +63,7 @@ impl Drop for RemoteHold {
 
 impl fmt::Debug for RemoteHold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "RemoteHold(held)"
-        } else {
-            "RemoteHold(given back)"
-        })
+        f.write_str(if self.0.is_some() { "RemoteHold(held)" } else { "RemoteHold(given back)" })
     }
 }
 
@@ -83,53 +71,21 @@ impl fmt::Debug for RemoteHold {
 type Begun = (u64, Option<Bytes>, u64, u64);
 
 impl RedisStore {
-    pub(super) async fn begin(
-        &self,
-        key: &ConversationKey,
-        options: LeaseOptions,
-    ) -> Result<OpenTurn, StoreError> {
+    pub(super) async fn begin(&self, key: &ConversationKey, options: LeaseOptions) -> Result<OpenTurn, StoreError> {
         let deadline = Instant::now() + options.wait.min(LONGEST_WAIT);
-        let guard = self
-            .turns
-            .acquire(key, options.wait, options.hold)
-            .await
-            .ok_or(StoreError::Busy)?;
+        let guard = self.turns.acquire(key, options.wait, options.hold).await.ok_or(StoreError::Busy)?;
         let keys = ConversationKeys::of(key);
-        let owner = format!(
-            "{:x}-{}",
-            self.owner,
-            self.requests.fetch_add(1, Ordering::Relaxed)
-        );
-        let call = ScriptCall::default()
-            .key(keys.lock())
-            .key(keys.meta())
-            .text(owner.as_str())
-            .number(millis(options.hold));
+        let owner = format!("{:x}-{}", self.owner, self.requests.fetch_add(1, Ordering::Relaxed));
+        let call =
+            ScriptCall::default().key(keys.lock()).key(keys.meta()).text(owner.as_str()).number(millis(options.hold));
         // Made before the lock is asked for: if this future is dropped while the answer is on its way, the lock goes back.
-        let mut hold = RemoteHold(Some(Held {
-            guard,
-            shared: Arc::clone(&self.shared),
-            keys,
-            owner,
-        }));
+        let mut hold = RemoteHold(Some(Held { guard, shared: Arc::clone(&self.shared), keys, owner }));
         let mut pause = FIRST_PAUSE;
         loop {
-            let (fence, head, turns, left): Begun = self
-                .shared
-                .link
-                .run(
-                    "begin a turn",
-                    Repeat::Safe,
-                    &self.shared.scripts.begin,
-                    &call,
-                )
-                .await?;
+            let (fence, head, turns, left): Begun =
+                self.shared.link.run("begin a turn", Repeat::Safe, &self.shared.scripts.begin, &call).await?;
             if fence > 0 {
-                let lease = Lease {
-                    key: key.clone(),
-                    fence,
-                    hold: Hold::Redis(hold),
-                };
+                let lease = Lease { key: key.clone(), fence, hold: Hold::Redis(hold) };
                 return Ok(OpenTurn { lease, head, turns });
             }
             let remaining = deadline.saturating_duration_since(Instant::now());
@@ -164,23 +120,12 @@ impl RedisStore {
             call = call.bytes(entry);
         }
         if let Some(answer) = &commit.answer {
-            call = call
-                .text(answer.key.as_str())
-                .bytes(&answer.body)
-                .number(millis(answer.expires_in));
+            call = call.text(answer.key.as_str()).bytes(&answer.body).number(millis(answer.expires_in));
         }
         // On an error `hold` is dropped and gives the lock back; a commit that arrives after that is refused by its fence.
-        let turns: u64 = self
-            .shared
-            .link
-            .run(COMMITTING, Repeat::Safe, &self.shared.scripts.commit, &call)
-            .await?;
+        let turns: u64 = self.shared.link.run(COMMITTING, Repeat::Safe, &self.shared.scripts.commit, &call).await?;
         drop(hold.0.take());
-        if turns == 0 {
-            Err(StoreError::LeaseLost)
-        } else {
-            Ok(turns)
-        }
+        if turns == 0 { Err(StoreError::LeaseLost) } else { Ok(turns) }
     }
 
     pub(super) async fn abandon(&self, lease: Lease) {

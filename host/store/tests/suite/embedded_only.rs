@@ -38,24 +38,15 @@ async fn what_was_answered_is_in_the_file_without_a_close() {
     first.answer = answer("request", "200");
     turn(&store, &key("c"), first).await;
     store.kv_set("s", "k", bytes("v")).await.unwrap();
-    let version = store
-        .change_documents(vec![put("bot", "b", "1")])
-        .await
-        .unwrap();
+    let version = store.change_documents(vec![put("bot", "b", "1")]).await.unwrap();
     let held = store.begin_turn(&key("c"), options()).await.unwrap();
 
     let (_kept, copy) = reopened_copy(directory.path()).await;
     let open = copy.begin_turn(&key("c"), options()).await.unwrap();
     assert_eq!((open.head.clone(), open.turns), (Some(bytes("one")), 1));
-    assert!(
-        open.lease.fence > held.lease.fence,
-        "fences grow across restarts"
-    );
+    assert!(open.lease.fence > held.lease.fence, "fences grow across restarts");
     assert_eq!(copy.transcript(&key("c"), 0, 9).await.unwrap().len(), 2);
-    assert_eq!(
-        copy.answer(&key("c"), "request").await.unwrap(),
-        Some(bytes("200"))
-    );
+    assert_eq!(copy.answer(&key("c"), "request").await.unwrap(), Some(bytes("200")));
     assert_eq!(copy.kv_get("s", "k").await.unwrap(), Some(bytes("v")));
     assert_eq!(*copy.config_version().borrow(), version);
 }
@@ -70,10 +61,7 @@ async fn a_turn_that_was_never_committed_leaves_nothing_in_the_file() {
     drop(store.commit_turn(open.lease, commit("two", &["b"])));
     let (_kept, copy) = reopened_copy(directory.path()).await;
     assert_eq!(copy.head(&key("c")).await.unwrap(), Some(bytes("one")));
-    assert_eq!(
-        copy.transcript(&key("c"), 0, 9).await.unwrap(),
-        [(1, bytes("a"))]
-    );
+    assert_eq!(copy.transcript(&key("c"), 0, 9).await.unwrap(), [(1, bytes("a"))]);
 }
 
 /// Not a test by itself: the process that `a_killed_process_keeps_every_answered_turn_whole` kills.
@@ -88,15 +76,9 @@ async fn child_that_commits_until_it_is_killed() {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             loop {
-                let open = store
-                    .begin_turn(&key(&conversation.to_string()), options())
-                    .await
-                    .unwrap();
+                let open = store.begin_turn(&key(&conversation.to_string()), options()).await.unwrap();
                 let number = (open.turns + 1).to_string();
-                let turns = store
-                    .commit_turn(open.lease, commit(&number, &[&number]))
-                    .await
-                    .unwrap();
+                let turns = store.commit_turn(open.lease, commit(&number, &[&number])).await.unwrap();
                 println!("answered {conversation} {turns}");
             }
         });
@@ -110,12 +92,7 @@ async fn a_killed_process_keeps_every_answered_turn_whole() {
     let mut answered = [0_u64; 4];
     for _ in 0..3 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--ignored",
-                "--exact",
-                "--nocapture",
-                "embedded_only::child_that_commits_until_it_is_killed",
-            ])
+            .args(["--ignored", "--exact", "--nocapture", "embedded_only::child_that_commits_until_it_is_killed"])
             .env(DIRECTORY, directory.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -125,10 +102,9 @@ async fn a_killed_process_keeps_every_answered_turn_whole() {
         for line in lines {
             let line = line.unwrap();
             let mut words = line.split(' ').rev();
-            if let (Some(Ok(turns)), Some(Ok(conversation))) = (
-                words.next().map(str::parse::<u64>),
-                words.next().map(str::parse::<usize>),
-            ) {
+            if let (Some(Ok(turns)), Some(Ok(conversation))) =
+                (words.next().map(str::parse::<u64>), words.next().map(str::parse::<usize>))
+            {
                 answered[conversation] = answered[conversation].max(turns);
                 seen += 1;
             }
@@ -140,23 +116,11 @@ async fn a_killed_process_keeps_every_answered_turn_whole() {
         assert!(seen >= 100);
         let store = Embedded::open(directory.path()).await.unwrap();
         for (conversation, answered) in answered.iter().enumerate() {
-            let open = store
-                .begin_turn(&key(&conversation.to_string()), options())
-                .await
-                .unwrap();
-            assert!(
-                open.turns >= *answered,
-                "{} turns, {answered} answered",
-                open.turns
-            );
+            let open = store.begin_turn(&key(&conversation.to_string()), options()).await.unwrap();
+            assert!(open.turns >= *answered, "{} turns, {answered} answered", open.turns);
             assert_eq!(open.head, Some(bytes(open.turns.to_string())));
-            let entries = store
-                .transcript(&key(&conversation.to_string()), 0, usize::MAX)
-                .await
-                .unwrap();
-            let expected: Vec<_> = (1..=open.turns)
-                .map(|number| (number, bytes(number.to_string())))
-                .collect();
+            let entries = store.transcript(&key(&conversation.to_string()), 0, usize::MAX).await.unwrap();
+            let expected: Vec<_> = (1..=open.turns).map(|number| (number, bytes(number.to_string()))).collect();
             assert_eq!(entries, expected);
         }
     }
@@ -166,13 +130,8 @@ async fn a_killed_process_keeps_every_answered_turn_whole() {
 async fn what_expired_is_unseen_at_once_and_removed_by_the_sweep() {
     let directory = tempfile::tempdir().unwrap();
     let (clock, now) = clock();
-    let store = Embedded::open_with_clock(directory.path(), clock.clone())
-        .await
-        .unwrap();
-    let living = |seconds| TurnCommit {
-        expires_in: Duration::from_secs(seconds),
-        ..commit("x", &["1", "2"])
-    };
+    let store = Embedded::open_with_clock(directory.path(), clock.clone()).await.unwrap();
+    let living = |seconds| TurnCommit { expires_in: Duration::from_secs(seconds), ..commit("x", &["1", "2"]) };
     let mut brief = living(10);
     brief.answer = answer("request", "200");
     turn(&store, &key("brief"), brief).await;
@@ -181,24 +140,11 @@ async fn what_expired_is_unseen_at_once_and_removed_by_the_sweep() {
     now.fetch_add(10_000, Ordering::SeqCst);
 
     assert_eq!(store.head(&key("brief")).await.unwrap(), None);
-    assert!(
-        store
-            .transcript(&key("brief"), 0, 9)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert_eq!(
-        store.answer(&key("brief"), "request").await.unwrap(),
-        Some(bytes("200")),
-        "answers live 60 s"
-    );
+    assert!(store.transcript(&key("brief"), 0, 9).await.unwrap().is_empty());
+    assert_eq!(store.answer(&key("brief"), "request").await.unwrap(), Some(bytes("200")), "answers live 60 s");
     assert_eq!(store.sweep().await.unwrap(), 2);
     assert_eq!(store.head(&key("renewed")).await.unwrap(), Some(bytes("x")));
-    assert_eq!(
-        store.transcript(&key("renewed"), 0, 9).await.unwrap().len(),
-        4
-    );
+    assert_eq!(store.transcript(&key("renewed"), 0, 9).await.unwrap().len(), 4);
     assert!(!store.delete_conversation(&key("brief")).await.unwrap());
 
     turn(&store, &key("brief"), living(10)).await;
@@ -211,16 +157,11 @@ async fn what_expired_is_unseen_at_once_and_removed_by_the_sweep() {
 
     // Nothing is left, not even an index row.
     use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
-    let file =
-        redb::Database::open(directory.path().join(confab_store::embedded::FILE_NAME)).unwrap();
+    let file = redb::Database::open(directory.path().join(confab_store::embedded::FILE_NAME)).unwrap();
     let read = file.begin_read().unwrap();
     for table in ["conversations", "transcript", "answers", "expiry"] {
         let definition: TableDefinition<&[u8], &[u8]> = TableDefinition::new(table);
-        assert_eq!(
-            read.open_table(definition).unwrap().len().unwrap(),
-            0,
-            "{table}"
-        );
+        assert_eq!(read.open_table(definition).unwrap().len().unwrap(), 0, "{table}");
     }
 }
 
@@ -228,24 +169,14 @@ async fn what_expired_is_unseen_at_once_and_removed_by_the_sweep() {
 async fn a_second_store_on_the_same_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let inner = directory.path().join("made/for/it");
-    let store = confab_store::open(&format!("embedded:{}", inner.display()))
-        .await
-        .unwrap();
+    let store = confab_store::open(&format!("embedded:{}", inner.display())).await.unwrap();
     assert_eq!(store.backend(), "embedded");
     let refused = Embedded::open(&inner).await.unwrap_err();
-    assert_eq!(
-        refused,
-        StoreError::InUse {
-            path: inner.join("confab.redb")
-        }
-    );
+    assert_eq!(refused, StoreError::InUse { path: inner.join("confab.redb") });
     drop(store);
     Embedded::open(&inner).await.unwrap();
     use std::os::unix::fs::PermissionsExt;
-    assert_eq!(
-        std::fs::metadata(&inner).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(std::fs::metadata(&inner).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[tokio::test]
@@ -255,14 +186,8 @@ async fn a_closed_store_has_kept_its_writes_and_is_unavailable() {
     turn(&store, &key("c"), commit("one", &[])).await;
     store.close().await;
     store.close().await;
-    assert!(matches!(
-        store.ping().await,
-        Err(StoreError::Unavailable { .. })
-    ));
-    assert!(matches!(
-        store.kv_get("s", "k").await,
-        Err(StoreError::Unavailable { .. })
-    ));
+    assert!(matches!(store.ping().await, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(store.kv_get("s", "k").await, Err(StoreError::Unavailable { .. })));
     let again = Embedded::open(directory.path()).await.unwrap();
     assert_eq!(again.head(&key("c")).await.unwrap(), Some(bytes("one")));
 }
@@ -272,10 +197,7 @@ async fn a_file_that_is_no_database_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("confab.redb"), vec![7; 100_000]).unwrap();
     let refused = Embedded::open(directory.path()).await.unwrap_err();
-    assert!(
-        refused.to_string().contains("open the database"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("open the database"), "{refused}");
 }
 
 #[tokio::test]
@@ -284,11 +206,5 @@ async fn a_lease_of_another_store_is_refused() {
     let one = Embedded::open(one.path()).await.unwrap();
     let other = Embedded::open(other.path()).await.unwrap();
     let open = one.begin_turn(&key("c"), options()).await.unwrap();
-    assert_eq!(
-        other
-            .commit_turn(open.lease, commit("x", &[]))
-            .await
-            .unwrap_err(),
-        StoreError::LeaseLost
-    );
+    assert_eq!(other.commit_turn(open.lease, commit("x", &[])).await.unwrap_err(), StoreError::LeaseLost);
 }

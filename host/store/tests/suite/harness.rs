@@ -21,18 +21,12 @@ pub(crate) struct Fixture {
 pub(crate) async fn embedded() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(Embedded::open(directory.path()).await.unwrap());
-    Fixture {
-        store,
-        _kept: Box::new(directory),
-    }
+    Fixture { store, _kept: Box::new(directory) }
 }
 
 pub(crate) async fn redis() -> Fixture {
     let (server, url) = redis_server::shared();
-    Fixture {
-        store: confab_store::open(&url).await.unwrap(),
-        _kept: Box::new(server),
-    }
+    Fixture { store: confab_store::open(&url).await.unwrap(), _kept: Box::new(server) }
 }
 
 pub(crate) fn key(id: &str) -> ConversationKey {
@@ -40,10 +34,7 @@ pub(crate) fn key(id: &str) -> ConversationKey {
 }
 
 pub(crate) fn options() -> LeaseOptions {
-    LeaseOptions {
-        wait: LONG,
-        hold: LONG,
-    }
+    LeaseOptions { wait: LONG, hold: LONG }
 }
 
 pub(crate) fn bytes(text: impl Into<String>) -> Bytes {
@@ -61,11 +52,7 @@ pub(crate) fn commit(head: &str, entries: &[&str]) -> TurnCommit {
 }
 
 pub(crate) fn answer(key: &str, body: &str) -> Option<StoredAnswer> {
-    Some(StoredAnswer {
-        key: key.to_owned(),
-        body: bytes(body),
-        expires_in: Duration::from_secs(60),
-    })
+    Some(StoredAnswer { key: key.to_owned(), body: bytes(body), expires_in: Duration::from_secs(60) })
 }
 
 /// Begins and commits a turn.

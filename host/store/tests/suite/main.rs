@@ -3,12 +3,7 @@
 //! `shared_by_both!` makes two tests of each function of `turns`, `documents`, `plugin_data` and `counters`: one on a
 //! fresh embedded store, one on an empty database of a real redis-server. What only one backend has (crash safety,
 //! expiry by an injected clock; a server that goes away, two hosts) is in `embedded_only` and `redis_only`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that can't go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that can't go on has failed")]
 
 mod counters;
 mod documents;

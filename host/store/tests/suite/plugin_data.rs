@@ -10,19 +10,10 @@ use crate::harness::bytes;
 pub(crate) async fn values_can_be_set_read_and_deleted(store: Arc<dyn Store>) {
     assert_eq!(store.kv_get("s", "k").await.unwrap(), None);
     store.kv_set("s", "k", bytes("1")).await.unwrap();
-    store
-        .kv_set("s", "k", Bytes::from_static(&[0, 255, b'\r', b'\n']))
-        .await
-        .unwrap();
-    assert_eq!(
-        store.kv_get("s", "k").await.unwrap(),
-        Some(Bytes::from_static(&[0, 255, b'\r', b'\n']))
-    );
+    store.kv_set("s", "k", Bytes::from_static(&[0, 255, b'\r', b'\n'])).await.unwrap();
+    assert_eq!(store.kv_get("s", "k").await.unwrap(), Some(Bytes::from_static(&[0, 255, b'\r', b'\n'])));
     assert_eq!(store.kv_get("", "sk").await.unwrap(), None);
-    assert_eq!(
-        store.kv_insert("s", "k", bytes("2")).await.unwrap(),
-        Some(Bytes::from_static(&[0, 255, b'\r', b'\n']))
-    );
+    assert_eq!(store.kv_insert("s", "k", bytes("2")).await.unwrap(), Some(Bytes::from_static(&[0, 255, b'\r', b'\n'])));
     assert!(store.kv_delete("s", "k").await.unwrap());
     assert!(!store.kv_delete("s", "k").await.unwrap());
     assert!(store.kv_scan("s", "", None, 10).await.unwrap().is_empty());
@@ -57,25 +48,12 @@ pub(crate) async fn a_scan_is_in_byte_order_and_pages(store: Arc<dyn Store>) {
     }
     names.sort_unstable();
     let all = store.kv_scan("a}s/{", "", None, 100).await.unwrap();
-    assert_eq!(
-        all,
-        names
-            .iter()
-            .map(|name| ((*name).to_owned(), bytes(*name)))
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(all, names.iter().map(|name| ((*name).to_owned(), bytes(*name))).collect::<Vec<_>>());
     for prefix in ["a", "", "a\u{10FFFF}", "(", "none"] {
-        let expected: Vec<&str> = names
-            .iter()
-            .copied()
-            .filter(|name| name.starts_with(prefix))
-            .collect();
+        let expected: Vec<&str> = names.iter().copied().filter(|name| name.starts_with(prefix)).collect();
         let mut seen: Vec<String> = Vec::new();
         loop {
-            let page = store
-                .kv_scan("a}s/{", prefix, seen.last().map(String::as_str), 2)
-                .await
-                .unwrap();
+            let page = store.kv_scan("a}s/{", prefix, seen.last().map(String::as_str), 2).await.unwrap();
             if page.is_empty() {
                 break;
             }
@@ -86,40 +64,16 @@ pub(crate) async fn a_scan_is_in_byte_order_and_pages(store: Arc<dyn Store>) {
     }
     let before_prefix = store.kv_scan("a}s/{", "b", Some("a"), 9).await.unwrap();
     assert_eq!(before_prefix.len(), 1);
-    assert!(
-        store
-            .kv_scan("a}s/{", "a", Some("b"), 9)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        store
-            .kv_scan("a}s/{", "", None, 0)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert_eq!(
-        store
-            .kv_scan("a}s/{", "", None, usize::MAX)
-            .await
-            .unwrap()
-            .len(),
-        names.len()
-    );
+    assert!(store.kv_scan("a}s/{", "a", Some("b"), 9).await.unwrap().is_empty());
+    assert!(store.kv_scan("a}s/{", "", None, 0).await.unwrap().is_empty());
+    assert_eq!(store.kv_scan("a}s/{", "", None, usize::MAX).await.unwrap().len(), names.len());
 }
 
 pub(crate) async fn twenty_inserts_have_one_winner(store: Arc<dyn Store>) {
     let tasks: Vec<_> = (0..20)
         .map(|number| {
             let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                store
-                    .kv_insert("s", "k", bytes(number.to_string()))
-                    .await
-                    .unwrap()
-            })
+            tokio::spawn(async move { store.kv_insert("s", "k", bytes(number.to_string())).await.unwrap() })
         })
         .collect();
     let mut winners = Vec::new();
@@ -132,10 +86,7 @@ pub(crate) async fn twenty_inserts_have_one_winner(store: Arc<dyn Store>) {
     }
     assert_eq!(winners.len(), 1);
     assert!(found.iter().all(|value| *value == winners[0]));
-    assert_eq!(
-        store.kv_get("s", "k").await.unwrap().as_ref(),
-        winners.first()
-    );
+    assert_eq!(store.kv_get("s", "k").await.unwrap().as_ref(), winners.first());
 }
 
 pub(crate) async fn numbers_add_up_and_refuse_other_values(store: Arc<dyn Store>) {
@@ -155,15 +106,7 @@ pub(crate) async fn numbers_add_up_and_refuse_other_values(store: Arc<dyn Store>
     store.kv_set("s", "text", bytes(" 5")).await.unwrap();
     for (key, delta) in [("big", 1), ("text", 1)] {
         let refused = store.kv_add("s", key, delta).await.unwrap_err();
-        assert_eq!(
-            refused,
-            StoreError::NotANumber {
-                key: key.to_owned()
-            }
-        );
+        assert_eq!(refused, StoreError::NotANumber { key: key.to_owned() });
     }
-    assert_eq!(
-        store.kv_get("s", "big").await.unwrap(),
-        Some(bytes(i64::MAX.to_string()))
-    );
+    assert_eq!(store.kv_get("s", "big").await.unwrap(), Some(bytes(i64::MAX.to_string())));
 }

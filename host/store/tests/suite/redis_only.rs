@@ -23,21 +23,14 @@ fn within(call: Instant) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts_take_turns() {
     let (_server, url) = shared();
-    let hosts = [
-        confab_store::open(&url).await.unwrap(),
-        confab_store::open(&url).await.unwrap(),
-    ];
+    let hosts = [confab_store::open(&url).await.unwrap(), confab_store::open(&url).await.unwrap()];
     let tasks: Vec<_> = (0..20)
         .map(|number| {
             let host = Arc::clone(&hosts[number % 2]);
             tokio::spawn(async move {
                 let open = host.begin_turn(&key("c"), options()).await.unwrap();
-                let head = open.head.map_or(0, |head| {
-                    String::from_utf8_lossy(&head).parse::<u32>().unwrap()
-                });
-                host.commit_turn(open.lease, commit(&(head + 1).to_string(), &["x"]))
-                    .await
-                    .unwrap();
+                let head = open.head.map_or(0, |head| String::from_utf8_lossy(&head).parse::<u32>().unwrap());
+                host.commit_turn(open.lease, commit(&(head + 1).to_string(), &["x"])).await.unwrap();
             })
         })
         .collect();
@@ -52,41 +45,13 @@ async fn another_host_is_busy_waits_and_takes_over() {
     let (_server, url) = shared();
     let one = confab_store::open(&url).await.unwrap();
     let other = confab_store::open(&url).await.unwrap();
-    let held = one
-        .begin_turn(
-            &key("c"),
-            LeaseOptions {
-                wait: LONG,
-                hold: Duration::from_millis(300),
-            },
-        )
-        .await
-        .unwrap();
-    let refused = other
-        .begin_turn(
-            &key("c"),
-            LeaseOptions {
-                wait: Duration::ZERO,
-                hold: LONG,
-            },
-        )
-        .await;
+    let held = one.begin_turn(&key("c"), LeaseOptions { wait: LONG, hold: Duration::from_millis(300) }).await.unwrap();
+    let refused = other.begin_turn(&key("c"), LeaseOptions { wait: Duration::ZERO, hold: LONG }).await;
     assert_eq!(refused.unwrap_err(), StoreError::Busy);
     let taken = other.begin_turn(&key("c"), options()).await.unwrap();
     assert!(taken.lease.fence > held.lease.fence);
-    assert_eq!(
-        one.commit_turn(held.lease, commit("late", &[]))
-            .await
-            .unwrap_err(),
-        StoreError::LeaseLost
-    );
-    assert_eq!(
-        other
-            .commit_turn(taken.lease, commit("good", &[]))
-            .await
-            .unwrap(),
-        1
-    );
+    assert_eq!(one.commit_turn(held.lease, commit("late", &[])).await.unwrap_err(), StoreError::LeaseLost);
+    assert_eq!(other.commit_turn(taken.lease, commit("good", &[])).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,19 +61,10 @@ async fn another_host_hears_of_changed_documents() {
     let other = confab_store::open(&url).await.unwrap();
     let mut watched = other.config_version();
     for body in ["1", "2", "3"] {
-        let version = one
-            .change_documents(vec![put("bot", "a", body), put("tenant", "t", body)])
-            .await
-            .unwrap();
-        timeout(LONG, watched.wait_for(|seen| *seen == version))
-            .await
-            .unwrap()
-            .unwrap();
+        let version = one.change_documents(vec![put("bot", "a", body), put("tenant", "t", body)]).await.unwrap();
+        timeout(LONG, watched.wait_for(|seen| *seen == version)).await.unwrap().unwrap();
         assert_eq!(other.document("bot", "a").await.unwrap(), Some(bytes(body)));
-        assert_eq!(
-            other.document("tenant", "t").await.unwrap(),
-            Some(bytes(body))
-        );
+        assert_eq!(other.document("tenant", "t").await.unwrap(), Some(bytes(body)));
     }
 }
 
@@ -119,40 +75,21 @@ async fn every_key_of_a_conversation_expires_and_a_lock_leaves_none() {
     let mut first = commit("one", &["a"]);
     first.answer = answer("request", "200");
     turn(&*store, &key("c"), first).await;
-    let redis::Value::Array(keys) = raw(&url, redis::cmd("KEYS").arg("*")).await else {
-        panic!("no list")
-    };
-    let mut names: Vec<String> = keys
-        .iter()
-        .map(|name| redis::from_redis_value_ref(name).unwrap())
-        .collect();
+    let redis::Value::Array(keys) = raw(&url, redis::cmd("KEYS").arg("*")).await else { panic!("no list") };
+    let mut names: Vec<String> = keys.iter().map(|name| redis::from_redis_value_ref(name).unwrap()).collect();
     names.sort();
     let tag = "confab:{c/tenant/bot/c}";
-    assert_eq!(
-        names,
-        ["answers", "answers-due", "log", "meta"].map(|part| format!("{tag}:{part}"))
-    );
+    assert_eq!(names, ["answers", "answers-due", "log", "meta"].map(|part| format!("{tag}:{part}")));
     for name in names {
-        let longest = if name.contains("answers") {
-            60_000
-        } else {
-            3_600_000
-        };
-        let redis::Value::Int(left) = raw(&url, redis::cmd("PTTL").arg(&name)).await else {
-            panic!("no number")
-        };
+        let longest = if name.contains("answers") { 60_000 } else { 3_600_000 };
+        let redis::Value::Int(left) = raw(&url, redis::cmd("PTTL").arg(&name)).await else { panic!("no number") };
         assert!(left > longest - 30_000 && left <= longest, "{name}: {left}");
     }
     let held = store.begin_turn(&key("d"), options()).await.unwrap();
-    let redis::Value::Int(left) =
-        raw(&url, redis::cmd("PTTL").arg("confab:{c/tenant/bot/d}:lock")).await
-    else {
+    let redis::Value::Int(left) = raw(&url, redis::cmd("PTTL").arg("confab:{c/tenant/bot/d}:lock")).await else {
         panic!("no number")
     };
-    assert!(
-        left > 0,
-        "a lock that is never given back must go by itself"
-    );
+    assert!(left > 0, "a lock that is never given back must go by itself");
     drop(held);
 }
 
@@ -175,23 +112,8 @@ async fn a_lost_connection_is_not_noticed_by_a_turn() {
     let store = confab_store::open(&url).await.unwrap();
     for number in 1..=5 {
         let open = store.begin_turn(&key("c"), options()).await.unwrap();
-        raw(
-            &url,
-            redis::cmd("CLIENT")
-                .arg("KILL")
-                .arg("TYPE")
-                .arg("normal")
-                .arg("SKIPME")
-                .arg("yes"),
-        )
-        .await;
-        assert_eq!(
-            store
-                .commit_turn(open.lease, commit("x", &["y"]))
-                .await
-                .unwrap(),
-            number
-        );
+        raw(&url, redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes")).await;
+        assert_eq!(store.commit_turn(open.lease, commit("x", &["y"])).await.unwrap(), number);
     }
     assert_eq!(store.transcript(&key("c"), 0, 9).await.unwrap().len(), 5);
 }
@@ -204,44 +126,26 @@ async fn a_server_that_is_down_is_unavailable_within_bounds_and_comes_back() {
     let held = store.begin_turn(&key("c"), options()).await.unwrap();
     drop(server);
     let since = Instant::now();
-    assert!(matches!(
-        store.ping().await,
-        Err(StoreError::Unavailable { .. })
-    ));
+    assert!(matches!(store.ping().await, Err(StoreError::Unavailable { .. })));
     assert!(within(since));
     let since = Instant::now();
-    assert!(matches!(
-        store.begin_turn(&key("d"), options()).await,
-        Err(StoreError::Unavailable { .. })
-    ));
+    assert!(matches!(store.begin_turn(&key("d"), options()).await, Err(StoreError::Unavailable { .. })));
     assert!(within(since));
     let since = Instant::now();
     let lost = store.commit_turn(held.lease, commit("x", &[])).await;
     assert!(matches!(lost, Err(StoreError::Unavailable { .. })));
     assert!(within(since));
     let since = Instant::now();
-    assert!(matches!(
-        confab_store::open(&url).await.map(drop),
-        Err(StoreError::Unavailable { .. })
-    ));
+    assert!(matches!(confab_store::open(&url).await.map(drop), Err(StoreError::Unavailable { .. })));
     assert!(within(since));
 
     let _server = RedisServer::start_on(port, &[]).unwrap();
-    eventually("the store has found its server again", || async {
-        store.ping().await.is_ok()
-    })
-    .await;
+    eventually("the store has found its server again", || async { store.ping().await.is_ok() }).await;
     assert_eq!(turn(&*store, &key("c"), commit("again", &[])).await, 1);
     let mut watched = store.config_version();
     let host = confab_store::open(&url).await.unwrap();
-    let version = host
-        .change_documents(vec![put("bot", "a", "1")])
-        .await
-        .unwrap();
-    timeout(LONG, watched.wait_for(|seen| *seen == version))
-        .await
-        .unwrap()
-        .unwrap();
+    let version = host.change_documents(vec![put("bot", "a", "1")]).await.unwrap();
+    timeout(LONG, watched.wait_for(|seen| *seen == version)).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -250,10 +154,7 @@ async fn a_server_that_accepts_but_never_answers_is_unavailable_within_bounds() 
     let url = format!("redis://:hunter2@{}", silent.local_addr().unwrap());
     let since = Instant::now();
     let refused = confab_store::open(&url).await.map(drop).unwrap_err();
-    assert!(
-        matches!(refused, StoreError::Unavailable { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused}");
     assert!(within(since));
     assert!(!refused.to_string().contains("hunter2"));
 }
@@ -267,17 +168,11 @@ async fn passwords_work_and_stay_out_of_errors() {
     turn(&*store, &key("c"), commit("x", &[])).await;
     for wrong in ["hunter2", ""] {
         let refused = confab_store::open(&url(wrong)).await.map(drop).unwrap_err();
-        assert!(
-            matches!(refused, StoreError::Misconfigured { .. }),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, StoreError::Misconfigured { .. }), "{refused:?}");
         assert!(!format!("{refused} {refused:?}").contains("hunter2"));
     }
     drop(server);
-    let down = confab_store::open(&url("hunter2"))
-        .await
-        .map(drop)
-        .unwrap_err();
+    let down = confab_store::open(&url("hunter2")).await.map(drop).unwrap_err();
     assert!(matches!(down, StoreError::Unavailable { .. }));
     assert!(!format!("{down} {down:?}").contains("hunter2"));
 }

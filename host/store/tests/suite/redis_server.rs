@@ -27,15 +27,10 @@ static NEXT_DATABASE: AtomicUsize = AtomicUsize::new(0);
 /// The server that the tests of this process share while any of them runs, and the address of an empty database.
 pub(crate) fn shared() -> (Arc<RedisServer>, String) {
     let mut shared = SHARED.lock().unwrap();
-    let server = shared
-        .upgrade()
-        .unwrap_or_else(|| Arc::new(RedisServer::start(&[])));
+    let server = shared.upgrade().unwrap_or_else(|| Arc::new(RedisServer::start(&[])));
     *shared = Arc::downgrade(&server);
     let database = NEXT_DATABASE.fetch_add(1, Ordering::Relaxed);
-    assert!(
-        database < DATABASES,
-        "more tests than databases: raise DATABASES"
-    );
+    assert!(database < DATABASES, "more tests than databases: raise DATABASES");
     let url = server.url(database);
     (server, url)
 }
@@ -45,11 +40,7 @@ impl RedisServer {
     pub(crate) fn start(settings: &[&str]) -> Self {
         // Another process may take the port between the two: then try another one.
         for _ in 0..10 {
-            let port = TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port();
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             if let Some(server) = Self::start_on(port, settings) {
                 return server;
             }
@@ -61,16 +52,7 @@ impl RedisServer {
         let directory = tempfile::tempdir().unwrap();
         let shell = Command::new("/bin/sh")
             .args(["-c", SUPERVISE, "redis"])
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &port.to_string(),
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
             .args(["--databases", &DATABASES.to_string(), "--dir"])
             .arg(directory.path())
             .args(settings)
@@ -78,11 +60,7 @@ impl RedisServer {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self {
-            shell,
-            port,
-            _directory: directory,
-        };
+        let server = Self { shell, port, _directory: directory };
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             if server.answers() {
@@ -102,14 +80,10 @@ impl RedisServer {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
             return false;
         };
-        stream
-            .set_read_timeout(Some(Duration::from_secs(2)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         let mut line = String::new();
         stream.write_all(b"PING\r\n").is_ok()
-            && BufReader::new(stream.take(100))
-                .read_line(&mut line)
-                .is_ok()
+            && BufReader::new(stream.take(100)).read_line(&mut line).is_ok()
             && (line.starts_with("+PONG") || line.starts_with("-NOAUTH"))
     }
 }

@@ -18,24 +18,12 @@ pub(crate) async fn a_commit_is_what_the_next_turn_reads(store: Shared) {
     let open = store.begin_turn(&key, options()).await.unwrap();
     assert_eq!((open.head.clone(), open.turns), (None, 0));
     let first_fence = open.lease.fence;
-    assert_eq!(
-        store
-            .commit_turn(open.lease, commit("one", &["hello"]))
-            .await
-            .unwrap(),
-        1
-    );
+    assert_eq!(store.commit_turn(open.lease, commit("one", &["hello"])).await.unwrap(), 1);
     let open = store.begin_turn(&key, options()).await.unwrap();
     assert_eq!((open.head.clone(), open.turns), (Some(bytes("one")), 1));
     assert!(open.lease.fence > first_fence);
     assert!(open.lease.fence < 1 << 53);
-    assert_eq!(
-        store
-            .commit_turn(open.lease, commit("two", &[]))
-            .await
-            .unwrap(),
-        2
-    );
+    assert_eq!(store.commit_turn(open.lease, commit("two", &[])).await.unwrap(), 2);
     assert_eq!(store.head(&key).await.unwrap(), Some(bytes("two")));
     store.ping().await.unwrap();
 }
@@ -58,26 +46,12 @@ pub(crate) async fn a_transcript_keeps_its_order_and_can_be_paged(store: Shared)
         seen.extend(page);
     }
     let expected: Vec<(u64, Bytes)> = (0..10)
-        .flat_map(|turn| {
-            [
-                (turn * 2 + 1, bytes(format!("ask {turn}"))),
-                (turn * 2 + 2, bytes(format!("tell {turn}"))),
-            ]
-        })
+        .flat_map(|turn| [(turn * 2 + 1, bytes(format!("ask {turn}"))), (turn * 2 + 2, bytes(format!("tell {turn}")))])
         .collect();
     assert_eq!(seen, expected);
     assert!(store.transcript(&key, 0, 0).await.unwrap().is_empty());
-    assert!(
-        store
-            .transcript(&key, u64::MAX, usize::MAX)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert_eq!(
-        store.transcript(&key, 19, usize::MAX).await.unwrap().len(),
-        1
-    );
+    assert!(store.transcript(&key, u64::MAX, usize::MAX).await.unwrap().is_empty());
+    assert_eq!(store.transcript(&key, 19, usize::MAX).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn fifty_turns_run_one_at_a_time_in_arrival_order(store: Shared) {
@@ -95,14 +69,9 @@ pub(crate) async fn fifty_turns_run_one_at_a_time_in_arrival_order(store: Shared
             begun.send(()).unwrap();
             let open = wanting.await.unwrap();
             order.lock().push(number);
-            let head = open.head.map_or(0, |head| {
-                String::from_utf8_lossy(&head).parse::<usize>().unwrap()
-            });
+            let head = open.head.map_or(0, |head| String::from_utf8_lossy(&head).parse::<usize>().unwrap());
             assert_eq!(head, number);
-            store
-                .commit_turn(open.lease, commit(&(head + 1).to_string(), &["x"]))
-                .await
-                .unwrap()
+            store.commit_turn(open.lease, commit(&(head + 1).to_string(), &["x"])).await.unwrap()
         }));
         has_begun.await.unwrap();
     }
@@ -119,9 +88,7 @@ pub(crate) async fn a_waiting_turn_is_busy_after_its_time(store: Shared) {
     let held = store.begin_turn(&key("c"), options()).await.unwrap();
     for wait in [Duration::ZERO, SOON] {
         let since = Instant::now();
-        let refused = store
-            .begin_turn(&key("c"), LeaseOptions { wait, hold: LONG })
-            .await;
+        let refused = store.begin_turn(&key("c"), LeaseOptions { wait, hold: LONG }).await;
         assert_eq!(refused.unwrap_err(), StoreError::Busy);
         assert!(since.elapsed() >= wait && since.elapsed() < LONG);
     }
@@ -134,69 +101,28 @@ pub(crate) async fn a_waiting_turn_is_busy_after_its_time(store: Shared) {
 pub(crate) async fn a_lease_taken_over_can_not_commit(store: Shared) {
     let key = key("c");
     turn(&*store, &key, commit("before", &["1"])).await;
-    let slow = store
-        .begin_turn(
-            &key,
-            LeaseOptions {
-                wait: LONG,
-                hold: SOON,
-            },
-        )
-        .await
-        .unwrap();
+    let slow = store.begin_turn(&key, LeaseOptions { wait: LONG, hold: SOON }).await.unwrap();
     let quick = store.begin_turn(&key, options()).await.unwrap();
     assert!(quick.lease.fence > slow.lease.fence);
     let mut late = commit("late", &["late"]);
     late.answer = answer("late", "late");
-    assert_eq!(
-        store.commit_turn(slow.lease, late).await.unwrap_err(),
-        StoreError::LeaseLost
-    );
+    assert_eq!(store.commit_turn(slow.lease, late).await.unwrap_err(), StoreError::LeaseLost);
     assert_eq!(store.head(&key).await.unwrap(), Some(bytes("before")));
     assert_eq!(store.answer(&key, "late").await.unwrap(), None);
     // The loser's attempt did not give the winner's lock away.
-    let third = store
-        .begin_turn(
-            &key,
-            LeaseOptions {
-                wait: Duration::ZERO,
-                hold: SOON,
-            },
-        )
-        .await;
+    let third = store.begin_turn(&key, LeaseOptions { wait: Duration::ZERO, hold: SOON }).await;
     assert_eq!(third.unwrap_err(), StoreError::Busy);
-    assert_eq!(
-        store
-            .commit_turn(quick.lease, commit("quick", &["2"]))
-            .await
-            .unwrap(),
-        2
-    );
-    assert_eq!(
-        store.transcript(&key, 0, 9).await.unwrap(),
-        [(1, bytes("1")), (2, bytes("2"))]
-    );
+    assert_eq!(store.commit_turn(quick.lease, commit("quick", &["2"])).await.unwrap(), 2);
+    assert_eq!(store.transcript(&key, 0, 9).await.unwrap(), [(1, bytes("1")), (2, bytes("2"))]);
 }
 
 pub(crate) async fn a_late_commit_succeeds_if_nobody_took_over(store: Shared) {
     let key = key("c");
     let hold = Duration::from_millis(5);
-    let open = store
-        .begin_turn(&key, LeaseOptions { wait: LONG, hold })
-        .await
-        .unwrap();
+    let open = store.begin_turn(&key, LeaseOptions { wait: LONG, hold }).await.unwrap();
     let since = Instant::now();
-    eventually("the hold time has run out", || async {
-        since.elapsed() > hold * 4
-    })
-    .await;
-    assert_eq!(
-        store
-            .commit_turn(open.lease, commit("late", &[]))
-            .await
-            .unwrap(),
-        1
-    );
+    eventually("the hold time has run out", || async { since.elapsed() > hold * 4 }).await;
+    assert_eq!(store.commit_turn(open.lease, commit("late", &[])).await.unwrap(), 1);
 }
 
 pub(crate) async fn an_answer_is_stored_with_its_turn(store: Shared) {
@@ -209,37 +135,16 @@ pub(crate) async fn an_answer_is_stored_with_its_turn(store: Shared) {
         next.answer = answer(&format!("request {number}"), "201");
         turn(&*store, &key, next).await;
     }
-    assert_eq!(
-        store.answer(&key, "request 1").await.unwrap(),
-        Some(bytes("200 OK"))
-    );
-    assert_eq!(
-        store.answer(&key, "request 19").await.unwrap(),
-        Some(bytes("201"))
-    );
+    assert_eq!(store.answer(&key, "request 1").await.unwrap(), Some(bytes("200 OK")));
+    assert_eq!(store.answer(&key, "request 19").await.unwrap(), Some(bytes("201")));
     assert_eq!(store.answer(&key, "request 20").await.unwrap(), None);
-    assert_eq!(
-        store
-            .answer(&crate::harness::key("d"), "request 1")
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(store.answer(&crate::harness::key("d"), "request 1").await.unwrap(), None);
     // An answer has its own life.
     let mut brief = commit("brief", &[]);
-    brief.answer = answer("brief", "x").map(|answer| confab_store::StoredAnswer {
-        expires_in: SOON,
-        ..answer
-    });
+    brief.answer = answer("brief", "x").map(|answer| confab_store::StoredAnswer { expires_in: SOON, ..answer });
     turn(&*store, &key, brief).await;
-    eventually("the answer has expired", || async {
-        store.answer(&key, "brief").await.unwrap().is_none()
-    })
-    .await;
-    assert_eq!(
-        store.answer(&key, "request 1").await.unwrap(),
-        Some(bytes("200 OK"))
-    );
+    eventually("the answer has expired", || async { store.answer(&key, "brief").await.unwrap().is_none() }).await;
+    assert_eq!(store.answer(&key, "request 1").await.unwrap(), Some(bytes("200 OK")));
     assert_eq!(store.head(&key).await.unwrap(), Some(bytes("brief")));
 }
 
@@ -247,16 +152,7 @@ pub(crate) async fn an_abandoned_turn_leaves_nothing(store: Shared) {
     let key = key("c");
     let open = store.begin_turn(&key, options()).await.unwrap();
     store.abandon_turn(open.lease).await;
-    let open = store
-        .begin_turn(
-            &key,
-            LeaseOptions {
-                wait: Duration::ZERO,
-                hold: LONG,
-            },
-        )
-        .await
-        .unwrap();
+    let open = store.begin_turn(&key, LeaseOptions { wait: Duration::ZERO, hold: LONG }).await.unwrap();
     assert_eq!((open.head, open.turns), (None, 0));
     assert_eq!(store.head(&key).await.unwrap(), None);
 }
@@ -284,13 +180,7 @@ pub(crate) async fn a_cancelled_wait_does_not_block_the_queue(store: Shared) {
         async move { turn(&*store, &key, commit("third", &[])).await }
     });
     cancelled.abort();
-    assert_eq!(
-        store
-            .commit_turn(first.lease, commit("first", &[]))
-            .await
-            .unwrap(),
-        1
-    );
+    assert_eq!(store.commit_turn(first.lease, commit("first", &[])).await.unwrap(), 1);
     assert_eq!(third.await.unwrap(), 2);
 }
 
@@ -301,22 +191,13 @@ pub(crate) async fn a_deleted_conversation_is_gone_and_refuses_the_running_turn(
     turn(&*store, &key, first).await;
     let running = store.begin_turn(&key, options()).await.unwrap();
     assert!(store.delete_conversation(&key).await.unwrap());
-    assert_eq!(
-        store
-            .commit_turn(running.lease, commit("two", &["x"]))
-            .await
-            .unwrap_err(),
-        StoreError::LeaseLost
-    );
+    assert_eq!(store.commit_turn(running.lease, commit("two", &["x"])).await.unwrap_err(), StoreError::LeaseLost);
     assert_eq!(store.head(&key).await.unwrap(), None);
     assert!(store.transcript(&key, 0, 9).await.unwrap().is_empty());
     assert_eq!(store.answer(&key, "request").await.unwrap(), None);
     assert!(!store.delete_conversation(&key).await.unwrap());
     assert_eq!(turn(&*store, &key, commit("anew", &["first"])).await, 1);
-    assert_eq!(
-        store.transcript(&key, 0, 9).await.unwrap(),
-        [(1, bytes("first"))]
-    );
+    assert_eq!(store.transcript(&key, 0, 9).await.unwrap(), [(1, bytes("first"))]);
 }
 
 pub(crate) async fn conversations_with_odd_names_do_not_meet(store: Shared) {
@@ -329,12 +210,7 @@ pub(crate) async fn conversations_with_odd_names_do_not_meet(store: Shared) {
         }
     }
     for key in &keys {
-        turn(
-            &*store,
-            key,
-            commit(&format!("{key:?}"), &[&format!("{key:?}")]),
-        )
-        .await;
+        turn(&*store, key, commit(&format!("{key:?}"), &[&format!("{key:?}")])).await;
     }
     for key in &keys {
         let expected = bytes(format!("{key:?}"));
@@ -345,51 +221,21 @@ pub(crate) async fn conversations_with_odd_names_do_not_meet(store: Shared) {
 
 pub(crate) async fn a_conversation_expires_soon_after_its_time(store: Shared) {
     let key = key("c");
-    turn(
-        &*store,
-        &key,
-        TurnCommit {
-            expires_in: LONG,
-            ..commit("one", &["old"])
-        },
-    )
-    .await;
-    turn(
-        &*store,
-        &key,
-        TurnCommit {
-            expires_in: SOON,
-            ..commit("two", &["old"])
-        },
-    )
-    .await;
-    eventually("the conversation has expired", || async {
-        store.head(&key).await.unwrap().is_none()
-    })
-    .await;
+    turn(&*store, &key, TurnCommit { expires_in: LONG, ..commit("one", &["old"]) }).await;
+    turn(&*store, &key, TurnCommit { expires_in: SOON, ..commit("two", &["old"]) }).await;
+    eventually("the conversation has expired", || async { store.head(&key).await.unwrap().is_none() }).await;
     assert!(store.transcript(&key, 0, 9).await.unwrap().is_empty());
     let open = store.begin_turn(&key, options()).await.unwrap();
     assert_eq!((open.head, open.turns), (None, 0));
-    assert_eq!(
-        store
-            .commit_turn(open.lease, commit("anew", &["new"]))
-            .await
-            .unwrap(),
-        1
-    );
-    assert_eq!(
-        store.transcript(&key, 0, 9).await.unwrap(),
-        [(1, bytes("new"))]
-    );
+    assert_eq!(store.commit_turn(open.lease, commit("anew", &["new"])).await.unwrap(), 1);
+    assert_eq!(store.transcript(&key, 0, 9).await.unwrap(), [(1, bytes("new"))]);
 }
 
 pub(crate) async fn a_large_turn_is_stored_whole(store: Shared) {
     let key = key("c");
     let large = TurnCommit {
         head: Bytes::from(vec![7; 1_000_000]),
-        entries: (0_u32..10_000)
-            .map(|number| Bytes::from(number.to_be_bytes().to_vec()))
-            .collect(),
+        entries: (0_u32..10_000).map(|number| Bytes::from(number.to_be_bytes().to_vec())).collect(),
         ..commit("", &[])
     };
     turn(&*store, &key, large).await;
@@ -397,8 +243,5 @@ pub(crate) async fn a_large_turn_is_stored_whole(store: Shared) {
     assert_eq!(open.head.unwrap().len(), 1_000_000);
     let entries = store.transcript(&key, 9_990, 100).await.unwrap();
     assert_eq!(entries.len(), 10);
-    assert_eq!(
-        entries[9],
-        (10_000, Bytes::from(9_999_u32.to_be_bytes().to_vec()))
-    );
+    assert_eq!(entries[9], (10_000, Bytes::from(9_999_u32.to_be_bytes().to_vec())));
 }

@@ -28,10 +28,7 @@ impl Reader<'_> {
             Some(node) if !matches!(node.value, Yaml::Map(_)) => {
                 self.report.error(
                     node.place,
-                    format!(
-                        "`with` should be a map of arguments, this is {}",
-                        node.kind()
-                    ),
+                    format!("`with` should be a map of arguments, this is {}", node.kind()),
                     "",
                 );
                 None
@@ -39,9 +36,7 @@ impl Reader<'_> {
             Some(node) => self.expression(node),
             None => Some(Expression::Map(Vec::new())),
         };
-        let save = fields
-            .take("save")
-            .and_then(|node| report::text(node, "`save`", self.report));
+        let save = fields.take("save").and_then(|node| report::text(node, "`save`", self.report));
         let (capability, function) = match name.split_once('.') {
             Some((capability, function)) if !capability.is_empty() && !function.is_empty() => {
                 (capability.to_owned(), function.to_owned())
@@ -74,21 +69,9 @@ impl Reader<'_> {
             }
         }
         let end = builder.here();
-        gotos
-            .into_iter()
-            .for_each(|goto| builder.put(goto, Step::Goto(end)));
+        gotos.into_iter().for_each(|goto| builder.put(goto, Step::Goto(end)));
         if let Some(with) = with {
-            builder.put(
-                at,
-                Step::Call(Box::new(Call {
-                    capability,
-                    function,
-                    with,
-                    save,
-                    on_error,
-                    on_other,
-                })),
-            );
+            builder.put(at, Step::Call(Box::new(Call { capability, function, with, save, on_error, on_other })));
         }
     }
 
@@ -102,18 +85,11 @@ impl Reader<'_> {
             Yaml::Text(text) => {
                 return Expression::text(text, node.place, &self.names, self.report);
             }
-            Yaml::List(items) => Expression::List(
-                items
-                    .iter()
-                    .filter_map(|item| self.expression(item))
-                    .collect(),
-            ),
+            Yaml::List(items) => Expression::List(items.iter().filter_map(|item| self.expression(item)).collect()),
             Yaml::Map(entries) => Expression::Map(
                 entries
                     .iter()
-                    .filter_map(|(key, node)| {
-                        self.expression(node).map(|value| (key.name.clone(), value))
-                    })
+                    .filter_map(|(key, node)| self.expression(node).map(|value| (key.name.clone(), value)))
                     .collect(),
             ),
         })
@@ -135,16 +111,12 @@ impl Reader<'_> {
         };
         let condition = report::text(node, "`if`", self.report).and_then(|source| {
             let source = source.trim();
-            let bare = source
-                .strip_prefix("{{")
-                .and_then(|rest| rest.strip_suffix("}}"))
-                .unwrap_or(source);
+            let bare = source.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(source);
             Expression::condition(bare, node.place, &self.names, self.report)
         });
         let (then, otherwise) = (fields.take("then"), fields.take("else"));
         if then.is_none() && otherwise.is_none() {
-            self.report
-                .error(fields.place, "step `if` has neither `then` nor `else`", "");
+            self.report.error(fields.place, "step `if` has neither `then` nor `else`", "");
         }
         let at = builder.push(Step::Goto(0));
         let target = self.two_ways(then, otherwise, builder);
@@ -154,12 +126,7 @@ impl Reader<'_> {
     }
 
     /// `then`, then `else`; gives the place of the latter.
-    fn two_ways(
-        &mut self,
-        then: Option<&Node>,
-        otherwise: Option<&Node>,
-        builder: &mut Builder,
-    ) -> usize {
+    fn two_ways(&mut self, then: Option<&Node>, otherwise: Option<&Node>, builder: &mut Builder) -> usize {
         if let Some(then) = then {
             self.steps(then, builder);
         }
@@ -184,14 +151,7 @@ impl Reader<'_> {
         let label = builder.label(format!("confirm:{:08x}", fingerprint(node)), at);
         let target = self.two_ways(then, otherwise, builder);
         let otherwise = otherwise.is_some().then_some(target);
-        builder.put(
-            at,
-            Step::Confirm(Box::new(Confirm {
-                label,
-                text,
-                otherwise,
-            })),
-        );
+        builder.put(at, Step::Confirm(Box::new(Confirm { label, text, otherwise })));
     }
 
     pub(super) fn choose(&mut self, fields: &mut Fields<'_>, builder: &mut Builder) {
@@ -199,30 +159,16 @@ impl Reader<'_> {
             return;
         };
         let text = self.text(node);
-        let save = fields
-            .take("save")
-            .and_then(|node| report::text(node, "`save`", self.report));
-        let tries = fields
-            .take("tries")
-            .and_then(|node| report::number(node, "`tries`", 1, 20, self.report))
-            .unwrap_or(3);
+        let save = fields.take("save").and_then(|node| report::text(node, "`save`", self.report));
+        let tries =
+            fields.take("tries").and_then(|node| report::number(node, "`tries`", 1, 20, self.report)).unwrap_or(3);
         let (options, otherwise) = (fields.take("options"), fields.take("else"));
         if options.is_none() {
-            self.report.error(
-                fields.place,
-                "step `choose` has no `options`",
-                "list them with `- label: ...`",
-            );
+            self.report.error(fields.place, "step `choose` has no `options`", "list them with `- label: ...`");
         }
         let at = builder.push(Step::Goto(0));
-        let label = builder.label(
-            format!(
-                "choose:{}",
-                save.clone()
-                    .unwrap_or_else(|| format!("{:08x}", fingerprint(node)))
-            ),
-            at,
-        );
+        let label = builder
+            .label(format!("choose:{}", save.clone().unwrap_or_else(|| format!("{:08x}", fingerprint(node)))), at);
         let mut gotos = vec![builder.push(Step::Goto(0))];
         let mut read = Vec::new();
         for item in options.map(list).unwrap_or_default() {
@@ -241,16 +187,9 @@ impl Reader<'_> {
             match label {
                 Some(label) => {
                     let phrases = label.fixed().map(|(_, text)| folded(text)).collect();
-                    read.push(Choice {
-                        label,
-                        value,
-                        phrases,
-                        then,
-                    });
+                    read.push(Choice { label, value, phrases, then });
                 }
-                None => self
-                    .report
-                    .error(item.place, "an option has no `label`", ""),
+                None => self.report.error(item.place, "an option has no `label`", ""),
             }
         }
         let otherwise = otherwise.map(|steps| {
@@ -259,20 +198,8 @@ impl Reader<'_> {
             target
         });
         let end = builder.here();
-        gotos
-            .into_iter()
-            .for_each(|goto| builder.put(goto, Step::Goto(end)));
-        builder.put(
-            at,
-            Step::Choose(Box::new(Choose {
-                label,
-                text,
-                save,
-                options: read,
-                tries,
-                otherwise,
-            })),
-        );
+        gotos.into_iter().for_each(|goto| builder.put(goto, Step::Goto(end)));
+        builder.put(at, Step::Choose(Box::new(Choose { label, text, save, options: read, tries, otherwise })));
     }
 }
 

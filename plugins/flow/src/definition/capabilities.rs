@@ -6,11 +6,7 @@
 use super::report::{Place, Report, suggestion};
 
 /// Function, parameters that it needs, parameters that it may have.
-type Function = (
-    &'static str,
-    &'static [&'static str],
-    &'static [&'static str],
-);
+type Function = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const KNOWN: [(&str, &[Function]); 6] = [
     (
@@ -24,26 +20,10 @@ const KNOWN: [(&str, &[Function]); 6] = [
     ("inventory", &[("availability", &["sku"], &["location"])]),
     (
         "catalog",
-        &[
-            ("search", &["query", "limit"], &[]),
-            ("get", &["sku"], &[]),
-            ("recommend", &["interest", "limit"], &[]),
-        ],
+        &[("search", &["query", "limit"], &[]), ("get", &["sku"], &[]), ("recommend", &["interest", "limit"], &[])],
     ),
-    (
-        "contacts",
-        &[
-            ("find", &[], &["email", "phone"]),
-            ("upsert", &["person"], &[]),
-        ],
-    ),
-    (
-        "leads",
-        &[
-            ("create", &["lead"], &[]),
-            ("qualify", &["id", "qualification"], &[]),
-        ],
-    ),
+    ("contacts", &[("find", &[], &["email", "phone"]), ("upsert", &["person"], &[])]),
+    ("leads", &[("create", &["lead"], &[]), ("qualify", &["id", "qualification"], &[])]),
     (
         "tickets",
         &[
@@ -72,60 +52,33 @@ const CODES: [&str; 11] = [
 ];
 
 /// Checks a call: `arguments` are the keys of `with`.
-pub(super) fn check(
-    capability: &str,
-    function: &str,
-    arguments: &[&str],
-    place: Place,
-    report: &mut Report,
-) {
+pub(super) fn check(capability: &str, function: &str, arguments: &[&str], place: Place, report: &mut Report) {
     let kebab = |name: &str| name.replace('_', "-");
     let Some((_, functions)) = KNOWN.iter().find(|(known, _)| *known == kebab(capability)) else {
         if let Some(help) = suggestion(capability, KNOWN.iter().map(|(known, _)| *known)) {
-            report.warning(
-                place,
-                format!("`{capability}` is none of our capabilities"),
-                help,
-            );
+            report.warning(place, format!("`{capability}` is none of our capabilities"), help);
         }
         return;
     };
-    let Some((_, needs, may)) = functions
-        .iter()
-        .find(|(known, ..)| *known == kebab(function))
-    else {
+    let Some((_, needs, may)) = functions.iter().find(|(known, ..)| *known == kebab(function)) else {
         let known: Vec<&str> = functions.iter().map(|(known, ..)| *known).collect();
-        let help = suggestion(function, known.iter().copied())
-            .unwrap_or_else(|| format!("it has: {}", known.join(", ")));
-        return report.warning(
-            place,
-            format!("`{capability}` has no function `{function}`"),
-            help,
-        );
+        let help =
+            suggestion(function, known.iter().copied()).unwrap_or_else(|| format!("it has: {}", known.join(", ")));
+        return report.warning(place, format!("`{capability}` has no function `{function}`"), help);
     };
     let given: Vec<String> = arguments.iter().map(|name| kebab(name)).collect();
-    for needed in needs
-        .iter()
-        .filter(|needed| !given.iter().any(|name| name == *needed))
-    {
+    for needed in needs.iter().filter(|needed| !given.iter().any(|name| name == *needed)) {
         report.error(
             place,
             format!("`{capability}.{function}` needs `{needed}`"),
             format!("add `{needed}:` under `with:`"),
         );
     }
-    for extra in given
-        .iter()
-        .filter(|name| !needs.contains(&name.as_str()) && !may.contains(&name.as_str()))
-    {
+    for extra in given.iter().filter(|name| !needs.contains(&name.as_str()) && !may.contains(&name.as_str())) {
         let known: Vec<&str> = needs.iter().chain(*may).copied().collect();
-        let help = suggestion(extra, known.iter().copied())
-            .unwrap_or_else(|| format!("it takes: {}", known.join(", ")));
-        report.warning(
-            place,
-            format!("`{capability}.{function}` takes no `{extra}`"),
-            help,
-        );
+        let help =
+            suggestion(extra, known.iter().copied()).unwrap_or_else(|| format!("it takes: {}", known.join(", ")));
+        report.warning(place, format!("`{capability}.{function}` takes no `{extra}`"), help);
     }
 }
 

@@ -37,22 +37,13 @@ pub(crate) fn compile(source: &str) -> (Option<Bot>, Vec<Diagnostic>) {
 
 fn read(root: &Node, report: &mut Report) -> Option<(Bot, Vec<Example>)> {
     let mut top = Fields::of(root, "a bot's definition", report)?;
-    let name = top
-        .take("name")
-        .and_then(|node| report::text(node, "`name`", report))
-        .unwrap_or_default();
+    let name = top.take("name").and_then(|node| report::text(node, "`name`", report)).unwrap_or_default();
     for ignored in ["description", "version"] {
         top.take(ignored);
     }
     let languages = sections::languages(top.take("languages"), report);
     let mut reader = Reader {
-        bot: Bot {
-            name,
-            texts: Standard::new(&languages),
-            words: Words::new(&languages),
-            languages,
-            ..Bot::default()
-        },
+        bot: Bot { name, texts: Standard::new(&languages), words: Words::new(&languages), languages, ..Bot::default() },
         report,
         names: BTreeSet::new(),
         bodies: BTreeMap::new(),
@@ -74,10 +65,7 @@ fn read(root: &Node, report: &mut Report) -> Option<(Bot, Vec<Example>)> {
     if reader.examples.len() > MOST_EXAMPLES {
         reader.report.error(
             root.place,
-            format!(
-                "there are {} examples; {MOST_EXAMPLES} are the most",
-                reader.examples.len()
-            ),
+            format!("there are {} examples; {MOST_EXAMPLES} are the most", reader.examples.len()),
             "",
         );
     }
@@ -101,18 +89,12 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Collects names, so that everything can refer to everything.
-    fn declare(
-        &mut self,
-        slots: Option<&'a Node>,
-        flows: Option<&'a Node>,
-        all: [Option<&'a Node>; 3],
-    ) {
+    fn declare(&mut self, slots: Option<&'a Node>, flows: Option<&'a Node>, all: [Option<&'a Node>; 3]) {
         for (key, _) in report::named(slots, "`slots`", self.report) {
             self.declare_name(&key.name, key.place);
         }
         for (key, node) in report::named(flows, "`flows`", self.report) {
-            self.bodies
-                .insert(key.name.clone(), node.get("steps").unwrap_or(node));
+            self.bodies.insert(key.name.clone(), node.get("steps").unwrap_or(node));
         }
         let mut found: Vec<(String, Place)> = Vec::new();
         for node in all.into_iter().flatten() {
@@ -133,15 +115,8 @@ impl<'a> Reader<'a> {
     }
 
     fn declare_name(&mut self, name: &str, place: Place) {
-        let starts = name
-            .chars()
-            .next()
-            .is_some_and(|c| c.is_ascii_lowercase() || c == '_');
-        if !starts
-            || !name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        {
+        let starts = name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c == '_');
+        if !starts || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
             self.report.error(
                 place,
                 format!("`{name}` can't be used in templates"),
@@ -160,32 +135,18 @@ impl<'a> Reader<'a> {
     /// A text: one for all languages, a list of variants, or a map by language.
     pub(crate) fn text(&mut self, node: &Node) -> Text {
         let Yaml::Map(entries) = &node.value else {
-            let variants = |reader: &mut Self| {
-                list(node)
-                    .into_iter()
-                    .filter_map(|item| reader.variant(item))
-                    .collect::<Vec<_>>()
-            };
+            let variants =
+                |reader: &mut Self| list(node).into_iter().filter_map(|item| reader.variant(item)).collect::<Vec<_>>();
             // The same in each language: compiled for each, since a template can't be copied.
-            let all = (0..self.bot.languages.len())
-                .map(|_| variants(self))
-                .collect();
+            let all = (0..self.bot.languages.len()).map(|_| variants(self)).collect();
             return Text::new(all);
         };
-        let mut by_language: Vec<Vec<Template>> =
-            self.bot.languages.iter().map(|_| Vec::new()).collect();
+        let mut by_language: Vec<Vec<Template>> = self.bot.languages.iter().map(|_| Vec::new()).collect();
         for (key, value) in entries {
-            match self
-                .bot
-                .languages
-                .iter()
-                .position(|language| *language == key.name)
-            {
+            match self.bot.languages.iter().position(|language| *language == key.name) {
                 Some(at) => {
-                    let variants: Vec<Template> = list(value)
-                        .into_iter()
-                        .filter_map(|item| self.variant(item))
-                        .collect();
+                    let variants: Vec<Template> =
+                        list(value).into_iter().filter_map(|item| self.variant(item)).collect();
                     if let Some(place) = by_language.get_mut(at) {
                         *place = variants;
                     }

@@ -22,22 +22,12 @@ const MOST: usize = 100;
 
 impl Report {
     /// The definition can't be published like this.
-    pub(crate) fn error(
-        &mut self,
-        place: Place,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
+    pub(crate) fn error(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.add("error", place, message.into(), help.into());
     }
 
     /// It can, but it probably isn't what was meant.
-    pub(crate) fn warning(
-        &mut self,
-        place: Place,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
+    pub(crate) fn warning(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.add("warning", place, message.into(), help.into());
     }
 
@@ -63,8 +53,7 @@ impl Report {
 
     /// In the order of the file.
     pub(crate) fn into_items(mut self) -> Vec<Diagnostic> {
-        self.items
-            .sort_by_key(|item| (item.line.unwrap_or(0), item.column.unwrap_or(0)));
+        self.items.sort_by_key(|item| (item.line.unwrap_or(0), item.column.unwrap_or(0)));
         self.items
     }
 }
@@ -80,11 +69,7 @@ impl<'a> Fields<'a> {
     /// The node as a map; otherwise it is reported, `what` saying what it should be.
     pub(crate) fn of(node: &'a Node, what: &str, report: &mut Report) -> Option<Fields<'a>> {
         match &node.value {
-            Yaml::Map(entries) => Some(Fields {
-                place: node.place,
-                entries,
-                asked: BTreeSet::new(),
-            }),
+            Yaml::Map(entries) => Some(Fields { place: node.place, entries, asked: BTreeSet::new() }),
             _ => {
                 report.error(
                     node.place,
@@ -98,18 +83,13 @@ impl<'a> Fields<'a> {
 
     /// The value of a key that may be absent (null counts as absent).
     pub(crate) fn take(&mut self, name: &'static str) -> Option<&'a Node> {
-        self.entry(name)
-            .map(|(_, node)| node)
-            .filter(|node| !matches!(node.value, Yaml::Null))
+        self.entry(name).map(|(_, node)| node).filter(|node| !matches!(node.value, Yaml::Null))
     }
 
     /// Key and value, null or not.
     pub(crate) fn entry(&mut self, name: &'static str) -> Option<(&'a Key, &'a Node)> {
         self.asked.insert(name);
-        self.entries
-            .iter()
-            .find(|(key, _)| key.name == name)
-            .map(|(key, node)| (key, node))
+        self.entries.iter().find(|(key, _)| key.name == name).map(|(key, node)| (key, node))
     }
 
     /// Reports keys nobody asked for.
@@ -132,23 +112,14 @@ impl<'a> Fields<'a> {
 pub(crate) fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let allowed = (name.chars().count() / 3).clamp(1, 3);
     known
-        .map(|candidate| {
-            (
-                strsim::osa_distance(&name.to_lowercase(), &candidate.to_lowercase()),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::osa_distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
 }
 
 /// Entries of a map that the author names; nothing when it is absent or no map (which is reported).
-pub(crate) fn named<'a>(
-    node: Option<&'a Node>,
-    what: &str,
-    report: &mut Report,
-) -> &'a [(Key, Node)] {
+pub(crate) fn named<'a>(node: Option<&'a Node>, what: &str, report: &mut Report) -> &'a [(Key, Node)] {
     match node.map(|node| (&node.value, node)) {
         Some((Yaml::Map(entries), _)) => entries,
         Some((Yaml::Null, _)) | None => &[],
@@ -176,31 +147,17 @@ pub(crate) fn list(node: &Node) -> Vec<&Node> {
 pub(crate) fn text(node: &Node, what: &str, report: &mut Report) -> Option<String> {
     let scalar = node.scalar();
     if scalar.is_none() {
-        report.error(
-            node.place,
-            format!("{what} should be a text, this is {}", node.kind()),
-            "",
-        );
+        report.error(node.place, format!("{what} should be a text, this is {}", node.kind()), "");
     }
     scalar
 }
 
 /// A whole number within bounds; otherwise it is reported.
-pub(crate) fn number(
-    node: &Node,
-    what: &str,
-    from: i64,
-    to: i64,
-    report: &mut Report,
-) -> Option<u32> {
+pub(crate) fn number(node: &Node, what: &str, from: i64, to: i64, report: &mut Report) -> Option<u32> {
     match node.value {
         Yaml::Integer(value) if (from..=to).contains(&value) => u32::try_from(value).ok(),
         _ => {
-            report.error(
-                node.place,
-                format!("{what} should be a whole number from {from} to {to}"),
-                "",
-            );
+            report.error(node.place, format!("{what} should be a whole number from {from} to {to}"), "");
             None
         }
     }

@@ -33,14 +33,9 @@ pub(super) fn languages(node: Option<&Node>, report: &mut Report) -> Vec<String>
         let Some(code) = report::text(item, "a language", report) else {
             continue;
         };
-        let valid = (2..=12).contains(&code.len())
-            && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        let valid = (2..=12).contains(&code.len()) && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         if !valid {
-            report.error(
-                item.place,
-                format!("`{code}` is no language code"),
-                "write `en`, `de`, `pt-BR`",
-            );
+            report.error(item.place, format!("`{code}` is no language code"), "write `en`, `de`, `pt-BR`");
         } else if languages.contains(&code) {
             report.error(item.place, format!("`{code}` is here twice"), "remove one");
         } else {
@@ -69,32 +64,15 @@ impl Reader<'_> {
                 continue;
             };
             let what = format!("entity `{}`", key.name);
-            let (regex, values, free) = (
-                fields.take("regex"),
-                fields.take("list"),
-                fields.take("free_text"),
-            );
-            let normalise = fields
-                .take("normalize")
-                .map_or(Normalise::Keep, |node| self.normalise(node));
-            let value = fields
-                .take("value")
-                .and_then(|node| report::text(node, "`value`", self.report));
+            let (regex, values, free) = (fields.take("regex"), fields.take("list"), fields.take("free_text"));
+            let normalise = fields.take("normalize").map_or(Normalise::Keep, |node| self.normalise(node));
+            let value = fields.take("value").and_then(|node| report::text(node, "`value`", self.report));
             let kind = match (regex, values, free) {
-                (Some(regex), None, None) => Some(Kind::Pattern(Pattern {
-                    expressions: self.expressions(regex),
-                    value,
-                    normalise,
-                })),
+                (Some(regex), None, None) => {
+                    Some(Kind::Pattern(Pattern { expressions: self.expressions(regex), value, normalise }))
+                }
                 (None, Some(values), None) => Some(Kind::List(self.list(values))),
-                (
-                    None,
-                    None,
-                    Some(Node {
-                        value: Yaml::Bool(true),
-                        ..
-                    }),
-                ) => Some(Kind::Text),
+                (None, None, Some(Node { value: Yaml::Bool(true), .. })) => Some(Kind::Text),
                 _ => {
                     self.report.error(
                         key.place,
@@ -107,28 +85,17 @@ impl Reader<'_> {
             let spot = fields.take("spot").is_none_or(|node| match node.value {
                 Yaml::Bool(spot) => spot,
                 _ => {
-                    self.report
-                        .error(node.place, "`spot` is `true` or `false`", "");
+                    self.report.error(node.place, "`spot` is `true` or `false`", "");
                     true
                 }
             });
             fields.finish(&what, self.report);
             if let Some(kind) = kind {
-                self.bot.entities.items.push(Entity {
-                    name: key.name.clone(),
-                    kind,
-                    used: false,
-                    spot,
-                });
+                self.bot.entities.items.push(Entity { name: key.name.clone(), kind, used: false, spot });
             }
         }
         for (name, kind) in BUILT_IN {
-            self.bot.entities.items.push(Entity {
-                name: name.to_owned(),
-                kind: kind(),
-                used: false,
-                spot: true,
-            });
+            self.bot.entities.items.push(Entity { name: name.to_owned(), kind: kind(), used: false, spot: true });
         }
     }
 
@@ -138,11 +105,7 @@ impl Reader<'_> {
             Some("lower") => Normalise::Lower,
             Some("digits") => Normalise::Digits,
             _ => {
-                self.report.error(
-                    node.place,
-                    "`normalize` is `upper`, `lower` or `digits`",
-                    "",
-                );
+                self.report.error(node.place, "`normalize` is `upper`, `lower` or `digits`", "");
                 Normalise::Keep
             }
         }
@@ -170,12 +133,7 @@ impl Reader<'_> {
                 Ok(expression) => expressions.push(expression),
                 Err(error) => {
                     let why = error.to_string();
-                    let why = why
-                        .lines()
-                        .last()
-                        .unwrap_or_default()
-                        .trim_start_matches("error: ")
-                        .to_owned();
+                    let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
                     self.report.error(
                         item.place,
                         format!("this regular expression is broken: {why}"),
@@ -203,16 +161,10 @@ impl Reader<'_> {
             };
             let mut phrases = vec![key.name.clone()];
             phrases.extend(
-                groups
-                    .into_iter()
-                    .flat_map(list)
-                    .filter_map(|item| report::text(item, "a synonym", self.report)),
+                groups.into_iter().flat_map(list).filter_map(|item| report::text(item, "a synonym", self.report)),
             );
             for phrase in phrases {
-                if let Some(other) = all
-                    .add(&phrase, value)
-                    .and_then(|other| all.values.get(other))
-                {
+                if let Some(other) = all.add(&phrase, value).and_then(|other| all.values.get(other)) {
                     self.report.error(
                         node.place,
                         format!("`{phrase}` means both `{other}` and `{}`", key.name),
@@ -225,20 +177,12 @@ impl Reader<'_> {
     }
 
     fn known_language(&mut self, code: &str, place: Place) -> Option<usize> {
-        let at = self
-            .bot
-            .languages
-            .iter()
-            .position(|language| language == code);
+        let at = self.bot.languages.iter().position(|language| language == code);
         if at.is_none() {
             let known = self.bot.languages.join(", ");
             let help = suggestion(code, self.bot.languages.iter().map(String::as_str))
                 .unwrap_or_else(|| format!("`languages` has: {known}"));
-            self.report.error(
-                place,
-                format!("`{code}` is none of the bot's languages"),
-                help,
-            );
+            self.report.error(place, format!("`{code}` is none of the bot's languages"), help);
         }
         at
     }
@@ -256,11 +200,7 @@ impl Reader<'_> {
         for (key, node) in entries {
             let class = self.bot.intents.len();
             let what = format!("intent `{}`", key.name);
-            self.bot.intents.push(Intent {
-                name: key.name.clone(),
-                flow: None,
-                title: None,
-            });
+            self.bot.intents.push(Intent { name: key.name.clone(), flow: None, title: None });
             let Some(mut fields) = Fields::of(node, &what, self.report) else {
                 continue;
             };
@@ -287,12 +227,11 @@ impl Reader<'_> {
             if let Some(title) = fields.take("title") {
                 let text = self.text(title);
                 // The title is sent when somebody chooses it, so it must be understood.
-                self.examples
-                    .extend(text.fixed().map(|(language, text)| Example {
-                        class: Some(class),
-                        language,
-                        text: text.to_owned(),
-                    }));
+                self.examples.extend(text.fixed().map(|(language, text)| Example {
+                    class: Some(class),
+                    language,
+                    text: text.to_owned(),
+                }));
                 if let Some(intent) = self.bot.intents.get_mut(class) {
                     intent.title = Some(text);
                 }
@@ -305,10 +244,7 @@ impl Reader<'_> {
         let groups: Vec<(usize, &Node)> = match &node.value {
             Yaml::Map(entries) => entries
                 .iter()
-                .filter_map(|(key, node)| {
-                    self.known_language(&key.name, key.place)
-                        .map(|language| (language, node))
-                })
+                .filter_map(|(key, node)| self.known_language(&key.name, key.place).map(|language| (language, node)))
                 .collect(),
             _ => vec![(0, node)],
         };
@@ -318,26 +254,12 @@ impl Reader<'_> {
                     continue;
                 };
                 self.placeholders(&text, item.place);
-                let same = self
-                    .examples
-                    .iter()
-                    .find(|other| other.text == text && other.class != class);
-                if let Some(other) = same
-                    .and_then(|other| other.class)
-                    .and_then(|class| self.bot.intents.get(class))
-                {
+                let same = self.examples.iter().find(|other| other.text == text && other.class != class);
+                if let Some(other) = same.and_then(|other| other.class).and_then(|class| self.bot.intents.get(class)) {
                     let message = format!("this is also an example of `{}`", other.name);
-                    self.report.warning(
-                        item.place,
-                        message,
-                        "an example that means two things teaches neither",
-                    );
+                    self.report.warning(item.place, message, "an example that means two things teaches neither");
                 }
-                self.examples.push(Example {
-                    class,
-                    language,
-                    text,
-                });
+                self.examples.push(Example { class, language, text });
             }
         }
     }
@@ -345,11 +267,7 @@ impl Reader<'_> {
     fn placeholders(&mut self, text: &str, place: Place) {
         for piece in text.split('{').skip(1) {
             let Some((name, _)) = piece.split_once('}') else {
-                self.report.error(
-                    place,
-                    "a `{` is not closed in this example",
-                    "write `{sku}` for an entity",
-                );
+                self.report.error(place, "a `{` is not closed in this example", "write `{sku}` for an entity");
                 continue;
             };
             self.entity(name.trim(), place);
@@ -362,17 +280,10 @@ impl Reader<'_> {
         match found.and_then(|at| self.bot.entities.items.get_mut(at)) {
             Some(entity) => entity.used = true,
             None => {
-                let known: Vec<&str> = self
-                    .bot
-                    .entities
-                    .items
-                    .iter()
-                    .map(|entity| entity.name.as_str())
-                    .collect();
+                let known: Vec<&str> = self.bot.entities.items.iter().map(|entity| entity.name.as_str()).collect();
                 let help = suggestion(name, known.iter().copied())
                     .unwrap_or_else(|| format!("there are: {}", known.join(", ")));
-                self.report
-                    .error(place, format!("there is no entity `{name}`"), help);
+                self.report.error(place, format!("there is no entity `{name}`"), help);
             }
         }
         found
@@ -389,9 +300,7 @@ impl Reader<'_> {
             let entities = match fields.take("entity") {
                 Some(node) => list(node)
                     .into_iter()
-                    .filter_map(|item| {
-                        report::text(item, "`entity`", self.report).map(|name| (name, item.place))
-                    })
+                    .filter_map(|item| report::text(item, "`entity`", self.report).map(|name| (name, item.place)))
                     .collect::<Vec<_>>()
                     .into_iter()
                     .filter_map(|(name, place)| self.entity(&name, place))
@@ -408,42 +317,24 @@ impl Reader<'_> {
             let ask = match fields.take("ask") {
                 Some(node) => self.text(node),
                 None => {
-                    self.report.error(
-                        key.place,
-                        format!("{what} has no `ask`"),
-                        "write the question that asks for it",
-                    );
+                    self.report.error(key.place, format!("{what} has no `ask`"), "write the question that asks for it");
                     Default::default()
                 }
             };
             let invalid = fields.take("invalid").map(|node| self.text(node));
-            let choices = fields
-                .take("choices")
-                .map(|node| self.choices(node))
-                .unwrap_or_default();
-            let tries = fields
-                .take("tries")
-                .and_then(|node| report::number(node, "`tries`", 1, 20, self.report))
-                .unwrap_or(3);
-            let keep = fields
-                .take("keep")
-                .is_some_and(|node| match node.scalar().as_deref() {
-                    Some("conversation") => true,
-                    Some("flow") => false,
-                    _ => {
-                        self.report
-                            .error(node.place, "`keep` is `flow` or `conversation`", "");
-                        false
-                    }
-                });
-            let from = fields
-                .take("from")
-                .and_then(|node| self.visitor_field(node));
-            branches.extend(
-                fields
-                    .take("otherwise")
-                    .map(|node| (self.bot.slots.len(), node)),
-            );
+            let choices = fields.take("choices").map(|node| self.choices(node)).unwrap_or_default();
+            let tries =
+                fields.take("tries").and_then(|node| report::number(node, "`tries`", 1, 20, self.report)).unwrap_or(3);
+            let keep = fields.take("keep").is_some_and(|node| match node.scalar().as_deref() {
+                Some("conversation") => true,
+                Some("flow") => false,
+                _ => {
+                    self.report.error(node.place, "`keep` is `flow` or `conversation`", "");
+                    false
+                }
+            });
+            let from = fields.take("from").and_then(|node| self.visitor_field(node));
+            branches.extend(fields.take("otherwise").map(|node| (self.bot.slots.len(), node)));
             fields.finish(&what, self.report);
             self.bot.slots.push(Slot {
                 name: key.name.clone(),
@@ -463,12 +354,7 @@ impl Reader<'_> {
     /// `otherwise:` of slots.
     pub(super) fn slot_branches(&mut self, branches: &[(usize, &Node)]) {
         for (slot, node) in branches {
-            let name = self
-                .bot
-                .slots
-                .get(*slot)
-                .map(|slot| slot.name.clone())
-                .unwrap_or_default();
+            let name = self.bot.slots.get(*slot).map(|slot| slot.name.clone()).unwrap_or_default();
             let flow = self.hidden_flow(&format!("{name} (otherwise)"), node);
             if let Some(slot) = self.bot.slots.get_mut(*slot) {
                 slot.otherwise = Some(flow);
@@ -497,12 +383,7 @@ impl Reader<'_> {
     pub(super) fn choices(&mut self, node: &Node) -> Vec<ChoiceText> {
         let mut choices = Vec::new();
         for item in list(node) {
-            let by_language = |node: &Node| {
-                self.bot
-                    .languages
-                    .iter()
-                    .any(|language| node.get(language).is_some())
-            };
+            let by_language = |node: &Node| self.bot.languages.iter().any(|language| node.get(language).is_some());
             if matches!(item.value, Yaml::Map(_)) && !by_language(item) {
                 let Some(mut fields) = Fields::of(item, "a choice", self.report) else {
                     continue;
@@ -510,18 +391,12 @@ impl Reader<'_> {
                 let label = fields.take("label");
                 let value = fields.take("value").map(|node| self.text(node));
                 match label {
-                    Some(label) => choices.push(ChoiceText {
-                        label: self.text(label),
-                        value,
-                    }),
+                    Some(label) => choices.push(ChoiceText { label: self.text(label), value }),
                     None => self.report.error(item.place, "a choice has no `label`", ""),
                 }
                 fields.finish("a choice", self.report);
             } else {
-                choices.push(ChoiceText {
-                    label: self.text(item),
-                    value: None,
-                });
+                choices.push(ChoiceText { label: self.text(item), value: None });
             }
         }
         choices
@@ -529,16 +404,11 @@ impl Reader<'_> {
 
     /// `fallback:`
     pub(super) fn fallback(&mut self, node: Option<&Node>) {
-        let Some(mut fields) = node.and_then(|node| Fields::of(node, "`fallback`", self.report))
-        else {
+        let Some(mut fields) = node.and_then(|node| Fields::of(node, "`fallback`", self.report)) else {
             return;
         };
-        self.bot.fallback.first = fields
-            .take("first")
-            .map(|node| self.hidden_flow("fallback (first)", node));
-        self.bot.fallback.then = fields
-            .take("then")
-            .map(|node| self.hidden_flow("fallback (then)", node));
+        self.bot.fallback.first = fields.take("first").map(|node| self.hidden_flow("fallback (first)", node));
+        self.bot.fallback.then = fields.take("then").map(|node| self.hidden_flow("fallback (then)", node));
         fields.finish("`fallback`", self.report);
     }
 
@@ -551,11 +421,7 @@ impl Reader<'_> {
                 None => {
                     let help = suggestion(&key.name, STANDARD.iter().copied())
                         .unwrap_or_else(|| format!("there are: {}", STANDARD.join(", ")));
-                    self.report.error(
-                        key.place,
-                        format!("there is no standard text `{}`", key.name),
-                        help,
-                    );
+                    self.report.error(key.place, format!("there is no standard text `{}`", key.name), help);
                 }
             }
         }
@@ -563,15 +429,11 @@ impl Reader<'_> {
 
     /// `words:`, more ways to say yes, no and stop.
     pub(super) fn words(&mut self, node: Option<&Node>) {
-        let Some(mut fields) = node.and_then(|node| Fields::of(node, "`words`", self.report))
-        else {
+        let Some(mut fields) = node.and_then(|node| Fields::of(node, "`words`", self.report)) else {
             return;
         };
-        for (name, node) in [
-            ("yes", fields.take("yes")),
-            ("no", fields.take("no")),
-            ("cancel", fields.take("cancel")),
-        ] {
+        for (name, node) in [("yes", fields.take("yes")), ("no", fields.take("no")), ("cancel", fields.take("cancel"))]
+        {
             let phrases: Vec<String> = node
                 .map(list)
                 .unwrap_or_default()

@@ -10,10 +10,8 @@ use super::yaml::{Node, Yaml};
 use crate::bot::{Ask, Flow, Say, Step};
 
 /// The words that make a step.
-const VERBS: [&str; 14] = [
-    "say", "need", "ask", "call", "set", "if", "choose", "confirm", "forget", "run", "jump",
-    "handoff", "end", "card",
-];
+const VERBS: [&str; 14] =
+    ["say", "need", "ask", "call", "set", "if", "choose", "confirm", "forget", "run", "jump", "handoff", "end", "card"];
 /// Flows that run flows that run flows.
 const DEEPEST: usize = 8;
 /// Steps of one flow, with what it runs.
@@ -63,18 +61,11 @@ impl Reader<'_> {
     pub(super) fn flows(&mut self, node: Option<&Node>, root: Place) {
         let entries = named(node, "`flows`", self.report);
         if entries.is_empty() {
-            self.report.error(
-                root,
-                "a bot needs `flows`",
-                "write `flows:` with a name, `on: an intent` and `steps:`",
-            );
+            self.report.error(root, "a bot needs `flows`", "write `flows:` with a name, `on: an intent` and `steps:`");
         }
         // All names first, so that jumps can refer to any.
         let first = self.bot.flows.len();
-        self.bot.flows.extend(entries.iter().map(|(key, _)| Flow {
-            name: key.name.clone(),
-            ..Flow::default()
-        }));
+        self.bot.flows.extend(entries.iter().map(|(key, _)| Flow { name: key.name.clone(), ..Flow::default() }));
         let mut jumps = Vec::new();
         for (at, (key, node)) in entries.iter().enumerate() {
             let flow = first + at;
@@ -96,8 +87,7 @@ impl Reader<'_> {
                     match steps {
                         Some(steps) => steps,
                         None => {
-                            self.report
-                                .error(key.place, format!("{what} has no `steps`"), "");
+                            self.report.error(key.place, format!("{what} has no `steps`"), "");
                             continue;
                         }
                     }
@@ -115,10 +105,7 @@ impl Reader<'_> {
     /// A flow without a name of the author's.
     pub(super) fn hidden_flow(&mut self, name: &str, steps: &Node) -> usize {
         let at = self.bot.flows.len();
-        self.bot.flows.push(Flow {
-            name: name.to_owned(),
-            ..Flow::default()
-        });
+        self.bot.flows.push(Flow { name: name.to_owned(), ..Flow::default() });
         let built = self.build(name, steps);
         if let Some(place) = self.bot.flows.get_mut(at) {
             *place = built.flow;
@@ -127,10 +114,7 @@ impl Reader<'_> {
     }
 
     fn build(&mut self, name: &str, steps: &Node) -> Builder {
-        let mut builder = Builder {
-            running: vec![name.to_owned()],
-            ..Builder::default()
-        };
+        let mut builder = Builder { running: vec![name.to_owned()], ..Builder::default() };
         builder.flow.name = name.to_owned();
         self.steps(steps, &mut builder);
         builder
@@ -142,12 +126,7 @@ impl Reader<'_> {
         for _ in 0..jumps.len().min(20) {
             for (flow, targets) in jumps {
                 for target in targets {
-                    let theirs = self
-                        .bot
-                        .flows
-                        .get(*target)
-                        .map(|flow| flow.uses.clone())
-                        .unwrap_or_default();
+                    let theirs = self.bot.flows.get(*target).map(|flow| flow.uses.clone()).unwrap_or_default();
                     if let Some(flow) = self.bot.flows.get_mut(*flow) {
                         for slot in theirs {
                             if !flow.uses.contains(&slot) {
@@ -166,18 +145,10 @@ impl Reader<'_> {
                 continue;
             };
             self.started.insert(name.to_owned());
-            let other = match self
-                .bot
-                .intents
-                .iter_mut()
-                .find(|intent| intent.name == wanted)
-            {
+            let other = match self.bot.intents.iter_mut().find(|intent| intent.name == wanted) {
                 Some(intent) => intent.flow.replace(flow),
                 None => {
-                    let help = suggestion(
-                        &wanted,
-                        self.bot.intents.iter().map(|intent| intent.name.as_str()),
-                    );
+                    let help = suggestion(&wanted, self.bot.intents.iter().map(|intent| intent.name.as_str()));
                     self.report.error(
                         item.place,
                         format!("there is no intent `{wanted}`"),
@@ -223,13 +194,8 @@ impl Reader<'_> {
                 );
             }
         }
-        let idle: Vec<String> = self
-            .bot
-            .intents
-            .iter()
-            .filter(|intent| intent.flow.is_none())
-            .map(|intent| intent.name.clone())
-            .collect();
+        let idle: Vec<String> =
+            self.bot.intents.iter().filter(|intent| intent.flow.is_none()).map(|intent| intent.name.clone()).collect();
         for intent in idle {
             self.report.warning(
                 Place::default(),
@@ -243,10 +209,7 @@ impl Reader<'_> {
         if matches!(node.value, Yaml::Null) {
             return;
         }
-        if matches!(
-            node.value,
-            Yaml::Bool(_) | Yaml::Integer(_) | Yaml::Float(_)
-        ) {
+        if matches!(node.value, Yaml::Bool(_) | Yaml::Integer(_) | Yaml::Float(_)) {
             return self.report.error(
                 node.place,
                 format!("this should be a list of steps, not {}", node.kind()),
@@ -255,11 +218,7 @@ impl Reader<'_> {
         }
         for item in list(node) {
             if builder.here() > MOST_STEPS {
-                return self.report.error(
-                    item.place,
-                    format!("a flow has at most {MOST_STEPS} steps"),
-                    "",
-                );
+                return self.report.error(item.place, format!("a flow has at most {MOST_STEPS} steps"), "");
             }
             self.step(item, builder);
         }
@@ -268,49 +227,36 @@ impl Reader<'_> {
     fn step(&mut self, node: &Node, builder: &mut Builder) {
         if let Yaml::Text(word) = &node.value {
             if word == "end" {
-                builder.push(Step::End {
-                    conversation: false,
-                });
+                builder.push(Step::End { conversation: false });
             } else {
-                let help = suggestion(word, VERBS.into_iter())
-                    .unwrap_or_else(|| "to say it, write `- say: ...`".to_owned());
-                self.report
-                    .error(node.place, format!("`{word}` is no step"), help);
+                let help =
+                    suggestion(word, VERBS.into_iter()).unwrap_or_else(|| "to say it, write `- say: ...`".to_owned());
+                self.report.error(node.place, format!("`{word}` is no step"), help);
             }
             return;
         }
         let Some(mut fields) = Fields::of(node, "a step", self.report) else {
             return;
         };
-        let verbs: Vec<&str> = VERBS
-            .into_iter()
-            .filter(|verb| node.get(verb).is_some())
-            .filter(|verb| *verb != "card")
-            .collect();
+        let verbs: Vec<&str> =
+            VERBS.into_iter().filter(|verb| node.get(verb).is_some()).filter(|verb| *verb != "card").collect();
         let verb = match (verbs.as_slice(), node.get("card").is_some()) {
             ([verb], _) => *verb,
             ([], true) => "say",
             ([], false) => {
                 let first = match &node.value {
-                    Yaml::Map(entries) => entries
-                        .first()
-                        .map(|(key, _)| (key.name.clone(), key.place)),
+                    Yaml::Map(entries) => entries.first().map(|(key, _)| (key.name.clone(), key.place)),
                     _ => None,
                 };
                 let (name, place) = first.unwrap_or((String::new(), node.place));
-                let help = suggestion(&name, VERBS.into_iter())
-                    .unwrap_or_else(|| format!("steps are: {}", VERBS.join(", ")));
-                return self
-                    .report
-                    .error(place, format!("`{name}` is no step"), help);
+                let help =
+                    suggestion(&name, VERBS.into_iter()).unwrap_or_else(|| format!("steps are: {}", VERBS.join(", ")));
+                return self.report.error(place, format!("`{name}` is no step"), help);
             }
             (several, _) => {
                 return self.report.error(
                     node.place,
-                    format!(
-                        "a step does one thing, this one has {}",
-                        several.join(" and ")
-                    ),
+                    format!("a step does one thing, this one has {}", several.join(" and ")),
                     "start each with its own `- `",
                 );
             }
@@ -325,11 +271,7 @@ impl Reader<'_> {
             "choose" => self.choose(&mut fields, builder),
             "confirm" => self.confirm(&mut fields, builder),
             "forget" => self.forget(&mut fields, builder),
-            "run" | "jump" => self.other_flow(
-                if verb == "run" { "run" } else { "jump" },
-                &mut fields,
-                builder,
-            ),
+            "run" | "jump" => self.other_flow(if verb == "run" { "run" } else { "jump" }, &mut fields, builder),
             "handoff" => {
                 if let Some(reason) = fields.take("handoff") {
                     let reason = self.text(reason);
@@ -340,8 +282,7 @@ impl Reader<'_> {
                 let what = fields.take("end").and_then(Node::scalar);
                 let conversation = what.as_deref() == Some("conversation");
                 if !conversation && !matches!(what.as_deref(), Some("flow" | "true") | None) {
-                    self.report
-                        .error(fields.place, "`end` is `flow` or `conversation`", "");
+                    self.report.error(fields.place, "`end` is `flow` or `conversation`", "");
                 }
                 builder.push(Step::End { conversation });
             }
@@ -350,23 +291,13 @@ impl Reader<'_> {
     }
 
     fn say(&mut self, fields: &mut Fields<'_>, builder: &mut Builder) {
-        let text = fields
-            .take("say")
-            .map(|node| self.text(node))
-            .unwrap_or_default();
-        let choices = fields
-            .take("choices")
-            .map(|node| self.choices(node))
-            .unwrap_or_default();
+        let text = fields.take("say").map(|node| self.text(node)).unwrap_or_default();
+        let choices = fields.take("choices").map(|node| self.choices(node)).unwrap_or_default();
         let mut card = Vec::new();
         for (key, node) in named(fields.take("card"), "`card`", self.report) {
             card.push((key.name.clone(), self.text(node)));
         }
-        builder.push(Step::Say(Box::new(Say {
-            text,
-            choices,
-            card,
-        })));
+        builder.push(Step::Say(Box::new(Say { text, choices, card })));
     }
 
     fn slot_index(&mut self, name: &str, place: Place) -> Option<usize> {
@@ -399,16 +330,7 @@ impl Reader<'_> {
             let at = builder.push(Step::Goto(0));
             let label = builder.label(format!("ask:{name}"), at);
             let text = text.map(|node| self.text(node));
-            asks.push((
-                at,
-                Ask {
-                    label,
-                    slot,
-                    text,
-                    again: verb == "ask",
-                    otherwise: None,
-                },
-            ));
+            asks.push((at, Ask { label, slot, text, again: verb == "ask", otherwise: None }));
         }
         let mut target = None;
         if let Some(otherwise) = otherwise {
@@ -419,13 +341,7 @@ impl Reader<'_> {
             builder.put(skip, Step::Goto(end));
         }
         for (at, ask) in asks {
-            builder.put(
-                at,
-                Step::Ask(Box::new(Ask {
-                    otherwise: target,
-                    ..ask
-                })),
-            );
+            builder.put(at, Step::Ask(Box::new(Ask { otherwise: target, ..ask })));
         }
     }
 
@@ -457,11 +373,7 @@ impl Reader<'_> {
         };
         let Some(body) = self.bodies.get(&name).copied() else {
             let help = suggestion(&name, self.bodies.keys().map(String::as_str));
-            return self.report.error(
-                node.place,
-                format!("there is no flow `{name}`"),
-                help.unwrap_or_default(),
-            );
+            return self.report.error(node.place, format!("there is no flow `{name}`"), help.unwrap_or_default());
         };
         self.started.insert(name.clone());
         if verb == "jump" {

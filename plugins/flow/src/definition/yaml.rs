@@ -62,10 +62,7 @@ impl Node {
     /// The value of a key, without marking it as read.
     pub(crate) fn get(&self, name: &str) -> Option<&Node> {
         match &self.value {
-            Yaml::Map(entries) => entries
-                .iter()
-                .find(|(key, _)| key.name == name)
-                .map(|(_, node)| node),
+            Yaml::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
             _ => None,
         }
     }
@@ -112,17 +109,10 @@ fn duplicates(node: &Node, report: &mut Report) {
     node.walk(&mut |node| {
         if let Yaml::Map(entries) = &node.value {
             for (at, (key, _)) in entries.iter().enumerate() {
-                if let Some((first, _)) = entries
-                    .iter()
-                    .take(at)
-                    .find(|(other, _)| other.name == key.name)
-                {
+                if let Some((first, _)) = entries.iter().take(at).find(|(other, _)| other.name == key.name) {
                     report.error(
                         key.place,
-                        format!(
-                            "`{}` is here twice; the first one is in line {}",
-                            key.name, first.place.line
-                        ),
+                        format!("`{}` is here twice; the first one is in line {}", key.name, first.place.line),
                         "remove one of them",
                     );
                 }
@@ -149,22 +139,11 @@ fn place(raw: Spanned<Raw>) -> Node {
         Raw::Map(entries) => Yaml::Map(
             entries
                 .into_iter()
-                .map(|(key, node)| {
-                    (
-                        Key {
-                            place: place_of(key.referenced),
-                            name: key.value,
-                        },
-                        place(node),
-                    )
-                })
+                .map(|(key, node)| (Key { place: place_of(key.referenced), name: key.value }, place(node)))
                 .collect(),
         ),
     };
-    Node {
-        place: place_of(raw.referenced),
-        value,
-    }
+    Node { place: place_of(raw.referenced), value }
 }
 
 /// The tree as the deserialiser gives it.
@@ -202,10 +181,7 @@ impl<'de> Deserialize<'de> for Raw {
                 Ok(Raw::Integer(value))
             }
             fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-                Ok(
-                    i64::try_from(value)
-                        .map_or_else(|_| Raw::Text(value.to_string()), Raw::Integer),
-                )
+                Ok(i64::try_from(value).map_or_else(|_| Raw::Text(value.to_string()), Raw::Integer))
             }
             fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
                 Ok(Raw::Float(value))

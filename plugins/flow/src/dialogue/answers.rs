@@ -25,13 +25,7 @@ pub(crate) enum Answer {
 
 impl Session<'_> {
     /// Tries a message as answer to the step that waits. The frame's variables are in the scope.
-    pub(crate) fn answer(
-        &mut self,
-        flow: &Flow,
-        at: usize,
-        step: &Step,
-        reading: &Reading,
-    ) -> Answer {
+    pub(crate) fn answer(&mut self, flow: &Flow, at: usize, step: &Step, reading: &Reading) -> Answer {
         match step {
             Step::Ask(ask) => self.answer_slot(flow, at, ask, reading),
             Step::Choose(choose) => self.answer_choice(flow, at, choose, reading),
@@ -64,19 +58,11 @@ impl Session<'_> {
                 self.fill(flow, reading, Some(ask.slot));
                 Answer::Go(at + 1)
             }
-            None => self
-                .interruption(flow, reading, INTERRUPT)
-                .map_or(Answer::Invalid, Answer::Interruption),
+            None => self.interruption(flow, reading, INTERRUPT).map_or(Answer::Invalid, Answer::Interruption),
         }
     }
 
-    fn answer_confirm(
-        &mut self,
-        flow: &Flow,
-        at: usize,
-        confirm: &Confirm,
-        reading: &Reading,
-    ) -> Answer {
+    fn answer_confirm(&mut self, flow: &Flow, at: usize, confirm: &Confirm, reading: &Reading) -> Answer {
         match (self.bot.words.yes_or_no(&reading.text), confirm.otherwise) {
             (Some(true), _) => Answer::Go(at + 1),
             (Some(false), Some(otherwise)) => Answer::Go(otherwise),
@@ -85,19 +71,11 @@ impl Session<'_> {
                 // Behind the last step: the flow is over.
                 Answer::Go(flow.steps.len())
             }
-            (None, _) => self
-                .interruption(flow, reading, INTERRUPT)
-                .map_or(Answer::Invalid, Answer::Interruption),
+            (None, _) => self.interruption(flow, reading, INTERRUPT).map_or(Answer::Invalid, Answer::Interruption),
         }
     }
 
-    fn answer_choice(
-        &mut self,
-        flow: &Flow,
-        at: usize,
-        choose: &Choose,
-        reading: &Reading,
-    ) -> Answer {
+    fn answer_choice(&mut self, flow: &Flow, at: usize, choose: &Choose, reading: &Reading) -> Answer {
         let said = folded(&reading.text);
         let number = said.parse::<usize>().ok();
         let mut values = Vec::with_capacity(choose.options.len());
@@ -105,26 +83,12 @@ impl Session<'_> {
             values.push(self.choice(&option.label, option.value.as_ref()).value);
         }
         let position = (0..choose.options.len())
-            .find(|place| {
-                values
-                    .get(*place)
-                    .is_some_and(|value| folded(value) == said)
-                    || number == Some(place + 1)
-            })
-            .or_else(|| {
-                choose
-                    .options
-                    .iter()
-                    .position(|option| option.phrases.contains(&said))
-            })
+            .find(|place| values.get(*place).is_some_and(|value| folded(value) == said) || number == Some(place + 1))
+            .or_else(|| choose.options.iter().position(|option| option.phrases.contains(&said)))
             .or_else(|| {
                 // A label somewhere in the message, when it is only one.
                 let padded = format!(" {said} ");
-                let holds = |phrases: &[String]| {
-                    phrases
-                        .iter()
-                        .any(|phrase| padded.contains(&format!(" {phrase} ")))
-                };
+                let holds = |phrases: &[String]| phrases.iter().any(|phrase| padded.contains(&format!(" {phrase} ")));
                 let mut places = choose
                     .options
                     .iter()
@@ -133,8 +97,7 @@ impl Session<'_> {
                     .map(|(place, _)| place);
                 places.next().filter(|_| places.next().is_none())
             });
-        let chosen =
-            position.and_then(|place| Some((choose.options.get(place)?, values.get(place)?)));
+        let chosen = position.and_then(|place| Some((choose.options.get(place)?, values.get(place)?)));
         match chosen {
             Some((option, value)) => {
                 if let Some(name) = &choose.save {
@@ -142,21 +105,14 @@ impl Session<'_> {
                 }
                 Answer::Go(option.then.unwrap_or(at + 1))
             }
-            None => self
-                .interruption(flow, reading, INTERRUPT)
-                .map_or(Answer::Invalid, Answer::Interruption),
+            None => self.interruption(flow, reading, INTERRUPT).map_or(Answer::Invalid, Answer::Interruption),
         }
     }
 
     /// The intent of a message, when another flow serves it and it is sure enough.
     fn interruption(&self, flow: &Flow, reading: &Reading, least: f32) -> Option<Guess> {
         let guess = reading.intent().filter(|guess| guess.confidence >= least)?;
-        let serves = self
-            .bot
-            .intents
-            .get(guess.class)?
-            .flow
-            .and_then(|other| self.bot.flows.get(other))?;
+        let serves = self.bot.intents.get(guess.class)?.flow.and_then(|other| self.bot.flows.get(other))?;
         (serves.name != flow.name).then_some(guess)
     }
 
@@ -167,11 +123,7 @@ impl Session<'_> {
         let (most, otherwise, instead) = match step {
             Step::Ask(ask) => {
                 let slot = bot.slots.get(ask.slot);
-                (
-                    slot.map_or(3, |slot| slot.tries),
-                    ask.otherwise,
-                    slot.and_then(|slot| slot.otherwise),
-                )
+                (slot.map_or(3, |slot| slot.tries), ask.otherwise, slot.and_then(|slot| slot.otherwise))
             }
             Step::Choose(choose) => (choose.tries, choose.otherwise, None),
             _ => (3, None, None),
@@ -190,11 +142,7 @@ impl Session<'_> {
         match step {
             Step::Ask(ask) => match bot.slots.get(ask.slot) {
                 Some(slot) if slot.invalid.is_some() => {
-                    let text = slot
-                        .invalid
-                        .as_ref()
-                        .map(|text| self.text(text))
-                        .unwrap_or_default();
+                    let text = slot.invalid.as_ref().map(|text| self.text(text)).unwrap_or_default();
                     let choices = self.choices(&slot.choices);
                     self.reply(text, choices);
                 }
@@ -205,10 +153,7 @@ impl Session<'_> {
             },
             Step::Confirm(_) => {
                 let text = self.text(&bot.texts.yes_or_no);
-                let choices = vec![
-                    self.choice(&bot.texts.yes, None),
-                    self.choice(&bot.texts.no, None),
-                ];
+                let choices = vec![self.choice(&bot.texts.yes, None), self.choice(&bot.texts.no, None)];
                 self.reply(text, choices);
             }
             step => {
@@ -227,22 +172,12 @@ impl Session<'_> {
         let bot = self.bot;
         let mut done: Vec<usize> = asked.into_iter().collect();
         // The answer itself is one of the hits.
-        let answer = asked
-            .and_then(|slot| bot.slots.get(slot))
-            .and_then(|slot| self.scope.variable(&slot.name));
-        let kept =
-            (0..bot.slots.len()).filter(|slot| bot.slots.get(*slot).is_some_and(|slot| slot.keep));
+        let answer = asked.and_then(|slot| bot.slots.get(slot)).and_then(|slot| self.scope.variable(&slot.name));
+        let kept = (0..bot.slots.len()).filter(|slot| bot.slots.get(*slot).is_some_and(|slot| slot.keep));
         let places: Vec<usize> = flow.uses.iter().copied().chain(kept).collect();
-        for hit in reading
-            .hits
-            .iter()
-            .filter(|hit| answer.as_ref() != Some(&hit.value))
-        {
+        for hit in reading.hits.iter().filter(|hit| answer.as_ref() != Some(&hit.value)) {
             let takes = |place: &&usize| {
-                let fits = bot
-                    .slots
-                    .get(**place)
-                    .is_some_and(|slot| slot.entities.contains(&hit.entity));
+                let fits = bot.slots.get(**place).is_some_and(|slot| slot.entities.contains(&hit.entity));
                 fits && !done.contains(place)
             };
             let Some(place) = places.iter().find(takes).copied() else {

@@ -62,10 +62,8 @@ impl Session<'_> {
             };
             self.steps += 1;
             if self.steps > MOST_STEPS {
-                self.notes.push(format!(
-                    "flow `{}` does not come to an end: stopped after {MOST_STEPS} steps",
-                    current.name
-                ));
+                self.notes
+                    .push(format!("flow `{}` does not come to an end: stopped after {MOST_STEPS} steps", current.name));
                 self.standard(&bot.texts.apology);
                 break Stop::Done;
             }
@@ -118,8 +116,7 @@ impl Session<'_> {
             Step::Jump(flow) => return Next::Flow(*flow),
             Step::Handoff(reason) => {
                 let reason = self.text(reason);
-                let summary = Some(self.scope.lock().facts.message.clone())
-                    .filter(|message| !message.is_empty());
+                let summary = Some(self.scope.lock().facts.message.clone()).filter(|message| !message.is_empty());
                 self.handoff = Some(Handoff { reason, summary });
             }
             Step::End { conversation } => {
@@ -133,12 +130,7 @@ impl Session<'_> {
     fn wait(&mut self, flow: &Flow, step: &Step, label: &str) -> Next {
         self.prompt(step, None);
         let vars = std::mem::take(&mut self.scope.lock().vars);
-        self.state.stack.push(Frame {
-            flow: flow.name.clone(),
-            at: label.to_owned(),
-            vars,
-            tries: 0,
-        });
+        self.state.stack.push(Frame { flow: flow.name.clone(), at: label.to_owned(), vars, tries: 0 });
         Next::Wait
     }
 
@@ -150,10 +142,7 @@ impl Session<'_> {
                 let Some(slot) = bot.slots.get(ask.slot) else {
                     return;
                 };
-                (
-                    self.text(ask.text.as_ref().unwrap_or(&slot.ask)),
-                    self.choices(&slot.choices),
-                )
+                (self.text(ask.text.as_ref().unwrap_or(&slot.ask)), self.choices(&slot.choices))
             }
             Step::Choose(choose) => {
                 let mut choices = Vec::with_capacity(choose.options.len());
@@ -163,19 +152,12 @@ impl Session<'_> {
                 (self.text(&choose.text), choices)
             }
             Step::Confirm(confirm) => {
-                let (yes, no) = (
-                    self.choice(&bot.texts.yes, None),
-                    self.choice(&bot.texts.no, None),
-                );
+                let (yes, no) = (self.choice(&bot.texts.yes, None), self.choice(&bot.texts.no, None));
                 (self.text(&confirm.text), vec![yes, no])
             }
             _ => return,
         };
-        let text = before
-            .into_iter()
-            .chain(std::iter::once(text))
-            .collect::<Vec<_>>()
-            .join(" ");
+        let text = before.into_iter().chain(std::iter::once(text)).collect::<Vec<_>>().join(" ");
         self.reply(text, choices);
     }
 
@@ -197,12 +179,7 @@ impl Session<'_> {
             _ => text,
         };
         let data = Some(serde_json::Value::Object(card).to_string());
-        self.replies.push(Reply {
-            kind: "card".to_owned(),
-            text,
-            choices,
-            data,
-        });
+        self.replies.push(Reply { kind: "card".to_owned(), text, choices, data });
     }
 
     fn call(&mut self, call: &Call, at: usize) -> Next {
@@ -212,16 +189,13 @@ impl Session<'_> {
         } else {
             serde_json::to_string(&arguments).unwrap_or_default()
         };
-        let answer = self
-            .capabilities
-            .invoke(&call.capability, &call.function, &arguments)
-            .and_then(|json| {
-                serde_json::from_str::<serde_json::Value>(&json).map_err(|error| Error {
-                    code: "internal".to_owned(),
-                    message: format!("the answer is no JSON: {error}"),
-                    retry_after: None,
-                })
-            });
+        let answer = self.capabilities.invoke(&call.capability, &call.function, &arguments).and_then(|json| {
+            serde_json::from_str::<serde_json::Value>(&json).map_err(|error| Error {
+                code: "internal".to_owned(),
+                message: format!("the answer is no JSON: {error}"),
+                retry_after: None,
+            })
+        });
         match answer {
             Ok(json) => {
                 if let Some(name) = &call.save {
@@ -240,12 +214,7 @@ impl Session<'_> {
 
     fn failed(&mut self, call: &Call, error: &Error) -> Next {
         let code = error.code.as_str();
-        let known = call
-            .on_error
-            .iter()
-            .find(|(known, _)| known == code)
-            .map(|(_, target)| *target)
-            .or(call.on_other);
+        let known = call.on_error.iter().find(|(known, _)| known == code).map(|(_, target)| *target).or(call.on_other);
         if let Some(target) = known {
             let retry = error.retry_after.map_or(Value::UNDEFINED, Value::from);
             self.scope.lock().facts.error = Value::from_pairs([
@@ -261,11 +230,7 @@ impl Session<'_> {
         ));
         let texts = &self.bot.texts;
         let later = matches!(code, "rate-limited" | "unavailable" | "timeout");
-        self.standard(if later {
-            &texts.try_later
-        } else {
-            &texts.apology
-        });
+        self.standard(if later { &texts.try_later } else { &texts.apology });
         Next::Done
     }
 
@@ -278,12 +243,7 @@ impl Session<'_> {
     /// Says something, unless there is nothing to say.
     pub(crate) fn reply(&mut self, text: String, choices: Vec<Choice>) {
         if !text.trim().is_empty() || !choices.is_empty() {
-            self.replies.push(Reply {
-                kind: "text".to_owned(),
-                text,
-                choices,
-                data: None,
-            });
+            self.replies.push(Reply { kind: "text".to_owned(), text, choices, data: None });
         }
     }
 
@@ -292,8 +252,7 @@ impl Session<'_> {
         match text.render(self.language, self.turn, &self.root) {
             Ok(text) => text,
             Err(error) => {
-                self.notes
-                    .push(format!("a text can't be rendered: {error}"));
+                self.notes.push(format!("a text can't be rendered: {error}"));
                 String::new()
             }
         }
@@ -303,8 +262,7 @@ impl Session<'_> {
         match expression.eval(&self.root) {
             Ok(value) => value,
             Err(error) => {
-                self.notes
-                    .push(format!("an expression has no value: {error}"));
+                self.notes.push(format!("an expression has no value: {error}"));
                 Value::UNDEFINED
             }
         }
@@ -328,11 +286,7 @@ impl Session<'_> {
     pub(crate) fn assign(&self, name: &str, value: Value) {
         let keep = self.bot.slot(name).is_some_and(|slot| slot.keep);
         let mut inner = self.scope.lock();
-        let place = if keep {
-            &mut inner.kept
-        } else {
-            &mut inner.vars
-        };
+        let place = if keep { &mut inner.kept } else { &mut inner.vars };
         if value.is_undefined() || value.is_none() {
             place.remove(name);
         } else {
@@ -345,11 +299,7 @@ impl Session<'_> {
         let Some(slot) = self.bot.slots.get(slot) else {
             return true;
         };
-        if self
-            .scope
-            .variable(&slot.name)
-            .is_some_and(|value| value.as_str() != Some(""))
-        {
+        if self.scope.variable(&slot.name).is_some_and(|value| value.as_str() != Some("")) {
             return true;
         }
         let known = slot.from.and_then(|field| self.scope.visitor(field));

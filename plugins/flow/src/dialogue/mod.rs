@@ -27,12 +27,7 @@ use confab_plugin_sdk::types::Error;
 /// The bot's business systems.
 pub(crate) trait Capabilities {
     /// Calls a function by name with JSON; called once for each `call` step.
-    fn invoke(
-        &mut self,
-        capability: &str,
-        function: &str,
-        arguments: &str,
-    ) -> Result<String, Error>;
+    fn invoke(&mut self, capability: &str, function: &str, arguments: &str) -> Result<String, Error>;
 }
 
 /// What a turn came to.

@@ -48,9 +48,7 @@ pub(crate) struct Facts {
 impl Scope {
     /// A scope with these contents.
     pub(crate) fn new(inner: Inner) -> Arc<Scope> {
-        Arc::new(Scope {
-            inner: Mutex::new(inner),
-        })
+        Arc::new(Scope { inner: Mutex::new(inner) })
     }
 
     /// The contents. There is one thread; nothing ever waits here.
@@ -61,11 +59,7 @@ impl Scope {
     /// The value of a slot or variable.
     pub(crate) fn variable(&self, name: &str) -> Option<Value> {
         let inner = self.lock();
-        inner
-            .vars
-            .get(name)
-            .or_else(|| inner.kept.get(name))
-            .cloned()
+        inner.vars.get(name).or_else(|| inner.kept.get(name)).cloned()
     }
 
     /// What is known of the visitor.
@@ -102,16 +96,11 @@ impl Object for Scope {
             "now" => Value::from(rfc3339(facts.now)),
             "event" => facts.event.clone(),
             "error" => facts.error.clone(),
-            "mentioned" => Value::from_pairs(
-                facts
-                    .mentioned
-                    .iter()
-                    .rev()
-                    .map(|(name, value)| (name.as_str(), value.clone())),
-            ),
+            "mentioned" => {
+                Value::from_pairs(facts.mentioned.iter().rev().map(|(name, value)| (name.as_str(), value.clone())))
+            }
             "visitor" => {
-                let text =
-                    |value: &Option<String>| value.as_deref().map_or(Value::UNDEFINED, Value::from);
+                let text = |value: &Option<String>| value.as_deref().map_or(Value::UNDEFINED, Value::from);
                 let visitor = &facts.visitor;
                 Value::from_pairs([
                     ("id", text(&visitor.id)),
@@ -123,12 +112,7 @@ impl Object for Scope {
             }
             "slots" => {
                 let mut all = inner.kept.clone();
-                all.extend(
-                    inner
-                        .vars
-                        .iter()
-                        .map(|(name, value)| (name.clone(), value.clone())),
-                );
+                all.extend(inner.vars.iter().map(|(name, value)| (name.clone(), value.clone())));
                 Value::from(all)
             }
             _ => return None,
@@ -148,12 +132,7 @@ fn rfc3339(millis: u64) -> String {
     let day = doy - (153 * mp + 2) / 5 + 1;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3600,
-        rest % 3600 / 60,
-        rest % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest % 3600 / 60, rest % 60)
 }
 
 /// A capability's JSON as a value. Its kebab-case names become snake_case, since `-` is minus in templates.
@@ -167,13 +146,9 @@ pub(crate) fn from_json(json: serde_json::Value) -> Value {
             (None, None) => Value::from(()),
         },
         serde_json::Value::String(text) => Value::from(text),
-        serde_json::Value::Array(items) => {
-            Value::from(items.into_iter().map(from_json).collect::<Vec<_>>())
+        serde_json::Value::Array(items) => Value::from(items.into_iter().map(from_json).collect::<Vec<_>>()),
+        serde_json::Value::Object(entries) => {
+            Value::from_pairs(entries.into_iter().map(|(name, value)| (name.replace('-', "_"), from_json(value))))
         }
-        serde_json::Value::Object(entries) => Value::from_pairs(
-            entries
-                .into_iter()
-                .map(|(name, value)| (name.replace('-', "_"), from_json(value))),
-        ),
     }
 }

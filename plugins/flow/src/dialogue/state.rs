@@ -68,13 +68,14 @@ impl State {
         match serde_json::from_slice::<State>(bytes) {
             Ok(state) if state.version == VERSION => state,
             Ok(state) => {
-                notes.push(format!("state has version {}, this plugin reads {VERSION}: the conversation starts afresh", state.version));
+                notes.push(format!(
+                    "state has version {}, this plugin reads {VERSION}: the conversation starts afresh",
+                    state.version
+                ));
                 State::default()
             }
             Err(error) => {
-                notes.push(format!(
-                    "state can't be read ({error}): the conversation starts afresh"
-                ));
+                notes.push(format!("state can't be read ({error}): the conversation starts afresh"));
                 State::default()
             }
         }
@@ -87,18 +88,11 @@ impl State {
         if bytes.len() <= LARGEST_VARIABLE {
             return bytes;
         }
-        for vars in self
-            .stack
-            .iter_mut()
-            .map(|frame| &mut frame.vars)
-            .chain(std::iter::once(&mut self.kept))
-        {
+        for vars in self.stack.iter_mut().map(|frame| &mut frame.vars).chain(std::iter::once(&mut self.kept)) {
             vars.retain(|name, value| {
                 let size = serde_json::to_vec(value).map_or(usize::MAX, |bytes| bytes.len());
                 if size > LARGEST_VARIABLE {
-                    notes.push(format!(
-                        "`{name}` has {size} bytes and is not kept over the turn"
-                    ));
+                    notes.push(format!("`{name}` has {size} bytes and is not kept over the turn"));
                 }
                 size <= LARGEST_VARIABLE
             });
@@ -107,10 +101,7 @@ impl State {
         if bytes.len() <= LARGEST_STATE {
             return bytes;
         }
-        notes.push(format!(
-            "state has {} bytes: waiting flows are dropped",
-            bytes.len()
-        ));
+        notes.push(format!("state has {} bytes: waiting flows are dropped", bytes.len()));
         self.stack.clear();
         self.kept.clear();
         serde_json::to_vec(&self).unwrap_or_default()

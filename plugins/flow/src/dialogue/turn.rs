@@ -27,28 +27,16 @@ const WORTH_OFFERING: f32 = 0.2;
 const MOST_SUGGESTIONS: usize = 6;
 
 /// Serves a turn.
-pub(crate) fn handle(
-    bot: &Bot,
-    turn: Turn,
-    now: u64,
-    capabilities: &mut dyn Capabilities,
-) -> Reaction {
+pub(crate) fn handle(bot: &Bot, turn: Turn, now: u64, capabilities: &mut dyn Capabilities) -> Reaction {
     let mut notes = Vec::new();
     let mut state = State::load(&turn.state, &mut notes);
     let is_message = turn.kind == "message";
-    let reading = if is_message {
-        bot.nlu.read(&turn.text, &bot.entities)
-    } else {
-        Reading::default()
-    };
+    let reading = if is_message { bot.nlu.read(&turn.text, &bot.entities) } else { Reading::default() };
     let language = language(bot, turn.locale.as_deref(), &reading, &state.lang);
     let lang = bot.languages.get(language).cloned().unwrap_or_default();
     state.lang.clone_from(&lang);
-    let event = turn
-        .data
-        .as_deref()
-        .and_then(|data| serde_json::from_str(data).ok())
-        .map_or(Value::UNDEFINED, from_json);
+    let event =
+        turn.data.as_deref().and_then(|data| serde_json::from_str(data).ok()).map_or(Value::UNDEFINED, from_json);
     let facts = Facts {
         bot: bot.name.clone(),
         visitor: turn.visitor,
@@ -62,11 +50,7 @@ pub(crate) fn handle(
         error: Value::UNDEFINED,
     };
     let kept = std::mem::take(&mut state.kept);
-    let scope = Scope::new(Inner {
-        vars: Default::default(),
-        kept,
-        facts,
-    });
+    let scope = Scope::new(Inner { vars: Default::default(), kept, facts });
     let mut session = Session {
         bot,
         state,
@@ -86,9 +70,7 @@ pub(crate) fn handle(
         "message" => session.message(&reading),
         "event" => session.event(&turn.text),
         // More kinds may come; they are answered with nothing.
-        other => session.notes.push(format!(
-            "a turn of the unknown kind `{other}` is not answered"
-        )),
+        other => session.notes.push(format!("a turn of the unknown kind `{other}` is not answered")),
     }
     session.finish()
 }
@@ -99,30 +81,14 @@ fn language(bot: &Bot, locale: Option<&str>, reading: &Reading, sticky: &str) ->
         let primary = wanted.split('-').next().unwrap_or_default();
         let same = |code: &String| code.to_lowercase() == wanted;
         let near = |code: &String| code.to_lowercase().split('-').next() == Some(primary);
-        bot.languages
-            .iter()
-            .position(same)
-            .or_else(|| bot.languages.iter().position(near))
+        bot.languages.iter().position(same).or_else(|| bot.languages.iter().position(near))
     };
-    locale
-        .and_then(find)
-        .or(reading.language)
-        .or_else(|| find(sticky))
-        .unwrap_or(0)
+    locale.and_then(find).or(reading.language).or_else(|| find(sticky)).unwrap_or(0)
 }
 
 fn mentioned(bot: &Bot, reading: &Reading) -> Vec<(String, Value)> {
-    let name = |entity: usize| {
-        bot.entities
-            .items
-            .get(entity)
-            .map(|entity| entity.name.clone())
-    };
-    reading
-        .hits
-        .iter()
-        .filter_map(|hit| Some((name(hit.entity)?, hit.value.clone())))
-        .collect()
+    let name = |entity: usize| bot.entities.items.get(entity).map(|entity| entity.name.clone());
+    reading.hits.iter().filter_map(|hit| Some((name(hit.entity)?, hit.value.clone()))).collect()
 }
 
 impl Session<'_> {
@@ -144,16 +110,11 @@ impl Session<'_> {
         let bot = self.bot;
         let Some((flow, at)) = self.place(&frame) else {
             self.lost_thread(&frame);
-            return if reading.intent().is_some() {
-                self.fresh(reading)
-            } else {
-                self.standard(&bot.texts.changed)
-            };
+            return if reading.intent().is_some() { self.fresh(reading) } else { self.standard(&bot.texts.changed) };
         };
-        let (Some(current), Some(step)) = (
-            bot.flows.get(flow),
-            bot.flows.get(flow).and_then(|flow| flow.steps.get(at)),
-        ) else {
+        let (Some(current), Some(step)) =
+            (bot.flows.get(flow), bot.flows.get(flow).and_then(|flow| flow.steps.get(at)))
+        else {
             return;
         };
         self.scope.lock().vars.clone_from(&frame.vars);
@@ -211,28 +172,15 @@ impl Session<'_> {
         let flow = self.bot.flow(self.state.last.as_deref()?)?;
         let uses = &self.bot.flows.get(flow)?.uses;
         let takes = |entity: usize| {
-            uses.iter().any(|slot| {
-                self.bot
-                    .slots
-                    .get(*slot)
-                    .is_some_and(|slot| slot.entities.contains(&entity))
-            })
+            uses.iter().any(|slot| self.bot.slots.get(*slot).is_some_and(|slot| slot.entities.contains(&entity)))
         };
-        (reading.other_words <= ELLIPSIS && reading.hits.iter().any(|hit| takes(hit.entity)))
-            .then_some(flow)
+        (reading.other_words <= ELLIPSIS && reading.hits.iter().any(|hit| takes(hit.entity))).then_some(flow)
     }
 
     /// The intent that a flow serves, as a guess that was inferred and not read.
     fn intent_of(&self, flow: usize) -> Option<Match> {
-        let intent = self
-            .bot
-            .intents
-            .iter()
-            .find(|intent| intent.flow == Some(flow))?;
-        Some(Match {
-            name: intent.name.clone(),
-            confidence: ACCEPT,
-        })
+        let intent = self.bot.intents.iter().find(|intent| intent.flow == Some(flow))?;
+        Some(Match { name: intent.name.clone(), confidence: ACCEPT })
     }
 
     fn serve(&mut self, guess: Guess, reading: &Reading) {
@@ -240,10 +188,7 @@ impl Session<'_> {
         let Some(intent) = bot.intents.get(guess.class) else {
             return;
         };
-        self.intent = Some(Match {
-            name: intent.name.clone(),
-            confidence: guess.confidence,
-        });
+        self.intent = Some(Match { name: intent.name.clone(), confidence: guess.confidence });
         self.state.misses = 0;
         match intent.flow {
             Some(flow) => self.start(flow, reading),
@@ -280,9 +225,7 @@ impl Session<'_> {
                     self.resume();
                 }
             }
-            None => self
-                .notes
-                .push(format!("no flow starts on the event `{name}`")),
+            None => self.notes.push(format!("no flow starts on the event `{name}`")),
         }
     }
 
@@ -325,16 +268,8 @@ impl Session<'_> {
         let first = self.state.misses == 1;
         if first {
             let mut offers: Vec<Choice> = Vec::new();
-            for guess in reading
-                .guesses
-                .iter()
-                .filter(|guess| guess.confidence >= WORTH_OFFERING)
-            {
-                if let Some(title) = bot
-                    .intents
-                    .get(guess.class)
-                    .and_then(|intent| intent.title.as_ref())
-                {
+            for guess in reading.guesses.iter().filter(|guess| guess.confidence >= WORTH_OFFERING) {
+                if let Some(title) = bot.intents.get(guess.class).and_then(|intent| intent.title.as_ref()) {
                     offers.push(self.choice(title, None));
                 }
             }
@@ -343,11 +278,7 @@ impl Session<'_> {
                 return self.reply(text, offers);
             }
         }
-        let own = if first {
-            bot.fallback.first
-        } else {
-            bot.fallback.then
-        };
+        let own = if first { bot.fallback.first } else { bot.fallback.then };
         if let Some(flow) = own {
             self.run(flow, 0);
             return;
@@ -356,12 +287,7 @@ impl Session<'_> {
             return self.standard(&bot.texts.rephrase);
         }
         let mut choices = Vec::new();
-        for title in bot
-            .intents
-            .iter()
-            .filter_map(|intent| intent.title.as_ref())
-            .take(MOST_SUGGESTIONS)
-        {
+        for title in bot.intents.iter().filter_map(|intent| intent.title.as_ref()).take(MOST_SUGGESTIONS) {
             choices.push(self.choice(title, None));
         }
         if choices.is_empty() {
@@ -373,21 +299,9 @@ impl Session<'_> {
 
     fn finish(mut self) -> Reaction {
         self.state.kept = std::mem::take(&mut self.scope.lock().kept);
-        let state = if self.ended {
-            Vec::new()
-        } else {
-            self.state.save(&mut self.notes)
-        };
-        let outcome = Outcome {
-            replies: self.replies,
-            state,
-            intent: self.intent,
-            handoff: self.handoff,
-            ended: self.ended,
-        };
-        Reaction {
-            outcome,
-            notes: self.notes,
-        }
+        let state = if self.ended { Vec::new() } else { self.state.save(&mut self.notes) };
+        let outcome =
+            Outcome { replies: self.replies, state, intent: self.intent, handoff: self.handoff, ended: self.ended };
+        Reaction { outcome, notes: self.notes }
     }
 }

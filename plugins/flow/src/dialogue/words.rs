@@ -188,15 +188,7 @@ const BUNDLED: [Bundled; 6] = [
             "allez y",
             "je confirme",
         ],
-        no: &[
-            "non",
-            "pas maintenant",
-            "pas encore",
-            "surtout pas",
-            "c'est faux",
-            "pas du tout",
-            "incorrect",
-        ],
+        no: &["non", "pas maintenant", "pas encore", "surtout pas", "c'est faux", "pas du tout", "incorrect"],
         cancel: &[
             "annuler",
             "annule",
@@ -227,14 +219,7 @@ const BUNDLED: [Bundled; 6] = [
             "perfecto",
             "confirmo",
         ],
-        no: &[
-            "no",
-            "ahora no",
-            "todavía no",
-            "incorrecto",
-            "mejor no",
-            "para nada",
-        ],
+        no: &["no", "ahora no", "todavía no", "incorrecto", "mejor no", "para nada"],
         cancel: &[
             "cancelar",
             "cancela",
@@ -265,14 +250,7 @@ const BUNDLED: [Bundled; 6] = [
             "confermo",
             "volentieri",
         ],
-        no: &[
-            "no",
-            "non ora",
-            "non ancora",
-            "sbagliato",
-            "meglio di no",
-            "per niente",
-        ],
+        no: &["no", "non ora", "non ancora", "sbagliato", "meglio di no", "per niente"],
         cancel: &[
             "annulla",
             "annullare",
@@ -303,15 +281,7 @@ const BUNDLED: [Bundled; 6] = [
             "doe maar",
             "graag",
         ],
-        no: &[
-            "nee",
-            "nu niet",
-            "nog niet",
-            "fout",
-            "klopt niet",
-            "liever niet",
-            "beter van niet",
-        ],
+        no: &["nee", "nu niet", "nog niet", "fout", "klopt niet", "liever niet", "beter van niet"],
         cancel: &[
             "annuleren",
             "annuleer",
@@ -358,12 +328,9 @@ impl Words {
         for language in languages {
             let code = language.split('-').next().unwrap_or(language);
             for bundled in BUNDLED.iter().filter(|bundled| bundled.code == code) {
-                all.yes
-                    .extend(bundled.yes.iter().map(|phrase| folded(phrase)));
-                all.no
-                    .extend(bundled.no.iter().map(|phrase| folded(phrase)));
-                all.cancel
-                    .extend(bundled.cancel.iter().map(|phrase| folded(phrase)));
+                all.yes.extend(bundled.yes.iter().map(|phrase| folded(phrase)));
+                all.no.extend(bundled.no.iter().map(|phrase| folded(phrase)));
+                all.cancel.extend(bundled.cancel.iter().map(|phrase| folded(phrase)));
             }
         }
         all
@@ -396,10 +363,7 @@ impl Words {
 
 /// A phrase as it is compared.
 pub(crate) fn folded(phrase: &str) -> String {
-    let words: Vec<String> = words(phrase)
-        .into_iter()
-        .map(|word| fold(&word.lower))
-        .collect();
+    let words: Vec<String> = words(phrase).into_iter().map(|word| fold(&word.lower)).collect();
     words.join(" ")
 }
 
@@ -408,10 +372,7 @@ fn said(message: &str) -> Option<Vec<String>> {
     if message.len() > 80 {
         return None;
     }
-    let said: Vec<String> = words(message)
-        .into_iter()
-        .map(|word| fold(&word.lower))
-        .collect();
+    let said: Vec<String> = words(message).into_iter().map(|word| fold(&word.lower)).collect();
     (1..=8).contains(&said.len()).then_some(said)
 }
 
@@ -420,10 +381,9 @@ fn consists_of(said: &[String], phrases: &[String]) -> bool {
     let mut at = 0;
     let mut any = false;
     while let Some(word) = said.get(at) {
-        let longest = (1..=6).rev().find(|length| {
-            said.get(at..at + length)
-                .is_some_and(|stretch| phrases.contains(&stretch.join(" ")))
-        });
+        let longest = (1..=6)
+            .rev()
+            .find(|length| said.get(at..at + length).is_some_and(|stretch| phrases.contains(&stretch.join(" "))));
         match longest {
             Some(length) => {
                 any = true;
@@ -455,24 +415,10 @@ mod tests {
         ] {
             assert_eq!(words.yes_or_no(text), Some(true), "{text}");
         }
-        for text in [
-            "no",
-            "Nein danke",
-            "nope",
-            "please don't",
-            "stimmt nicht",
-            "lieber nicht",
-        ] {
+        for text in ["no", "Nein danke", "nope", "please don't", "stimmt nicht", "lieber nicht"] {
             assert_eq!(words.yes_or_no(text), Some(false), "{text}");
         }
-        for text in [
-            "yes but change the e-mail",
-            "maybe",
-            "yes no",
-            "",
-            "no idea",
-            "what does it cost",
-        ] {
+        for text in ["yes but change the e-mail", "maybe", "yes no", "", "no idea", "what does it cost"] {
             assert_eq!(words.yes_or_no(text), None, "{text}");
         }
     }
@@ -480,21 +426,10 @@ mod tests {
     #[test]
     fn stop_is_only_stop() {
         let words = Words::new(&["en".to_owned(), "de".to_owned()]);
-        for text in [
-            "cancel",
-            "Never mind.",
-            "please cancel that",
-            "abbrechen bitte",
-            "vergiss es",
-            "no, forget it",
-        ] {
+        for text in ["cancel", "Never mind.", "please cancel that", "abbrechen bitte", "vergiss es", "no, forget it"] {
             assert!(words.is_cancel(text), "{text}");
         }
-        for text in [
-            "cancel my order",
-            "ich möchte meine Bestellung abbrechen",
-            "no",
-        ] {
+        for text in ["cancel my order", "ich möchte meine Bestellung abbrechen", "no"] {
             assert!(!words.is_cancel(text), "{text}");
         }
     }

@@ -27,17 +27,10 @@ pub(crate) struct Classifier {
 impl Classifier {
     /// Trains. An example with no class is one of nothing: a negative for all.
     pub(crate) fn train(examples: &[(Sparse, Option<usize>)], classes: usize) -> Classifier {
-        let mut model = Classifier {
-            classes,
-            table: vec![0; SIZE * classes],
-            scale: Vec::new(),
-            bias: Vec::new(),
-        };
+        let mut model = Classifier { classes, table: vec![0; SIZE * classes], scale: Vec::new(), bias: Vec::new() };
         for class in 0..classes {
             let (weights, bias) = one_against_all(examples, class);
-            let largest = weights
-                .iter()
-                .fold(0.0f32, |most, weight| most.max(weight.abs()));
+            let largest = weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs()));
             let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
             for (row, weight) in model.table.chunks_exact_mut(classes).zip(&weights) {
                 if let Some(cell) = row.get_mut(class) {
@@ -72,15 +65,9 @@ fn one_against_all(examples: &[(Sparse, Option<usize>)], class: usize) -> (Vec<f
     let mut weights = vec![0.0f32; SIZE];
     let mut bias = 0.0f32;
     let mut alphas = vec![0.0f32; examples.len()];
-    let positives = examples
-        .iter()
-        .filter(|(_, of)| *of == Some(class))
-        .count()
-        .max(1);
+    let positives = examples.iter().filter(|(_, of)| *of == Some(class)).count().max(1);
     // Few examples against many: their errors count more, by the root so that they don't drown the others.
-    let boost = ((examples.len() - positives.min(examples.len())) as f32 / positives as f32)
-        .sqrt()
-        .clamp(1.0, 5.0);
+    let boost = ((examples.len() - positives.min(examples.len())) as f32 / positives as f32).sqrt().clamp(1.0, 5.0);
     let mut order: Vec<usize> = (0..examples.len()).collect();
     let mut random = 0x2545_f491_4f6c_dd1du64;
     for _ in 0..ROUNDS {
@@ -95,17 +82,11 @@ fn one_against_all(examples: &[(Sparse, Option<usize>)], class: usize) -> (Vec<f
             let (Some((vector, of)), Some(alpha)) = (examples.get(*at), alphas.get_mut(*at)) else {
                 continue;
             };
-            let (sign, cost) = if *of == Some(class) {
-                (1.0, COST * boost)
-            } else {
-                (-1.0, COST)
-            };
+            let (sign, cost) = if *of == Some(class) { (1.0, COST * boost) } else { (-1.0, COST) };
             let slack = 0.5 / cost;
             let dot: f32 = vector
                 .iter()
-                .map(|(place, weight)| {
-                    weight * weights.get(*place as usize).copied().unwrap_or(0.0)
-                })
+                .map(|(place, weight)| weight * weights.get(*place as usize).copied().unwrap_or(0.0))
                 .sum();
             let gradient = sign * (dot + bias) - 1.0 + slack * *alpha;
             if *alpha == 0.0 && gradient >= 0.0 {

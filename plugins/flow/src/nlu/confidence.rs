@@ -28,23 +28,12 @@ pub(crate) const COEFFICIENTS: [f32; FIGURES] = [5.05, 2.15, 1.9, 0.2, -0.2];
 impl Evidence {
     /// The figures that the function weighs.
     pub(crate) fn figures(&self) -> [f32; FIGURES] {
-        [
-            self.margin,
-            self.lead.clamp(-1.0, 1.0),
-            self.of_class,
-            (self.words.max(1) as f32).ln(),
-            1.0,
-        ]
+        [self.margin, self.lead.clamp(-1.0, 1.0), self.of_class, (self.words.max(1) as f32).ln(), 1.0]
     }
 
     /// 0 to 1.
     pub(crate) fn confidence(&self) -> f32 {
-        let sum: f32 = self
-            .figures()
-            .iter()
-            .zip(COEFFICIENTS)
-            .map(|(figure, coefficient)| figure * coefficient)
-            .sum();
+        let sum: f32 = self.figures().iter().zip(COEFFICIENTS).map(|(figure, coefficient)| figure * coefficient).sum();
         1.0 / (1.0 + (-sum).exp())
     }
 }

@@ -55,11 +55,7 @@ pub(crate) fn count(tokens: &[Token]) -> Counts {
             places.push(accented.place());
         }
         let mut pair = Hash::new(3);
-        pair.write(
-            previous
-                .map_or("\u{1}", |token| token.folded.as_str())
-                .as_bytes(),
-        );
+        pair.write(previous.map_or("\u{1}", |token| token.folded.as_str()).as_bytes());
         pair.write(b" ");
         pair.write(token.folded.as_bytes());
         places.push(pair.place());
@@ -113,12 +109,7 @@ impl Weights {
             }
         }
         let all = examples.len() as f32;
-        Weights {
-            idf: seen
-                .into_iter()
-                .map(|count| ((1.0 + all) / (1.0 + count as f32)).ln() + 1.0)
-                .collect(),
-        }
+        Weights { idf: seen.into_iter().map(|count| ((1.0 + all) / (1.0 + count as f32)).ln() + 1.0).collect() }
     }
 
     /// Weighs counts and gives each block length 1.
@@ -128,11 +119,7 @@ impl Weights {
         for (place, count) in counts {
             let idf = self.idf.get(*place as usize).copied().unwrap_or(1.0);
             // Most counts are 1, and need no logarithm.
-            let weight = if *count > 1.0 {
-                (1.0 + count.ln()) * idf
-            } else {
-                idf
-            };
+            let weight = if *count > 1.0 { (1.0 + count.ln()) * idf } else { idf };
             if let Some(norm) = norms.get_mut((*place / BLOCK) as usize) {
                 *norm += weight * weight;
             }

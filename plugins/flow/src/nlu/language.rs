@@ -31,19 +31,12 @@ impl Guesser {
     /// Learns from small words, everyday sentences and examples (words in small letters, by language).
     pub(crate) fn learn(languages: &[String], examples: &[(usize, Vec<String>)]) -> Guesser {
         let count = languages.len();
-        let mut guesser = Guesser {
-            languages: count,
-            ..Guesser::default()
-        };
+        let mut guesser = Guesser { languages: count, ..Guesser::default() };
         let mut letters: BTreeMap<[char; 3], Vec<f32>> = BTreeMap::new();
         let mut totals = vec![0.0f32; count];
         let mut see = |language: usize, word: &str| {
             for three in threes(word) {
-                if let Some(cell) = letters
-                    .entry(three)
-                    .or_insert_with(|| vec![0.0; count])
-                    .get_mut(language)
-                {
+                if let Some(cell) = letters.entry(three).or_insert_with(|| vec![0.0; count]).get_mut(language) {
                     *cell += 1.0;
                 }
                 if let Some(total) = totals.get_mut(language) {
@@ -65,35 +58,22 @@ impl Guesser {
                 see(language, word);
                 guesser.add(&word.replace('\'', ""), language, SMALL);
             }
-            for word in known
-                .elsewhere
-                .iter()
-                .flat_map(|line| line.split_whitespace())
-            {
+            for word in known.elsewhere.iter().flat_map(|line| line.split_whitespace()) {
                 see(language, word);
             }
         }
         let kinds = letters.len() as f32 + 1.0;
         for (three, counts) in letters {
-            let logs = counts
-                .iter()
-                .zip(&totals)
-                .map(|(count, total)| ((count + 0.5) / (total + 0.5 * kinds)).ln())
-                .collect();
+            let logs =
+                counts.iter().zip(&totals).map(|(count, total)| ((count + 0.5) / (total + 0.5 * kinds)).ln()).collect();
             guesser.letters.insert(three, logs);
         }
-        guesser.unseen = totals
-            .iter()
-            .map(|total| (0.5 / (total + 0.5 * kinds)).ln())
-            .collect();
+        guesser.unseen = totals.iter().map(|total| (0.5 / (total + 0.5 * kinds)).ln()).collect();
         guesser
     }
 
     fn add(&mut self, word: &str, language: usize, evidence: f32) {
-        let row = self
-            .words
-            .entry(word.to_owned())
-            .or_insert_with(|| vec![0.0; self.languages]);
+        let row = self.words.entry(word.to_owned()).or_insert_with(|| vec![0.0; self.languages]);
         if let Some(cell) = row.get_mut(language) {
             *cell = cell.max(evidence);
         }
@@ -135,10 +115,7 @@ impl Guesser {
         let mut count = 0.0f32;
         for three in threes(word) {
             count += 1.0;
-            for (log, value) in logs
-                .iter_mut()
-                .zip(self.letters.get(&three).unwrap_or(&self.unseen))
-            {
+            for (log, value) in logs.iter_mut().zip(self.letters.get(&three).unwrap_or(&self.unseen)) {
                 *log += value;
             }
         }
@@ -147,21 +124,13 @@ impl Guesser {
         }
         let best = logs.iter().fold(f32::MIN, |best, log| best.max(*log));
         // The mean difference to the best language, at most the weight of letters.
-        logs.iter()
-            .map(|log| (LETTERS - (best - log) / count).max(0.0))
-            .collect()
+        logs.iter().map(|log| (LETTERS - (best - log) / count).max(0.0)).collect()
     }
 }
 
 fn threes(word: &str) -> Vec<[char; 3]> {
-    let letters: Vec<char> = std::iter::once(' ')
-        .chain(word.chars())
-        .chain(std::iter::once(' '))
-        .collect();
-    letters
-        .windows(3)
-        .filter_map(|window| <[char; 3]>::try_from(window).ok())
-        .collect()
+    let letters: Vec<char> = std::iter::once(' ').chain(word.chars()).chain(std::iter::once(' ')).collect();
+    letters.windows(3).filter_map(|window| <[char; 3]>::try_from(window).ok()).collect()
 }
 
 #[cfg(test)]
@@ -171,9 +140,7 @@ mod tests {
 
     #[test]
     fn small_words_and_letters_tell_languages_apart() {
-        let codes: Vec<String> = ["en", "de", "fr", "es", "it", "nl"]
-            .map(str::to_owned)
-            .to_vec();
+        let codes: Vec<String> = ["en", "de", "fr", "es", "it", "nl"].map(str::to_owned).to_vec();
         let guesser = Guesser::learn(&codes, &[]);
         for (text, code) in [
             ("do you have this in stock", "en"),
@@ -183,9 +150,7 @@ mod tests {
             ("quanto costa questo prodotto", "it"),
             ("hoeveel kost dit en wanneer komt het", "nl"),
         ] {
-            let guess = guesser
-                .guess(&words(text))
-                .and_then(|at| codes.get(at).cloned());
+            let guess = guesser.guess(&words(text)).and_then(|at| codes.get(at).cloned());
             assert_eq!(guess.as_deref(), Some(code), "{text}");
         }
         for text in ["SKU-1001", "ok", "42", "erika@example.test"] {

@@ -81,10 +81,7 @@ pub(crate) struct Reading {
 impl Reading {
     /// The intent, if the guess is good enough.
     pub(crate) fn intent(&self) -> Option<Guess> {
-        self.guesses
-            .first()
-            .copied()
-            .filter(|guess| guess.confidence >= ACCEPT)
+        self.guesses.first().copied().filter(|guess| guess.confidence >= ACCEPT)
     }
 }
 
@@ -95,17 +92,9 @@ const CANDIDATES: usize = 3;
 
 impl Nlu {
     /// Trains on examples.
-    pub(crate) fn train(
-        examples: &[Example],
-        classes: usize,
-        languages: &[String],
-        entities: &Entities,
-    ) -> Nlu {
+    pub(crate) fn train(examples: &[Example], classes: usize, languages: &[String], entities: &Entities) -> Nlu {
         let mut vocabulary = Vocabulary::default();
-        let tokens: Vec<Vec<Token>> = examples
-            .iter()
-            .map(|example| example_tokens(&example.text, entities))
-            .collect();
+        let tokens: Vec<Vec<Token>> = examples.iter().map(|example| example_tokens(&example.text, entities)).collect();
         for (example, tokens) in examples.iter().zip(&tokens) {
             let Some(class) = example.class.and_then(|class| u32::try_from(class).ok()) else {
                 continue;
@@ -129,46 +118,21 @@ impl Nlu {
         vocabulary.mark_small(&small);
         vocabulary.finish();
 
-        let mut counts: Vec<(Counts, Option<usize>)> = examples
-            .iter()
-            .zip(&tokens)
-            .map(|(example, tokens)| (features::count(tokens), example.class))
-            .collect();
-        let own = Weights::learn(
-            &counts
-                .iter()
-                .map(|(counts, _)| counts.clone())
-                .collect::<Vec<_>>(),
-        );
-        let own: Vec<Vec<(u16, f32)>> = counts
-            .iter()
-            .filter(|(_, class)| class.is_some())
-            .map(|(counts, _)| compact(&own.apply(counts)))
-            .collect();
-        for line in languages
-            .iter()
-            .filter_map(|code| corpus::language(code))
-            .flat_map(|language| language.elsewhere)
-        {
+        let mut counts: Vec<(Counts, Option<usize>)> =
+            examples.iter().zip(&tokens).map(|(example, tokens)| (features::count(tokens), example.class)).collect();
+        let own = Weights::learn(&counts.iter().map(|(counts, _)| counts.clone()).collect::<Vec<_>>());
+        let own: Vec<Vec<(u16, f32)>> =
+            counts.iter().filter(|(_, class)| class.is_some()).map(|(counts, _)| compact(&own.apply(counts))).collect();
+        for line in languages.iter().filter_map(|code| corpus::language(code)).flat_map(|language| language.elsewhere) {
             let elsewhere = features::count(&example_tokens(line, entities));
             let plain = Weights::default().apply(&elsewhere);
-            if own
-                .iter()
-                .all(|example| features::cosine(&plain, example) < NEAR)
-            {
+            if own.iter().all(|example| features::cosine(&plain, example) < NEAR) {
                 counts.push((elsewhere, None));
             }
         }
-        let weights = Weights::learn(
-            &counts
-                .iter()
-                .map(|(counts, _)| counts.clone())
-                .collect::<Vec<_>>(),
-        );
-        let vectors: Vec<(Sparse, Option<usize>)> = counts
-            .iter()
-            .map(|(counts, class)| (weights.apply(counts), *class))
-            .collect();
+        let weights = Weights::learn(&counts.iter().map(|(counts, _)| counts.clone()).collect::<Vec<_>>());
+        let vectors: Vec<(Sparse, Option<usize>)> =
+            counts.iter().map(|(counts, class)| (weights.apply(counts), *class)).collect();
         let mut by_class = vec![Vec::new(); classes];
         for (vector, class) in &vectors {
             if let Some(list) = class.and_then(|class| by_class.get_mut(class)) {
@@ -179,14 +143,7 @@ impl Nlu {
             .iter()
             .zip(&tokens)
             .map(|(example, tokens)| {
-                (
-                    example.language,
-                    tokens
-                        .iter()
-                        .filter(|t| !t.entity)
-                        .map(|t| t.lower.clone())
-                        .collect(),
-                )
+                (example.language, tokens.iter().filter(|t| !t.entity).map(|t| t.lower.clone()).collect())
             })
             .collect();
         Nlu {
@@ -202,49 +159,27 @@ impl Nlu {
     pub(crate) fn read(&self, message: &str, entities: &Entities) -> Reading {
         let text = text::normalise(message);
         let hits = entities.spot(&text);
-        let mut tokens = text::tokens(&text, &hits, |at| {
-            entities.items.get(at).map(|entity| entity.name.as_str())
-        });
+        let mut tokens = text::tokens(&text, &hits, |at| entities.items.get(at).map(|entity| entity.name.as_str()));
         let words: Vec<text::Word> = tokens
             .iter()
             .filter(|token| !token.entity)
-            .map(|token| text::Word {
-                start: token.start,
-                end: token.end,
-                lower: token.lower.clone(),
-            })
+            .map(|token| text::Word { start: token.start, end: token.end, lower: token.lower.clone() })
             .collect();
         let language = self.guesser.guess(&words);
 
         let known = self.correct(&mut tokens);
-        let unknown = tokens
-            .iter()
-            .zip(&known)
-            .filter(|(token, known)| !token.entity && **known == Known::Not);
-        let topic: Vec<&str> = unknown
-            .filter_map(|(token, _)| text.get(token.start..token.end))
-            .collect();
+        let unknown = tokens.iter().zip(&known).filter(|(token, known)| !token.entity && **known == Known::Not);
+        let topic: Vec<&str> = unknown.filter_map(|(token, _)| text.get(token.start..token.end)).collect();
         let topic = topic.join(" ");
         let guesses = self.rank(&tokens, &known);
-        Reading {
-            hits,
-            guesses,
-            topic,
-            language,
-            other_words: words.len(),
-            text,
-        }
+        Reading { hits, guesses, topic, language, other_words: words.len(), text }
     }
 
     /// Puts known words in place of their typos, and says how each token is known.
     pub(crate) fn correct(&self, tokens: &mut [Token]) -> Vec<Known> {
         let mut known = Vec::with_capacity(tokens.len());
         for token in tokens {
-            let how = if token.entity {
-                Known::Not
-            } else {
-                self.vocabulary.look(&token.folded)
-            };
+            let how = if token.entity { Known::Not } else { self.vocabulary.look(&token.folded) };
             if let Known::Typo(id) = how
                 && let Some(entry) = self.vocabulary.entry(id)
             {
@@ -268,15 +203,9 @@ impl Nlu {
             .iter()
             .take(CANDIDATES)
             .map(|(class, margin)| {
-                let rival = order
-                    .iter()
-                    .find(|(other, _)| other != class)
-                    .map_or(-1.0, |(_, margin)| *margin);
+                let rival = order.iter().find(|(other, _)| other != class).map_or(-1.0, |(_, margin)| *margin);
                 let evidence = self.evidence(*class, *margin, rival, tokens, known);
-                Guess {
-                    class: *class,
-                    confidence: evidence.confidence(),
-                }
+                Guess { class: *class, confidence: evidence.confidence() }
             })
             .collect();
         guesses.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
@@ -286,20 +215,12 @@ impl Nlu {
     /// Whether a message is nearly word for word an example of a class: 1 is the same.
     pub(crate) fn nearness(&self, message: &str, class: usize, entities: &Entities) -> f32 {
         let text = text::normalise(message);
-        let mut tokens = text::tokens(&text, &entities.spot(&text), |at| {
-            entities.items.get(at).map(|entity| entity.name.as_str())
-        });
+        let mut tokens =
+            text::tokens(&text, &entities.spot(&text), |at| entities.items.get(at).map(|entity| entity.name.as_str()));
         self.correct(&mut tokens);
         let vector = self.weights.apply(&features::count(&tokens));
-        let examples = self
-            .examples
-            .get(class)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        examples
-            .iter()
-            .map(|example| features::cosine(&vector, example))
-            .fold(0.0, f32::max)
+        let examples = self.examples.get(class).map(Vec::as_slice).unwrap_or_default();
+        examples.iter().map(|example| features::cosine(&vector, example)).fold(0.0, f32::max)
     }
 
     /// What speaks for a class.
@@ -323,11 +244,7 @@ impl Nlu {
                 Known::Not => (0.0, None),
             };
             let entry = id.and_then(|id| self.vocabulary.entry(*id));
-            let weight = if entry.is_some_and(|entry| entry.small) {
-                0.25
-            } else {
-                1.0
-            };
+            let weight = if entry.is_some_and(|entry| entry.small) { 0.25 } else { 1.0 };
             all += weight;
             if entry.is_some_and(|entry| entry.classes.iter().any(|of| *of as usize == class)) {
                 of_class += weight * share;
@@ -335,42 +252,24 @@ impl Nlu {
         }
         // A message of entities alone has no words that could be foreign.
         let of_class = if all > 0.0 { of_class / all } else { 1.0 };
-        Evidence {
-            margin,
-            lead: margin - rival,
-            of_class,
-            words: tokens.len(),
-        }
+        Evidence { margin, lead: margin - rival, of_class, words: tokens.len() }
     }
 }
 
 fn compact(vector: &Sparse) -> Vec<(u16, f32)> {
-    vector
-        .iter()
-        .filter_map(|(place, weight)| u16::try_from(*place).ok().map(|place| (place, *weight)))
-        .collect()
+    vector.iter().filter_map(|(place, weight)| u16::try_from(*place).ok().map(|place| (place, *weight))).collect()
 }
 
 /// The tokens of an example: `{sku}` stands for the entity; of one that may be any text, nothing is left.
 fn example_tokens(example: &str, entities: &Entities) -> Vec<Token> {
     let mut tokens = Vec::new();
     for (at, piece) in example.split('{').enumerate() {
-        let (placeholder, rest) = if at == 0 {
-            ("", piece)
-        } else {
-            piece.split_once('}').unwrap_or(("", piece))
-        };
+        let (placeholder, rest) = if at == 0 { ("", piece) } else { piece.split_once('}').unwrap_or(("", piece)) };
         if let Some(entity) = entities.find(placeholder.trim())
             && !entities.is_free(entity)
         {
             let mark = text::mark(placeholder.trim());
-            tokens.push(Token {
-                start: 0,
-                end: 0,
-                lower: mark.clone(),
-                folded: mark,
-                entity: true,
-            });
+            tokens.push(Token { start: 0, end: 0, lower: mark.clone(), folded: mark, entity: true });
         }
         tokens.extend(text::tokens(&text::normalise(rest), &[], |_| None));
     }

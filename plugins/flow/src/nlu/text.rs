@@ -29,11 +29,7 @@ pub(crate) struct Token {
 /// The form in which messages are read: NFKC, without control characters. ASCII is that already.
 pub(crate) fn normalise(text: &str) -> String {
     let printable = |c: &char| !c.is_control() || *c == '\n';
-    if text.is_ascii() {
-        text.chars().filter(printable).collect()
-    } else {
-        text.nfkc().filter(printable).collect()
-    }
+    if text.is_ascii() { text.chars().filter(printable).collect() } else { text.nfkc().filter(printable).collect() }
 }
 
 /// Words: stretches of letters and digits. `what's` is one word.
@@ -45,11 +41,7 @@ pub(crate) fn words(text: &str) -> Vec<Word> {
         if c.is_alphanumeric() || is_combining_mark(c) {
             let end = at + c.len_utf8();
             if !open {
-                words.push(Word {
-                    start: at,
-                    end,
-                    lower: String::new(),
-                });
+                words.push(Word { start: at, end, lower: String::new() });
             }
             if let Some(word) = words.last_mut() {
                 word.end = end;
@@ -95,40 +87,18 @@ pub(crate) fn mark(entity: &str) -> String {
 }
 
 /// The words of a message, with entities in place of what they cover.
-pub(crate) fn tokens<'a>(
-    text: &str,
-    hits: &[Hit],
-    name: impl Fn(usize) -> Option<&'a str>,
-) -> Vec<Token> {
+pub(crate) fn tokens<'a>(text: &str, hits: &[Hit], name: impl Fn(usize) -> Option<&'a str>) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     for word in words(text) {
-        if let Some(hit) = hits
-            .iter()
-            .find(|hit| word.start < hit.end && hit.start < word.end)
-        {
-            if tokens
-                .last()
-                .is_none_or(|last| !last.entity || last.start != hit.start)
-            {
+        if let Some(hit) = hits.iter().find(|hit| word.start < hit.end && hit.start < word.end) {
+            if tokens.last().is_none_or(|last| !last.entity || last.start != hit.start) {
                 let mark = mark(name(hit.entity).unwrap_or_default());
-                tokens.push(Token {
-                    start: hit.start,
-                    end: hit.end,
-                    lower: mark.clone(),
-                    folded: mark,
-                    entity: true,
-                });
+                tokens.push(Token { start: hit.start, end: hit.end, lower: mark.clone(), folded: mark, entity: true });
             }
             continue;
         }
         let folded = fold(&word.lower);
-        tokens.push(Token {
-            start: word.start,
-            end: word.end,
-            lower: word.lower,
-            folded,
-            entity: false,
-        });
+        tokens.push(Token { start: word.start, end: word.end, lower: word.lower, folded, entity: false });
     }
     tokens
 }
@@ -146,10 +116,7 @@ mod tests {
 
     #[test]
     fn words_keep_their_apostrophes_inside() {
-        let lower: Vec<String> = words("What's it, e-mail? l’été'")
-            .into_iter()
-            .map(|word| word.lower)
-            .collect();
+        let lower: Vec<String> = words("What's it, e-mail? l’été'").into_iter().map(|word| word.lower).collect();
         assert_eq!(lower, ["whats", "it", "e", "mail", "lété"]);
     }
 }

@@ -89,11 +89,7 @@ impl Vocabulary {
             .iter()
             .enumerate()
             .filter(|(_, entry)| entry.folded.chars().count() >= SHORTEST_TYPO)
-            .flat_map(|(id, entry)| {
-                shortenings(&entry.folded)
-                    .into_iter()
-                    .map(move |hash| (hash, id as u32))
-            })
+            .flat_map(|(id, entry)| shortenings(&entry.folded).into_iter().map(move |hash| (hash, id as u32)))
             .collect();
         self.shortened.sort_unstable();
         self.shortened.dedup();
@@ -110,10 +106,7 @@ impl Vocabulary {
             return Known::Exactly(*id);
         }
         let length = folded.chars().count();
-        if length < SHORTEST_TYPO
-            || self.strange.contains(folded)
-            || folded.bytes().any(|byte| byte.is_ascii_digit())
-        {
+        if length < SHORTEST_TYPO || self.strange.contains(folded) || folded.bytes().any(|byte| byte.is_ascii_digit()) {
             return Known::Not;
         }
         if let Some(id) = self.typo(folded) {
@@ -136,15 +129,8 @@ impl Vocabulary {
         let mut best: Option<u32> = None;
         for hash in shortenings(folded) {
             let from = self.shortened.partition_point(|(other, _)| *other < hash);
-            for (_, id) in self
-                .shortened
-                .iter()
-                .skip(from)
-                .take_while(|(other, _)| *other == hash)
-            {
-                let near = self
-                    .entry(*id)
-                    .is_some_and(|entry| strsim::osa_distance(&entry.folded, folded) == 1);
+            for (_, id) in self.shortened.iter().skip(from).take_while(|(other, _)| *other == hash) {
+                let near = self.entry(*id).is_some_and(|entry| strsim::osa_distance(&entry.folded, folded) == 1);
                 if near && best.is_none_or(|best| *id < best) {
                     best = Some(*id);
                 }
@@ -159,13 +145,9 @@ fn shortenings(word: &str) -> Vec<u32> {
     let hash = |skip: Option<usize>| {
         word.char_indices()
             .filter(|(at, _)| Some(*at) != skip)
-            .fold(0x811c_9dc5u32, |hash, (_, c)| {
-                (hash ^ c as u32).wrapping_mul(0x0100_0193)
-            })
+            .fold(0x811c_9dc5u32, |hash, (_, c)| (hash ^ c as u32).wrapping_mul(0x0100_0193))
     };
-    std::iter::once(hash(None))
-        .chain(word.char_indices().map(|(at, _)| hash(Some(at))))
-        .collect()
+    std::iter::once(hash(None)).chain(word.char_indices().map(|(at, _)| hash(Some(at)))).collect()
 }
 
 #[cfg(test)]

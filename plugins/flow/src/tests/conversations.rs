@@ -79,10 +79,7 @@ fn slots_are_filled_over_turns_and_from_the_first_message() {
     assert_eq!(chat.say("we are 4"), "Any wishes?");
     assert_eq!(chat.say("window seat"), "4 people, large, window seat?");
     assert_eq!(chat.say("yes"), "Where?");
-    assert_eq!(
-        chat.say("on the terrace please"),
-        "Bring a jacket. | Booked out."
-    );
+    assert_eq!(chat.say("on the terrace please"), "Bring a jacket. | Booked out.");
     // Nothing of it is left.
     assert_eq!(chat.say("book a table"), "How many people?");
 }
@@ -99,10 +96,7 @@ fn choices_are_sent_and_understood() {
     let mut chat = chat();
     chat.say("book a table for 2");
     let choices = &chat.outcome().replies[0].choices;
-    assert_eq!(
-        (choices[1].label.as_str(), choices[1].value.as_str()),
-        ("Big one", "large")
-    );
+    assert_eq!((choices[1].label.as_str(), choices[1].value.as_str()), ("Big one", "large"));
     chat.say("large");
     chat.say("none");
     chat.say("ja");
@@ -127,21 +121,12 @@ fn wrong_answers_are_counted() {
 fn another_matter_is_served_in_between() {
     let mut chat = chat();
     chat.say("book a table");
-    assert_eq!(
-        chat.say("when are you open?"),
-        "Nine to five. | Back to where we were: How many people?"
-    );
+    assert_eq!(chat.say("when are you open?"), "Nine to five. | Back to where we were: How many people?");
     assert_eq!(chat.outcome().replies[0].kind, "card");
-    assert_eq!(
-        chat.outcome().replies[0].data.as_deref(),
-        Some(r#"{"title":"Hours","url":"https://example.test/en"}"#)
-    );
+    assert_eq!(chat.outcome().replies[0].data.as_deref(), Some(r#"{"title":"Hours","url":"https://example.test/en"}"#));
     // One that asks itself.
     assert_eq!(chat.say("is the item available"), "Which article?");
-    assert_eq!(
-        chat.say("SKU-1001"),
-        "7 of SKU-1001 | Back to where we were: How many people?"
-    );
+    assert_eq!(chat.say("SKU-1001"), "7 of SKU-1001 | Back to where we were: How many people?");
     assert_eq!(chat.say("5"), "Which size?");
 }
 
@@ -150,10 +135,7 @@ fn cancel_ends_the_matter_that_is_open() {
     let mut chat = chat();
     chat.say("book a table");
     chat.say("is the item available");
-    assert!(
-        chat.say("never mind")
-            .ends_with("Back to where we were: How many people?")
-    );
+    assert!(chat.say("never mind").ends_with("Back to where we were: How many people?"));
     assert!(chat.say("abbrechen").contains("cancelled"));
     assert!(chat.say("cancel").contains("nothing to cancel"));
 }
@@ -165,10 +147,7 @@ fn no_is_no_in_both_languages() {
         chat.say("book a big table for 2");
         chat.say("none");
         let said = chat.say(no);
-        assert!(
-            said.contains("won't do it") || said.contains("lasse ich es"),
-            "{said}"
-        );
+        assert!(said.contains("won't do it") || said.contains("lasse ich es"), "{said}");
         assert!(!String::from_utf8_lossy(&chat.state).contains("stack"));
     }
 }
@@ -176,18 +155,12 @@ fn no_is_no_in_both_languages() {
 #[test]
 fn calls_that_fail_are_excused() {
     let mut chat = chat();
-    assert_eq!(
-        chat.say("do you have it in stock: SKU-4040"),
-        "No such thing: not-found"
-    );
+    assert_eq!(chat.say("do you have it in stock: SKU-4040"), "No such thing: not-found");
     let later = chat.say("do you have it in stock: SKU-5003");
     assert!(later.contains("try again"), "{later}");
     assert!(chat.notes[0].contains("unavailable: down"));
     let sorry = chat.say("do you have it in stock: SKU-5000");
-    assert!(
-        sorry.contains("Sorry") && !sorry.contains("secret") && !sorry.contains("again"),
-        "{sorry}"
-    );
+    assert!(sorry.contains("Sorry") && !sorry.contains("secret") && !sorry.contains("again"), "{sorry}");
 }
 
 #[test]
@@ -206,10 +179,7 @@ fn a_changed_definition_cancels_what_it_no_longer_has() {
     chat.say("book a table");
     let state = chat.state.clone();
     // Steps before the question change nothing.
-    chat.bot = bot(&BOT.replace(
-        "- need: [people, size, note]",
-        "- say: hi\n      - need: [people, size, note]",
-    ));
+    chat.bot = bot(&BOT.replace("- need: [people, size, note]", "- say: hi\n      - need: [people, size, note]"));
     assert_eq!(chat.say("4"), "Which size?");
     // The question is gone.
     chat.bot = bot(&BOT.replace("- need: [people, size, note]", "- need: [size, note]"));
@@ -225,10 +195,7 @@ fn a_yes_belongs_to_its_question() {
     let mut chat = chat();
     chat.say("book a big table for 2");
     chat.say("none");
-    chat.bot = bot(&BOT.replace(
-        "{{ people }} people, {{ size }}, {{ note }}?",
-        "Cancel everything?",
-    ));
+    chat.bot = bot(&BOT.replace("{{ people }} people, {{ size }}, {{ note }}?", "Cancel everything?"));
     assert!(chat.say("yes").contains("lost the thread"));
 }
 
@@ -259,11 +226,8 @@ fn near_misses_are_offered() {
 
 #[test]
 fn large_results_are_not_kept() {
-    let mut chat = Chat::new(bot(&BOT.replace(
-        "- say: \"{{ levels[0].available }} of {{ sku }}\"",
-        "- need: note",
-    )))
-    .with(|_, _| Ok(json!([{"available": "x".repeat(60_000)}])));
+    let mut chat = Chat::new(bot(&BOT.replace("- say: \"{{ levels[0].available }} of {{ sku }}\"", "- need: note")))
+        .with(|_, _| Ok(json!([{"available": "x".repeat(60_000)}])));
     assert_eq!(chat.say("do you have it SKU-1001"), "Any wishes?");
     assert!(chat.state.len() < 1000 && chat.notes[0].contains("levels"));
 }
@@ -282,22 +246,15 @@ flows:
         save: result
       - say: "{{ n }} {{ half }} {{ result.some_name }} {{ result.nothing.at.all }} {{ now | date }} {{ result.price | money }} {{ turn }}"
 "#;
-    let mut chat = Chat::new(bot(source)).with(|_, _| {
-        Ok(json!({"some-name": 3.0, "price": {"amount": "1349.5", "currency": "EUR"}}))
-    });
+    let mut chat = Chat::new(bot(source))
+        .with(|_, _| Ok(json!({"some-name": 3.0, "price": {"amount": "1349.5", "currency": "EUR"}})));
     assert_eq!(chat.say("go now"), "7 2.5 3  22 November 2026 €1,349.50 1");
-    assert_eq!(
-        chat.last_call().1,
-        &json!({"n": 7.0, "list": [7.0, "x2.5"], "text": "n is 7, 2.5", "flag": true})
-    );
+    assert_eq!(chat.last_call().1, &json!({"n": 7.0, "list": [7.0, "x2.5"], "text": "n is 7, 2.5", "flag": true}));
 }
 
 #[test]
 fn variants_go_with_the_turn() {
     let source = "intents: {go: {examples: [go now, start it, begin please]}}\nflows: {go: {on: go, steps: [{say: [one, two]}]}}";
     let mut chat = Chat::new(bot(source));
-    assert_eq!(
-        [chat.say("go now"), chat.say("go now"), chat.say("go now")],
-        ["two", "one", "two"]
-    );
+    assert_eq!([chat.say("go now"), chat.say("go now"), chat.say("go now")], ["two", "one", "two"]);
 }

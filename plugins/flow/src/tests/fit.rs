@@ -17,11 +17,7 @@ fn data() -> Option<PathBuf> {
 fn lines(folder: &Path) -> Lines {
     let texts = std::fs::read_to_string(folder.join("seq.in")).unwrap();
     let labels = std::fs::read_to_string(folder.join("label")).unwrap();
-    texts
-        .lines()
-        .zip(labels.lines())
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .collect()
+    texts.lines().zip(labels.lines()).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
 }
 
 struct Random(u64);
@@ -45,13 +41,7 @@ struct Sample {
 }
 
 /// One small bot: its samples (figures of the best class by margin, and whether taking it would be right).
-fn bot(
-    train: &Lines,
-    test: &Lines,
-    strangers: &Lines,
-    random: &mut Random,
-    samples: &mut Vec<Sample>,
-) {
+fn bot(train: &Lines, test: &Lines, strangers: &Lines, random: &mut Random, samples: &mut Vec<Sample>) {
     let mut labels: Vec<String> = train.iter().map(|(_, label)| label.clone()).collect();
     labels.sort();
     labels.dedup();
@@ -71,26 +61,16 @@ fn bot(
         let count = taken.entry(label).or_default();
         if *count < shots {
             *count += 1;
-            examples.push(Example {
-                class: Some(class),
-                language: 0,
-                text: text.clone(),
-            });
+            examples.push(Example { class: Some(class), language: 0, text: text.clone() });
         }
     }
     let entities = Entities::default();
     let nlu = Nlu::train(&examples, intents, &["en".to_owned()], &entities);
     let mut ask = |message: &str, truth: Option<usize>| {
         let (evidence, class) = nlu.best_evidence(message, &entities);
-        samples.push(Sample {
-            figures: evidence.figures(),
-            right: truth == Some(class),
-        });
+        samples.push(Sample { figures: evidence.figures(), right: truth == Some(class) });
     };
-    let mut inside: Vec<&(String, String)> = test
-        .iter()
-        .filter(|(_, label)| labels.contains(label))
-        .collect();
+    let mut inside: Vec<&(String, String)> = test.iter().filter(|(_, label)| labels.contains(label)).collect();
     random.shuffle(&mut inside);
     for (message, label) in inside.into_iter().take(150) {
         ask(message, labels.iter().position(|of| of == label));
@@ -110,12 +90,7 @@ fn fit(samples: &[Sample]) -> [f32; FIGURES] {
     for round in 0..3000 {
         let mut gradient = [0.0f64; FIGURES];
         for sample in samples {
-            let sum: f64 = sample
-                .figures
-                .iter()
-                .zip(weights)
-                .map(|(f, w)| f64::from(*f) * w)
-                .sum();
+            let sum: f64 = sample.figures.iter().zip(weights).map(|(f, w)| f64::from(*f) * w).sum();
             let error = 1.0 / (1.0 + (-sum).exp()) - f64::from(u8::from(sample.right));
             for (g, f) in gradient.iter_mut().zip(sample.figures) {
                 *g += error * f64::from(f);
@@ -130,15 +105,7 @@ fn fit(samples: &[Sample]) -> [f32; FIGURES] {
 }
 
 fn judge(name: &str, samples: &[Sample], weights: &[f32; FIGURES]) {
-    let accepts = |sample: &&Sample| {
-        sample
-            .figures
-            .iter()
-            .zip(weights)
-            .map(|(f, w)| f * w)
-            .sum::<f32>()
-            >= 0.0
-    };
+    let accepts = |sample: &&Sample| sample.figures.iter().zip(weights).map(|(f, w)| f * w).sum::<f32>() >= 0.0;
     let right: Vec<&Sample> = samples.iter().filter(|s| s.right).collect();
     let wrong: Vec<&Sample> = samples.iter().filter(|s| !s.right).collect();
     println!(
@@ -156,11 +123,8 @@ fn fit_confidence() {
     let mut random = Random(42);
     let (clinc, hwu) = (data.join("CLINC150"), data.join("HWU64"));
     let mut clinc_samples = Vec::new();
-    let (train, valid, oos) = (
-        lines(&clinc.join("train")),
-        lines(&clinc.join("valid")),
-        lines(&clinc.join("oos/valid")),
-    );
+    let (train, valid, oos) =
+        (lines(&clinc.join("train")), lines(&clinc.join("valid")), lines(&clinc.join("oos/valid")));
     for _ in 0..60 {
         bot(&train, &valid, &oos, &mut random, &mut clinc_samples);
     }
@@ -173,30 +137,14 @@ fn fit_confidence() {
     println!("coefficients {weights:?}");
     judge("CLINC150 fitted", &clinc_samples, &weights);
     judge("HWU64 with the same", &hwu_samples, &weights);
-    judge(
-        "CLINC150 built in",
-        &clinc_samples,
-        &crate::nlu::confidence::COEFFICIENTS,
-    );
-    judge(
-        "HWU64 built in",
-        &hwu_samples,
-        &crate::nlu::confidence::COEFFICIENTS,
-    );
+    judge("CLINC150 built in", &clinc_samples, &crate::nlu::confidence::COEFFICIENTS);
+    judge("HWU64 built in", &hwu_samples, &crate::nlu::confidence::COEFFICIENTS);
     for at in 0..FIGURES {
         let mean = |right: bool| {
-            let of: Vec<f32> = clinc_samples
-                .iter()
-                .filter(|s| s.right == right)
-                .map(|s| s.figures[at])
-                .collect();
+            let of: Vec<f32> = clinc_samples.iter().filter(|s| s.right == right).map(|s| s.figures[at]).collect();
             of.iter().sum::<f32>() / of.len() as f32
         };
-        println!(
-            "figure {at}: right {:.2}, wrong {:.2}",
-            mean(true),
-            mean(false)
-        );
+        println!("figure {at}: right {:.2}, wrong {:.2}", mean(true), mean(false));
     }
 }
 
@@ -206,10 +154,7 @@ fn fit_accuracy() {
     let Some(data) = data() else { return };
     for set in ["CLINC150", "HWU64"] {
         for shots in ["train_10", "train_5"] {
-            let (train, test) = (
-                lines(&data.join(set).join(shots)),
-                lines(&data.join(set).join("test")),
-            );
+            let (train, test) = (lines(&data.join(set).join(shots)), lines(&data.join(set).join("test")));
             let mut labels: Vec<&String> = train.iter().map(|(_, label)| label).collect();
             labels.sort();
             labels.dedup();
@@ -229,11 +174,7 @@ fn fit_accuracy() {
             let right = test
                 .iter()
                 .filter(|(text, label)| {
-                    nlu.read(text, &entities)
-                        .guesses
-                        .first()
-                        .map(|g| labels[g.class])
-                        == Some(label)
+                    nlu.read(text, &entities).guesses.first().map(|g| labels[g.class]) == Some(label)
                 })
                 .count();
             println!(
@@ -247,25 +188,13 @@ fn fit_accuracy() {
 }
 
 impl Nlu {
-    fn best_evidence(
-        &self,
-        message: &str,
-        entities: &Entities,
-    ) -> (crate::nlu::confidence::Evidence, usize) {
+    fn best_evidence(&self, message: &str, entities: &Entities) -> (crate::nlu::confidence::Evidence, usize) {
         let (tokens, known) = self.known_tokens(message, entities);
         let vector = self.weights.apply(&features::count(&tokens));
         let margins = self.classifier.margins(&vector);
-        let best = (0..margins.len())
-            .max_by(|a, b| margins[*a].total_cmp(&margins[*b]))
-            .unwrap();
-        let rival = (0..margins.len())
-            .filter(|at| *at != best)
-            .map(|at| margins[at])
-            .fold(f32::MIN, f32::max);
-        (
-            self.evidence(best, margins[best], rival, &tokens, &known),
-            best,
-        )
+        let best = (0..margins.len()).max_by(|a, b| margins[*a].total_cmp(&margins[*b])).unwrap();
+        let rival = (0..margins.len()).filter(|at| *at != best).map(|at| margins[at]).fold(f32::MIN, f32::max);
+        (self.evidence(best, margins[best], rival, &tokens, &known), best)
     }
 
     fn known_tokens(&self, message: &str, entities: &Entities) -> (Vec<text::Token>, Vec<Known>) {

@@ -60,10 +60,7 @@ fn all_mistakes_are_reported_with_their_lines() {
         let number = at as u32 + 1;
         count += 1;
         if !found.iter().any(|d| {
-            d.severity == "error"
-                && d.line == Some(number)
-                && d.column.is_some()
-                && d.message.contains(wanted)
+            d.severity == "error" && d.line == Some(number) && d.column.is_some() && d.message.contains(wanted)
         }) {
             missing.push(format!("line {number}: {wanted}"));
         }
@@ -78,18 +75,8 @@ fn all_mistakes_are_reported_with_their_lines() {
             d.help.as_deref().unwrap_or("")
         );
     }
-    assert!(
-        count >= 20 && missing.is_empty(),
-        "missing:\n{}",
-        missing.join("\n")
-    );
-    let help = |what: &str| {
-        found
-            .iter()
-            .find(|d| d.message.contains(what))
-            .and_then(|d| d.help.clone())
-            .unwrap()
-    };
+    assert!(count >= 20 && missing.is_empty(), "missing:\n{}", missing.join("\n"));
+    let help = |what: &str| found.iter().find(|d| d.message.contains(what)).and_then(|d| d.help.clone()).unwrap();
     assert_eq!(help("no `langages`"), "did you mean `languages`?");
     assert_eq!(help("no intent `stokc`"), "did you mean `stock`?");
     assert_eq!(help("nothing defines `skuu`"), "did you mean `sku`?");
@@ -101,10 +88,7 @@ fn all_mistakes_are_reported_with_their_lines() {
 fn broken_yaml_has_a_place() {
     for source in ["a: [1, 2\nb: 3", "a:\n  - b\n c: d\n", "a: \"x\n"] {
         let (bot, found) = compile(source);
-        assert!(
-            bot.is_none() && found.len() == 1 && found[0].line.is_some(),
-            "{source}: {found:?}"
-        );
+        assert!(bot.is_none() && found.len() == 1 && found[0].line.is_some(), "{source}: {found:?}");
     }
 }
 
@@ -144,12 +128,7 @@ flows:
         "nothing starts flow `c`",
         "no flow starts on intent `b`",
     ] {
-        assert!(
-            found
-                .iter()
-                .any(|d| d.severity == "warning" && d.message.contains(wanted)),
-            "{wanted}: {found:#?}"
-        );
+        assert!(found.iter().any(|d| d.severity == "warning" && d.message.contains(wanted)), "{wanted}: {found:#?}");
     }
 }
 
@@ -162,11 +141,7 @@ fn the_shop_has_nothing_to_complain_about() {
 #[test]
 fn the_example_of_the_readme_is_right() {
     let readme = include_str!("../../README.md");
-    let example = readme
-        .split("```yaml")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
-        .unwrap();
+    let example = readme.split("```yaml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let (bot, found) = compile(example);
     assert!(bot.is_some() && found.is_empty(), "{found:#?}");
 }

@@ -20,8 +20,7 @@ const NOW: u64 = 1_795_343_520_000;
 /// The definition of the shop bot.
 fn shop_source() -> &'static str {
     static SOURCE: OnceLock<String> = OnceLock::new();
-    SOURCE
-        .get_or_init(|| std::fs::read_to_string("../../examples/shop/bots/shop.flow.yaml").unwrap())
+    SOURCE.get_or_init(|| std::fs::read_to_string("../../examples/shop/bots/shop.flow.yaml").unwrap())
 }
 
 /// A definition without errors.
@@ -33,13 +32,7 @@ fn bot(source: &str) -> Rc<Bot> {
             "{}",
             found
                 .iter()
-                .map(|d| format!(
-                    "{}:{} {} ({:?})\n",
-                    d.line.unwrap_or(0),
-                    d.column.unwrap_or(0),
-                    d.message,
-                    d.help
-                ))
+                .map(|d| format!("{}:{} {} ({:?})\n", d.line.unwrap_or(0), d.column.unwrap_or(0), d.message, d.help))
                 .collect::<String>()
         ),
     }
@@ -74,13 +67,7 @@ impl Chat {
             state: Vec::new(),
             number: 0,
             locale: None,
-            visitor: Visitor {
-                id: None,
-                verified: false,
-                name: None,
-                email: None,
-                phone: None,
-            },
+            visitor: Visitor { id: None, verified: false, name: None, email: None, phone: None },
             answers: Box::new(|call, _| Err(failure("unsupported", call))),
             calls: Vec::new(),
             notes: Vec::new(),
@@ -108,12 +95,7 @@ impl Chat {
     fn turn(&mut self, kind: &str, text: &str, data: Option<String>) -> String {
         struct Stub<'a>(&'a mut Answers, &'a mut Vec<(String, serde_json::Value)>);
         impl Capabilities for Stub<'_> {
-            fn invoke(
-                &mut self,
-                capability: &str,
-                function: &str,
-                arguments: &str,
-            ) -> Result<String, Error> {
+            fn invoke(&mut self, capability: &str, function: &str, arguments: &str) -> Result<String, Error> {
                 let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap();
                 let name = format!("{capability}.{function}");
                 self.1.push((name.clone(), arguments.clone()));
@@ -132,21 +114,10 @@ impl Chat {
             visitor: self.visitor.clone(),
             state: std::mem::take(&mut self.state),
         };
-        let reaction = dialogue::handle(
-            &self.bot,
-            turn,
-            NOW,
-            &mut Stub(&mut self.answers, &mut self.calls),
-        );
+        let reaction = dialogue::handle(&self.bot, turn, NOW, &mut Stub(&mut self.answers, &mut self.calls));
         self.state.clone_from(&reaction.outcome.state);
         self.notes = reaction.notes;
-        let said = reaction
-            .outcome
-            .replies
-            .iter()
-            .map(|reply| reply.text.as_str())
-            .collect::<Vec<_>>()
-            .join(" | ");
+        let said = reaction.outcome.replies.iter().map(|reply| reply.text.as_str()).collect::<Vec<_>>().join(" | ");
         self.last = Some(reaction.outcome);
         said
     }
@@ -156,10 +127,7 @@ impl Chat {
     }
 
     fn intent(&self) -> Option<&str> {
-        self.outcome()
-            .intent
-            .as_ref()
-            .map(|intent| intent.name.as_str())
+        self.outcome().intent.as_ref().map(|intent| intent.name.as_str())
     }
 
     fn last_call(&self) -> (&str, &serde_json::Value) {
@@ -169,9 +137,5 @@ impl Chat {
 }
 
 fn failure(code: &str, message: &str) -> Error {
-    Error {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        retry_after: None,
-    }
+    Error { code: code.to_owned(), message: message.to_owned(), retry_after: None }
 }

@@ -17,25 +17,12 @@ pub(super) fn system(call: &str, arguments: &Value) -> Result<Value, Error> {
         }])),
         "catalog.get" if is_desk => Ok(desk),
         "catalog.search" => {
-            let query = arguments["query"]
-                .as_str()
-                .unwrap_or_default()
-                .to_lowercase();
-            Ok(
-                if query.contains("desk") || query.contains("schreibtisch") {
-                    json!([desk])
-                } else {
-                    json!([])
-                },
-            )
+            let query = arguments["query"].as_str().unwrap_or_default().to_lowercase();
+            Ok(if query.contains("desk") || query.contains("schreibtisch") { json!([desk]) } else { json!([]) })
         }
-        "catalog.recommend" => {
-            Ok(json!([{"product": desk, "reason": "often bought with SKU-1002"}]))
-        }
+        "catalog.recommend" => Ok(json!([{"product": desk, "reason": "often bought with SKU-1002"}])),
         "orders.get" | "orders.track" => {
-            if arguments["number"] != "WEB-42"
-                || arguments["proof"]["email"] != "erika@example.test"
-            {
+            if arguments["number"] != "WEB-42" || arguments["proof"]["email"] != "erika@example.test" {
                 return Err(failure("not-found", "no such order"));
             }
             Ok(if call == "orders.get" {
@@ -58,45 +45,20 @@ fn chat() -> Chat {
 #[test]
 fn stock_then_price_without_naming_the_article_again() {
     let mut chat = chat();
-    assert_eq!(
-        chat.say("Do you have SKU-1001 in stock?"),
-        "Yes, Walnut Desk (SKU-1001) is in stock: 5 available."
-    );
-    assert_eq!(
-        chat.last_call(),
-        ("inventory.availability", &json!({"sku": "SKU-1001"}))
-    );
-    assert_eq!(
-        chat.say("and what does it cost?"),
-        "Walnut Desk (SKU-1001) costs €349.00."
-    );
+    assert_eq!(chat.say("Do you have SKU-1001 in stock?"), "Yes, Walnut Desk (SKU-1001) is in stock: 5 available.");
+    assert_eq!(chat.last_call(), ("inventory.availability", &json!({"sku": "SKU-1001"})));
+    assert_eq!(chat.say("and what does it cost?"), "Walnut Desk (SKU-1001) costs €349.00.");
     assert_eq!(chat.intent(), Some("price"));
     // The same question about another one.
-    assert!(
-        chat.say("Und haben Sie SKU-1002 auf Lager?")
-            .contains("1. Dezember 2026"),
-        "{:?}",
-        chat.outcome()
-    );
-    assert!(
-        chat.say("und SKU-1001?")
-            .contains("ist auf Lager: 5 verfügbar"),
-        "{:?}",
-        chat.outcome()
-    );
+    assert!(chat.say("Und haben Sie SKU-1002 auf Lager?").contains("1. Dezember 2026"), "{:?}", chat.outcome());
+    assert!(chat.say("und SKU-1001?").contains("ist auf Lager: 5 verfügbar"), "{:?}", chat.outcome());
 }
 
 #[test]
 fn articles_are_found_by_name() {
     let mut chat = chat();
-    assert!(
-        chat.say("is the walnut desk in stock?")
-            .contains("5 available")
-    );
-    assert!(
-        chat.say("Was kostet der Schreibtisch?")
-            .contains("349,00 €")
-    );
+    assert!(chat.say("is the walnut desk in stock?").contains("5 available"));
+    assert!(chat.say("Was kostet der Schreibtisch?").contains("349,00 €"));
     let mut chat = self::chat();
     assert!(chat.say("is it in stock?").contains("Which article"));
     assert!(chat.say("the desk made of walnut").contains("5 available"));
@@ -104,10 +66,7 @@ fn articles_are_found_by_name() {
     chat.say("is it in stock?");
     assert!(chat.say("a unicorn").contains("couldn't find"));
     let mut chat = self::chat();
-    assert!(
-        chat.say("Do you have SKU-9999 in stock?")
-            .contains("don't know")
-    );
+    assert!(chat.say("Do you have SKU-9999 in stock?").contains("don't know"));
 }
 
 #[test]
@@ -115,10 +74,7 @@ fn an_order_needs_its_proof() {
     let mut chat = chat();
     assert!(chat.say("where is my order?").contains("order number"));
     assert!(chat.say("it's web-42").contains("e-mail"));
-    assert!(
-        chat.say("no idea what you mean")
-            .contains("doesn't look like an e-mail")
-    );
+    assert!(chat.say("no idea what you mean").contains("doesn't look like an e-mail"));
     let said = chat.say("erika@example.test");
     assert!(
         said.contains("WEB-42 is shipped, total €698.00")
@@ -147,33 +103,20 @@ fn sales_get_a_lead_after_a_yes() {
     let mut chat = chat();
     chat.say("Do you have SKU-1001 in stock?");
     assert!(chat.say("please have sales call me").contains("your name"));
-    assert!(
-        chat.say("My name is Erika Mustermann")
-            .contains("e-mail address or phone")
-    );
-    assert!(
-        chat.say("hm")
-            .contains("I need an e-mail address or a phone number")
-    );
+    assert!(chat.say("My name is Erika Mustermann").contains("e-mail address or phone"));
+    assert!(chat.say("hm").contains("I need an e-mail address or a phone number"));
     assert!(chat.say("+49 30 1234567").contains("about"));
     let confirm = chat.say("ten desks for our new office");
     assert!(
-        confirm.contains("Erika Mustermann (+49 30 1234567)")
-            && chat.outcome().replies[0].choices.len() == 2,
+        confirm.contains("Erika Mustermann (+49 30 1234567)") && chat.outcome().replies[0].choices.len() == 2,
         "{confirm}"
     );
     assert!(!chat.calls.iter().any(|(name, _)| name == "leads.create"));
     assert!(chat.say("maybe").contains("yes or no"));
     assert!(chat.say("yes please").contains("L-9"));
     let lead = &chat.last_call().1["lead"];
-    assert_eq!(
-        lead["person"],
-        json!({"name": "Erika Mustermann", "phone": "+49 30 1234567"})
-    );
-    assert_eq!(
-        (&lead["skus"], &lead["source"]),
-        (&json!(["SKU-1001"]), &json!("chat"))
-    );
+    assert_eq!(lead["person"], json!({"name": "Erika Mustermann", "phone": "+49 30 1234567"}));
+    assert_eq!((&lead["skus"], &lead["source"]), (&json!(["SKU-1001"]), &json!("chat")));
 }
 
 #[test]
@@ -182,16 +125,10 @@ fn without_a_helpdesk_the_bot_offers_a_call() {
     chat.visitor.email = Some("erika@example.test".to_owned());
     assert!(chat.say("I want to report a problem").contains("one line"));
     assert!(chat.say("Scratched desk").contains("describe"));
-    assert!(
-        chat.say("It has a scratch.")
-            .contains("erika@example.test. Is that right?")
-    );
+    assert!(chat.say("It has a scratch.").contains("erika@example.test. Is that right?"));
     assert!(chat.say("yes").contains("can't open tickets"));
     assert!(chat.say("sure").contains("your name"));
-    assert!(
-        chat.say("Erika")
-            .contains("Scratched desk. Shall I pass it on?")
-    );
+    assert!(chat.say("Erika").contains("Scratched desk. Shall I pass it on?"));
     assert!(chat.say("no").contains("won't"));
     assert!(!chat.calls.iter().any(|(name, _)| name == "leads.create"));
 }
@@ -203,28 +140,16 @@ fn products_are_recommended_with_a_reason() {
         chat.say("what goes well with SKU-1002?")
             .contains("Walnut Desk (SKU-1001), €349.00: often bought with SKU-1002")
     );
-    assert_eq!(
-        chat.last_call().1,
-        &json!({"interest": {"skus": ["SKU-1002"]}, "limit": 3})
-    );
-    assert!(
-        chat.say("I'm looking for a desk")
-            .contains("- Walnut Desk (SKU-1001), €349.00")
-    );
-    assert!(
-        chat.say("ich suche einen Elefanten")
-            .contains("nichts gefunden")
-    );
+    assert_eq!(chat.last_call().1, &json!({"interest": {"skus": ["SKU-1002"]}, "limit": 3}));
+    assert!(chat.say("I'm looking for a desk").contains("- Walnut Desk (SKU-1001), €349.00"));
+    assert!(chat.say("ich suche einen Elefanten").contains("nichts gefunden"));
 }
 
 #[test]
 fn people_take_over_and_conversations_end() {
     let mut chat = chat();
     chat.say("I want to talk to a human");
-    assert_eq!(
-        chat.outcome().handoff.as_ref().unwrap().reason,
-        "the visitor asked for a person"
-    );
+    assert_eq!(chat.outcome().handoff.as_ref().unwrap().reason, "the visitor asked for a person");
     let mut chat = self::chat();
     chat.say("goodbye");
     assert!(chat.outcome().ended && chat.outcome().state.is_empty());
@@ -233,15 +158,9 @@ fn people_take_over_and_conversations_end() {
 #[test]
 fn misses_are_staged() {
     let mut chat = chat();
-    assert!(
-        chat.say("what is the capital of France?")
-            .contains("put it another way")
-    );
+    assert!(chat.say("what is the capital of France?").contains("put it another way"));
     assert!(chat.intent().is_none() && !chat.outcome().replies[0].choices.is_empty());
-    assert!(
-        chat.say("who is the president?")
-            .contains("bring in a colleague")
-    );
+    assert!(chat.say("who is the president?").contains("bring in a colleague"));
     chat.say("yes");
     assert!(chat.outcome().handoff.is_some());
 }
@@ -251,10 +170,7 @@ fn events_are_told_and_the_open_question_is_asked_again() {
     let mut chat = chat();
     chat.say("where is my order?");
     let said = chat.event("order.shipped", r#"{"number": "WEB-41"}"#);
-    assert!(
-        said.contains("WEB-41 is on its way") && said.contains("order number"),
-        "{said}"
-    );
+    assert!(said.contains("WEB-41 is on its way") && said.contains("order number"), "{said}");
     assert!(chat.say("WEB-42").contains("e-mail"));
     assert_eq!(chat.event("order.exploded", "{}"), "");
     assert!(chat.notes[0].contains("order.exploded"));

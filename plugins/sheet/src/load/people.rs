@@ -23,20 +23,12 @@ pub(super) fn contacts(book: &mut Book, table: &Table, report: &mut Report) {
         if let Some(email) = &email {
             let same = book.contacts_by_email.entry(key(email)).or_default();
             if !same.is_empty() {
-                row.warning(
-                    report,
-                    "email",
-                    format!("\"{email}\" belongs to several contacts"),
-                    "",
-                );
+                row.warning(report, "email", format!("\"{email}\" belongs to several contacts"), "");
             }
             same.push(at);
         }
         if let Some(phone) = phone.as_deref().and_then(Phone::parse) {
-            book.contacts_by_phone
-                .entry(phone.tail().to_owned())
-                .or_default()
-                .push(at);
+            book.contacts_by_phone.entry(phone.tail().to_owned()).or_default().push(at);
         }
         let contact = Contact {
             id,
@@ -46,29 +38,16 @@ pub(super) fn contacts(book: &mut Book, table: &Table, report: &mut Report) {
             company: row.text("company"),
             extra: row.extra(),
         };
-        book.contacts.push(ContactEntry {
-            contact,
-            postal_code: row.text("postal_code"),
-        });
+        book.contacts.push(ContactEntry { contact, postal_code: row.text("postal_code") });
     }
 }
 
 pub(super) fn check_person(row: &Row<'_>, report: &mut Report) {
     if let Some(email) = row.text("email").filter(|e| !is_email(e)) {
-        row.warning(
-            report,
-            "email",
-            format!("\"{email}\" is not an e-mail address"),
-            "",
-        );
+        row.warning(report, "email", format!("\"{email}\" is not an e-mail address"), "");
     }
     if let Some(phone) = row.text("phone").filter(|p| Phone::parse(p).is_none()) {
-        row.warning(
-            report,
-            "phone",
-            format!("\"{phone}\" is not a phone number and will not be found"),
-            "",
-        );
+        row.warning(report, "phone", format!("\"{phone}\" is not a phone number and will not be found"), "");
     }
 }
 
@@ -87,12 +66,7 @@ pub(super) fn leads(book: &mut Book, table: &Table, report: &mut Report) {
             person: person(&row),
             message: row.text("message"),
             source: row.text("source"),
-            skus: row
-                .text("skus")
-                .unwrap_or_default()
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect(),
+            skus: row.text("skus").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             created_at: row.moment("created_at", report).map(|m| m.text),
         };
         if book.leads.insert(key(&id), record).is_some() {
@@ -103,18 +77,14 @@ pub(super) fn leads(book: &mut Book, table: &Table, report: &mut Report) {
 
 pub(super) fn tickets(book: &mut Book, table: &Table, report: &mut Report) {
     for row in table.rows() {
-        let (Some(number), subject) = (row.key("number", report), row.required("subject", report))
-        else {
+        let (Some(number), subject) = (row.key("number", report), row.required("subject", report)) else {
             continue;
         };
         let record = TicketRecord {
             number: number.clone(),
             subject: subject.unwrap_or_default(),
             body: row.text("body").unwrap_or_default(),
-            state: row
-                .text("state")
-                .map(|s| key(&s))
-                .unwrap_or_else(|| "open".into()),
+            state: row.text("state").map(|s| key(&s)).unwrap_or_else(|| "open".into()),
             priority: row.text("priority"),
             category: row.text("category"),
             order_number: row.text("order_number"),
@@ -131,10 +101,5 @@ pub(super) fn tickets(book: &mut Book, table: &Table, report: &mut Report) {
 }
 
 fn person(row: &Row<'_>) -> Person {
-    Person {
-        name: row.text("name"),
-        email: row.text("email"),
-        phone: row.text("phone"),
-        company: row.text("company"),
-    }
+    Person { name: row.text("name"), email: row.text("email"), phone: row.text("phone"), company: row.text("company") }
 }

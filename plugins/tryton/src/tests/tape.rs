@@ -35,11 +35,7 @@ struct Recording {
 
 enum Source {
     Tape,
-    Live {
-        address: String,
-        path: String,
-        authorization: String,
-    },
+    Live { address: String, path: String, authorization: String },
 }
 
 /// Tryton and store of one test.
@@ -55,38 +51,15 @@ impl Tape {
     pub(super) fn load(name: &'static str) -> Self {
         let (source, recording) = match std::env::var("TRYTON_TEST_URL") {
             Ok(url) => {
-                let now = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap()
-                    .as_millis();
-                (
-                    sign_in(&url),
-                    Recording {
-                        now: u64::try_from(now).unwrap(),
-                        calls: VecDeque::new(),
-                    },
-                )
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+                (sign_in(&url), Recording { now: u64::try_from(now).unwrap(), calls: VecDeque::new() })
             }
-            Err(_) => (
-                Source::Tape,
-                serde_json::from_slice(&std::fs::read(file(name)).unwrap()).unwrap(),
-            ),
+            Err(_) => (Source::Tape, serde_json::from_slice(&std::fs::read(file(name)).unwrap()).unwrap()),
         };
-        Tape {
-            name,
-            source,
-            recording,
-            calls: 0,
-            map: BTreeMap::new(),
-        }
+        Tape { name, source, recording, calls: 0, map: BTreeMap::new() }
     }
 
-    pub(super) fn run<T>(
-        &mut self,
-        once: &str,
-        locale: &str,
-        work: impl FnOnce(&mut Tryton<'_>) -> T,
-    ) -> T {
+    pub(super) fn run<T>(&mut self, once: &str, locale: &str, work: impl FnOnce(&mut Tryton<'_>) -> T) -> T {
         let now = self.recording.now;
         let mut memory = Map(std::mem::take(&mut self.map));
         let done = work(&mut Tryton {
@@ -106,11 +79,7 @@ impl Tape {
 impl Drop for Tape {
     fn drop(&mut self) {
         if matches!(self.source, Source::Live { .. }) && !std::thread::panicking() {
-            std::fs::write(
-                file(self.name),
-                serde_json::to_vec_pretty(&self.recording).unwrap(),
-            )
-            .unwrap();
+            std::fs::write(file(self.name), serde_json::to_vec_pretty(&self.recording).unwrap()).unwrap();
         }
     }
 }
@@ -120,34 +89,13 @@ impl Rpc for Tape {
         self.calls += 1;
         let answer = match &self.source {
             Source::Tape => {
-                let call = self
-                    .recording
-                    .calls
-                    .pop_front()
-                    .expect("a call more than on the tape");
-                assert_eq!(
-                    (method, &params),
-                    (call.method.as_str(), &call.params),
-                    "another call than on the tape"
-                );
+                let call = self.recording.calls.pop_front().expect("a call more than on the tape");
+                assert_eq!((method, &params), (call.method.as_str(), &call.params), "another call than on the tape");
                 call.answer
             }
-            Source::Live {
-                address,
-                path,
-                authorization,
-            } => {
-                let answer = post(
-                    address,
-                    path,
-                    authorization,
-                    &json!({"id": 1, "method": method, "params": params}),
-                );
-                self.recording.calls.push_back(Call {
-                    method: method.into(),
-                    params,
-                    answer: answer.clone(),
-                });
+            Source::Live { address, path, authorization } => {
+                let answer = post(address, path, authorization, &json!({"id": 1, "method": method, "params": params}));
+                self.recording.calls.push_back(Call { method: method.into(), params, answer: answer.clone() });
                 answer
             }
         };
@@ -176,53 +124,33 @@ fn file(name: &str) -> String {
 }
 
 fn sign_in(url: &str) -> Source {
-    let (address, database) = url
-        .strip_prefix("http://")
-        .unwrap()
-        .split_once('/')
-        .unwrap();
+    let (address, database) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let path = format!("/{database}/rpc/");
     // The fixture's user, see tests/systems/tryton/seed.py.
-    let login = json!({"id": 1, "method": "common.db.login", "params": ["chatbot", {"password": "connector-pass-1"}, "en"]});
+    let login =
+        json!({"id": 1, "method": "common.db.login", "params": ["chatbot", {"password": "connector-pass-1"}, "en"]});
     let answer = post(address, &path, "", &login);
-    let session = format!(
-        "chatbot:{}:{}",
-        answer["result"][0],
-        answer["result"][1].as_str().unwrap()
-    );
-    Source::Live {
-        address: address.into(),
-        path,
-        authorization: format!("Session {}", base64(session.as_bytes())),
-    }
+    let session = format!("chatbot:{}:{}", answer["result"][0], answer["result"][1].as_str().unwrap());
+    Source::Live { address: address.into(), path, authorization: format!("Session {}", base64(session.as_bytes())) }
 }
 
 fn post(address: &str, path: &str, authorization: &str, body: &Value) -> Value {
     let body = body.to_string();
     let mut stream = TcpStream::connect(address).unwrap();
-    let authorization = if authorization.is_empty() {
-        String::new()
-    } else {
-        format!("Authorization: {authorization}\r\n")
-    };
+    let authorization =
+        if authorization.is_empty() { String::new() } else { format!("Authorization: {authorization}\r\n") };
     let head = format!(
         "POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\n{authorization}Content-Length: {}\r\n\r\n",
         body.len()
     );
-    stream
-        .write_all(format!("{head}{body}").as_bytes())
-        .unwrap();
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
     assert!(head.lines().next().unwrap().contains(" 200 "), "{head}");
     let body = &answer[end + 4..];
-    let body = if head.contains("transfer-encoding: chunked") {
-        unchunked(body)
-    } else {
-        body.to_vec()
-    };
+    let body = if head.contains("transfer-encoding: chunked") { unchunked(body) } else { body.to_vec() };
     serde_json::from_slice(&body).unwrap()
 }
 
@@ -244,14 +172,9 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for three in bytes.chunks(3) {
-        let n =
-            three.iter().fold(0_usize, |n, b| n << 8 | usize::from(*b)) << (8 * (3 - three.len()));
+        let n = three.iter().fold(0_usize, |n, b| n << 8 | usize::from(*b)) << (8 * (3 - three.len()));
         for i in 0..4 {
-            out.push(if i <= three.len() {
-                char::from(LETTERS[n >> (18 - 6 * i) & 63])
-            } else {
-                '='
-            });
+            out.push(if i <= three.len() { char::from(LETTERS[n >> (18 - 6 * i) & 63]) } else { '=' });
         }
     }
     out

@@ -13,7 +13,11 @@ impl Dialogue for Echo {
     fn handle(turn: Turn) -> Result<Outcome, Failure> {
         let seen = turn.state.first().copied().unwrap_or(0).wrapping_add(1);
         Ok(Outcome {
-            replies: vec![Reply { kind: "text".into(), text: format!("{}: {}", seen, turn.text), ..Default::default() }],
+            replies: vec![Reply {
+                kind: "text".into(),
+                text: format!("{}: {}", seen, turn.text),
+                ..Default::default()
+            }],
             state: vec![seen],
             ..Default::default()
         })

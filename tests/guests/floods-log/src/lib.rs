@@ -12,7 +12,10 @@ impl Dialogue for FloodsLog {
 
     fn handle(_turn: Turn) -> Result<Outcome, Failure> {
         for number in 0..1_000 {
-            log::info(format!("flood {number}\n{{\"level\":\"ERROR\",\"message\":\"forged\"}}\r\n{}", "x".repeat(3 << 10)));
+            log::info(format!(
+                "flood {number}\n{{\"level\":\"ERROR\",\"message\":\"forged\"}}\r\n{}",
+                "x".repeat(3 << 10)
+            ));
         }
         let reply = Reply { kind: "text".into(), text: "wrote 1000 lines".into(), ..Default::default() };
         Ok(Outcome { replies: vec![reply], ..Default::default() })

@@ -2,11 +2,11 @@
 
 use super::super::App;
 use super::super::chat::TenantQuery;
-use crate::gateway::input::{BUNDLE_BYTES, JsonBody};
+use crate::gateway::input::{BUNDLE_BYTES, JsonBody, Params};
 use crate::gateway::keys::Scope;
 use crate::gateway::{Caller, Problem};
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use confab_engine::config::Bundle;
 use confab_engine::engine::{ApplyError, ApplyOptions};
 use confab_engine::registry::Slot;
@@ -35,7 +35,10 @@ pub(crate) async fn apply(
     if let Caller::Key(key) = &caller {
         let bundle = Bundle::read(&body.files).map_err(findings)?;
         if bundle.tenant.id != key.tenant {
-            return Err(Problem::forbidden(format!("the key belongs to tenant `{}`, the folder to `{}`", key.tenant, bundle.tenant.id)));
+            return Err(Problem::forbidden(format!(
+                "the key belongs to tenant `{}`, the folder to `{}`",
+                key.tenant, bundle.tenant.id
+            )));
         }
     }
     let options = ApplyOptions { check_only: body.check_only, prune: body.prune };
@@ -84,7 +87,11 @@ fn state<T>(slot: &Slot<T>) -> Value {
 }
 
 /// `GET /api/admin/bots`
-pub(crate) async fn bots(State(app): State<App>, caller: Caller, Query(query): Query<TenantQuery>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn bots(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<TenantQuery>,
+) -> Result<Json<Value>, Problem> {
     caller.needs(Scope::Admin)?;
     let only = visible(&caller, query.tenant.as_ref())?;
     let registry = app.engine.registry();
@@ -109,7 +116,11 @@ pub(crate) async fn bots(State(app): State<App>, caller: Caller, Query(query): Q
 }
 
 /// `GET /api/admin/connections`
-pub(crate) async fn connections(State(app): State<App>, caller: Caller, Query(query): Query<TenantQuery>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn connections(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<TenantQuery>,
+) -> Result<Json<Value>, Problem> {
     caller.needs(Scope::Admin)?;
     let only = visible(&caller, query.tenant.as_ref())?;
     let registry = app.engine.registry();
@@ -121,7 +132,10 @@ pub(crate) async fn connections(State(app): State<App>, caller: Caller, Query(qu
             if let Slot::Ready(ready) = slot {
                 let manifest = ready.plugin.manifest();
                 let capabilities: Vec<String> = ready.plugin.capabilities().collect();
-                merge(&mut connection, json!({"connector": manifest.name, "version": manifest.version, "capabilities": capabilities}));
+                merge(
+                    &mut connection,
+                    json!({"connector": manifest.name, "version": manifest.version, "capabilities": capabilities}),
+                );
             }
             connections.push(connection);
         }

@@ -2,10 +2,11 @@
 
 use super::super::App;
 use super::super::chat::TenantQuery;
+use crate::gateway::input::{Params, PathParams};
 use crate::gateway::keys::Scope;
 use crate::gateway::request::RequestId;
 use crate::gateway::{Caller, Problem};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use confab_engine::{ConnectionId, TenantId};
@@ -15,7 +16,9 @@ use serde_json::{Value, json};
 fn whose(caller: &Caller, query: &TenantQuery, id: &str) -> Result<(TenantId, ConnectionId), Problem> {
     caller.needs(Scope::Admin)?;
     let tenant = caller.tenant(query.tenant.as_ref())?;
-    let id = id.parse().map_err(|_| Problem::unknown_connection(format!("there is no connection `{}`", id.escape_debug())))?;
+    let id = id
+        .parse()
+        .map_err(|_| Problem::unknown_connection(format!("there is no connection `{}`", id.escape_debug())))?;
     Ok((tenant, id))
 }
 
@@ -23,8 +26,8 @@ fn whose(caller: &Caller, query: &TenantQuery, id: &str) -> Result<(TenantId, Co
 pub(crate) async fn check(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query<TenantQuery>,
+    PathParams(id): PathParams<String>,
+    Params(query): Params<TenantQuery>,
     Extension(request): Extension<RequestId>,
 ) -> Result<Json<Value>, Problem> {
     let (tenant, id) = whose(&caller, &query, &id)?;
@@ -36,8 +39,8 @@ pub(crate) async fn check(
 pub(crate) async fn files(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query<TenantQuery>,
+    PathParams(id): PathParams<String>,
+    Params(query): Params<TenantQuery>,
     Extension(request): Extension<RequestId>,
 ) -> Result<Json<Value>, Problem> {
     let (tenant, id) = whose(&caller, &query, &id)?;
@@ -49,8 +52,8 @@ pub(crate) async fn files(
 pub(crate) async fn download(
     State(app): State<App>,
     caller: Caller,
-    Path((id, name)): Path<(String, String)>,
-    Query(query): Query<TenantQuery>,
+    PathParams((id, name)): PathParams<(String, String)>,
+    Params(query): Params<TenantQuery>,
     Extension(request): Extension<RequestId>,
 ) -> Result<Response, Problem> {
     let (tenant, id) = whose(&caller, &query, &id)?;

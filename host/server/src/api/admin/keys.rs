@@ -3,24 +3,36 @@
 use super::super::App;
 use super::super::chat::TenantQuery;
 use crate::gateway::caller::now_millis;
-use crate::gateway::input::{JsonBody, line};
+use crate::gateway::input::{JsonBody, Params, PathParams, line};
 use crate::gateway::keys::{NewKey, Scope, shown};
 use crate::gateway::{Caller, Problem};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 /// `POST /api/admin/keys`
-pub(crate) async fn create(State(app): State<App>, caller: Caller, JsonBody(mut new): JsonBody<NewKey>) -> Result<(StatusCode, Json<Value>), Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    JsonBody(mut new): JsonBody<NewKey>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.needs(Scope::Admin)?;
     let tenant = caller.tenant(new.tenant.as_ref())?;
     let registry = app.engine.registry();
     let Some(known) = registry.tenants.get(&tenant) else {
-        return Err(Problem::invalid_input(format!("there is no tenant `{tenant}`; apply its folder first: confab apply DIR")).at("/tenant"));
+        return Err(Problem::invalid_input(format!(
+            "there is no tenant `{tenant}`; apply its folder first: confab apply DIR"
+        ))
+        .at("/tenant"));
     };
     if let Some(bot) = new.bot.as_ref().filter(|bot| !known.bots.contains_key(bot)) {
         return Err(Problem::invalid_input(format!("tenant `{tenant}` has no bot `{bot}`")).at("/bot"));
+    }
+    if new.bot.is_some() && new.scopes.contains(&Scope::Admin) {
+        return Err(
+            Problem::invalid_input("a key with the scope `admin` opens all of the tenant; leave `bot` out").at("/bot")
+        );
     }
     if new.rate == Some(0) || new.expires_in_s == Some(0) {
         return Err(Problem::invalid_input("rate and expires_in_s must be at least 1, or left out"));
@@ -37,7 +49,11 @@ pub(crate) async fn create(State(app): State<App>, caller: Caller, JsonBody(mut 
 }
 
 /// `GET /api/admin/keys`
-pub(crate) async fn list(State(app): State<App>, caller: Caller, Query(query): Query<TenantQuery>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<TenantQuery>,
+) -> Result<Json<Value>, Problem> {
     caller.needs(Scope::Admin)?;
     let tenant = match (&caller, &query.tenant) {
         (Caller::Operator, None) => None,
@@ -48,7 +64,11 @@ pub(crate) async fn list(State(app): State<App>, caller: Caller, Query(query): Q
 }
 
 /// `DELETE /api/admin/keys/{id}`
-pub(crate) async fn revoke(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    PathParams(id): PathParams<String>,
+) -> Result<Json<Value>, Problem> {
     caller.needs(Scope::Admin)?;
     let tenant = match &caller {
         Caller::Operator => None,
