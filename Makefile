@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export CARGO_TERM_COLOR ?= never
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
 CONFAB := $(TARGET)/release/confab
-PLUGINS := plugins/flow plugins/sheet plugins/tryton
+PLUGINS := plugins/flow plugins/sheet plugins/tryton examples/connector
 GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml))
 
 .PHONY: run test bench lint build plugins all deps-build deps-test clean

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -40,6 +41,7 @@ struct Shared {
     open: watch::Sender<bool>,
     /// What the last login said.
     password: Mutex<String>,
+    betrayals: AtomicUsize,
 }
 
 impl Erp {
@@ -49,7 +51,8 @@ impl Erp {
     /// When there is none.
     pub async fn start(manner: Manner) -> Result<Erp> {
         let (calls, open) = (watch::Sender::new(0), watch::Sender::new(false));
-        let shared = Arc::new(Shared { manner, calls, open, password: Mutex::default() });
+        let shared =
+            Arc::new(Shared { manner, calls, open, password: Mutex::default(), betrayals: AtomicUsize::new(0) });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let router = Router::new().fallback(answer).with_state(shared.clone());
@@ -78,6 +81,11 @@ impl Erp {
         Ok(())
     }
 
+    /// How often it has told what it knows: password and session together.
+    pub fn betrayals(&self) -> usize {
+        self.shared.betrayals.load(Ordering::Relaxed)
+    }
+
     /// Answers everybody who waits, and from now on at once.
     pub fn answer_all(&self) {
         self.shared.open.send_replace(true);
@@ -104,18 +112,21 @@ async fn answer(State(erp): State<Arc<Shared>>, headers: HeaderMap, body: Bytes)
             let _ = erp.open.subscribe().wait_for(|open| *open).await;
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
-        Manner::Betrays { session } => betray(&erp.password, session, &headers, &body),
+        Manner::Betrays { session } => betray(&erp, session, &headers, &body),
     }
 }
 
-fn betray(known: &Mutex<String>, session: &str, headers: &HeaderMap, body: &[u8]) -> Response {
+fn betray(erp: &Shared, session: &str, headers: &HeaderMap, body: &[u8]) -> Response {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
-    let Ok(mut password) = known.lock() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let Ok(mut password) = erp.password.lock() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     if request["method"] == "common.db.login" {
         *password = request["params"][1]["password"].as_str().unwrap_or_default().to_owned();
         return axum::Json(json!({"id": request["id"], "result": [7, session]})).into_response();
     }
     let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !password.is_empty() && authorization.starts_with("Session ") {
+        erp.betrayals.fetch_add(1, Ordering::Relaxed);
+    }
     let secrets = format!("the password is {password}, the session {session}, the header {authorization}");
     let error = json!({"id": request["id"], "error": ["UserError", [secrets, secrets]], "secrets": secrets});
     let header = |name: &'static str, value: &str| (name, value.to_owned());

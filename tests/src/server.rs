@@ -170,6 +170,12 @@ impl Host {
     }
 }
 
+/// The part of a key by which it is listed and revoked; it opens nothing.
+pub fn public_part(key: &str) -> String {
+    // The secret may have underscores of its own.
+    key.splitn(3, '_').take(2).collect::<Vec<_>>().join("_")
+}
+
 /// A command that ended.
 #[derive(Debug)]
 pub struct Ran {

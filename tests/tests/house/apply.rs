@@ -38,7 +38,7 @@ impl At {
 
 /// Applies the folder, which must be refused with a finding in this file, at this place, that says this.
 async fn refused(folder: &Folder, file: &str, at: &At, says: &[&str]) -> Result<Ran> {
-    let host = Host::new()?;
+    let host = Host::new()?.env("SHOP__TRYTON_PASSWORD", "not-asked-for");
     let ran = host.run(&["apply", &folder.path().display().to_string()]).await?;
     ensure!(!ran.status.success(), "it was applied: {}", ran.stdout);
     ensure!(ran.stderr.contains("nothing was changed"), "does not say that nothing was changed: {}", ran.stderr);
@@ -67,8 +67,8 @@ macro_rules! mistakes {
 }
 
 mistakes! {
-    yaml_that_cannot_be_read: |folder| folder.replace(BOT, "  catalog: shop-data", "\tcatalog: shop-data")?
-        => BOT, Line("\tcatalog"), ["error"];
+    yaml_that_cannot_be_read: |folder| folder.replace(BOT, "catalog: shop-data", "catalog: shop-data: too")?
+        => BOT, Line("catalog:"), ["error"];
     an_unknown_key_in_a_bot: |folder| folder.replace(BOT, "plugin: flow", "plugin: flow\ncolour: red")?
         => BOT, Line("colour: red"), ["colour"];
     an_unknown_key_in_a_connection: |folder| folder.replace(DATA, "connector: sheet", "connector: sheet\nsetings: {}")?
@@ -102,7 +102,7 @@ mistakes! {
         => BOT, Line("orders: shop-dada"), ["shop-dada", "shop-data"];
     a_capability_that_the_connector_lacks: |folder| {
             folder.write(ERP, &connection(URL))?;
-            folder.replace(BOT, "tickets: shop-data", "tickets: erp")?;
+            folder.replace(BOT, "tickets: helpdesk", "tickets: erp")?;
         }
         => BOT, Line("tickets: erp"), ["tickets", "does not offer"];
     a_missing_endpoint: |folder| folder.write(ERP, "id: erp\nconnector: tryton\n")?

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use confab_tests::client::Client;
 use confab_tests::folder::Folder;
 use confab_tests::server::Host;
+use confab_tests::wait::{LONG, until};
 use serde_json::{Value, json};
 
 /// Well-formed, and nobody's.
@@ -136,5 +137,28 @@ async fn messages_of_one_conversation_are_answered_one_at_a_time() -> Result<()>
     heard.sort_by_key(|text| text.split(':').next().and_then(|number| number.parse::<u32>().ok()));
     let wanted: Vec<String> = (2..=21).map(|number| format!("{number}: at once")).collect();
     ensure!(heard == wanted, "turns were lost or counted twice: {heard:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_without_messages_is_forgotten_after_its_time() -> Result<()> {
+    let folder = Folder::of("acme")?;
+    folder.guest("echo")?;
+    let bot = folder.read("bots/echo.yaml")?;
+    folder.write("bots/echo.yaml", &format!("{bot}conversation_ttl: 2s\n"))?;
+    let host = Host::new()?.apply(folder.path());
+    let server = host.start().await?;
+    let client = Client::new(&server, &host.key("acme", &[]).await?)?;
+    let mut talk = client.talk();
+    talk.hears("hello", &["1: hello"]).await?;
+    talk.hears("hello", &["2: hello"]).await?;
+    let path = format!("/api/conversations/{}", talk.id()?);
+    let gone = until("the conversation is forgotten", LONG, || async {
+        let answer = client.get(&path).await?;
+        Ok((answer.status != 200).then_some(answer))
+    })
+    .await?;
+    gone.problem(404, "unknown-conversation")?;
+    talk.send("hello?").await?.problem(404, "unknown-conversation")?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use confab_tests::client::{Answer, Client, Problem};
 use confab_tests::folder::Folder;
-use confab_tests::server::{Host, Server};
+use confab_tests::server::{Host, Server, public_part};
 use confab_tests::wait::{LONG, until};
 use http_body_util::StreamBody;
 use hyper::body::{Bytes, Frame};
@@ -46,12 +46,13 @@ async fn a_key_must_be_there_and_be_good() -> Result<()> {
 
     let none = unauthorised(&nobody).await?;
     ensure!(none.detail().contains("authorization: Bearer"), "does not say how to send one: {}", none.detail());
-    let (id, secret) = good.rsplit_once('_').context("a key without a secret")?;
+    let id = public_part(&good);
+    let secret = good.strip_prefix(&format!("{id}_")).context("a key without a secret")?;
     let wrong = [
         "nonsense".to_owned(),
         "cfb_".to_owned(),
         "cfb_000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
-        id.to_owned(),
+        id.clone(),
         format!("{id}_"),
         format!("{good}x"),
         format!("{id}_{}", secret.chars().rev().collect::<String>()),
@@ -89,7 +90,7 @@ async fn a_key_must_be_there_and_be_good() -> Result<()> {
 
     // Secrets are shown once: neither the list nor the data directory has them.
     let listed = host.confab(&["key", "list", "--tenant", "acme"]).await?;
-    ensure!(listed.contains(id) && !listed.contains(secret), "{listed}");
+    ensure!(listed.contains(&id) && !listed.contains(secret), "{listed}");
     ensure!(!host.log()?.contains(secret), "the log has a key's secret");
     Ok(())
 }
@@ -199,8 +200,8 @@ async fn a_body_of_more_than_a_mebibyte_is_refused_however_it_is_sent() -> Resul
     let client = client(&server).await?;
     let body = |size: usize| json!({"message": "x".repeat(size)}).to_string();
     // Many times over: a refusal that is sent while the client still writes is lost now and then.
-    for size in [BODY_BYTES, BODY_BYTES + 1, 2 * BODY_BYTES, 8 * BODY_BYTES, 32 * BODY_BYTES] {
-        for _ in 0..5 {
+    for size in [BODY_BYTES, BODY_BYTES + 1, 2 * BODY_BYTES, 8 * BODY_BYTES] {
+        for _ in 0..20 {
             let answer = client.post_as(CHAT, Some(JSON), body(size)).await.with_context(|| format!("{size} bytes"))?;
             let problem = answer.problem(413, "body-too-large").with_context(|| format!("{size} bytes"))?;
             ensure!(problem.detail().contains("1048576"), "does not say how much may be sent: {}", problem.detail());

@@ -45,7 +45,7 @@ async fn a_password_and_its_session_are_never_seen_again() -> Result<()> {
         let path = format!("/api/conversations/{}?bot=shop", talk.id()?);
         seen.push(("the transcript".to_owned(), admin.json(&path).await?.to_string()));
     }
-    erp.called(5).await?;
+    ensure!(erp.betrayals() >= 5, "the system was asked {} times only: nothing is shown", erp.betrayals());
 
     for path in [
         "/api/admin/bots",

@@ -119,21 +119,17 @@ async fn a_lead_and_a_ticket_made_in_chat_are_in_the_files_once_and_stay_there()
     declined.say("an engine of difference").await?;
     declined.say("no").await?;
 
-    let download = ["connection", "download", "--tenant", "shop", "shop-data"];
-    let listed = host.confab(&download).await?;
-    for file in ["leads.csv", "tickets.csv", "contacts.csv"] {
+    let files = async |connection: &str, file: &[&str]| {
+        host.confab(&[&["connection", "download", "--tenant", "shop", connection], file].concat()).await
+    };
+    let listed = files("shop-data", &[]).await?;
+    for file in ["leads.csv", "contacts.csv"] {
         ensure!(listed.lines().any(|line| line == file), "{file} is not among {listed}");
     }
     // First over the running server's socket, then from the store itself.
-    let running = [
-        host.confab(&[&download[..], &["leads.csv"]].concat()).await?,
-        host.confab(&[&download[..], &["tickets.csv"]].concat()).await?,
-    ];
+    let running = [files("shop-data", &["leads.csv"]).await?, files("helpdesk", &["tickets.csv"]).await?];
     server.kill().await?;
-    let stopped = [
-        host.confab(&[&download[..], &["leads.csv"]].concat()).await?,
-        host.confab(&[&download[..], &["tickets.csv"]].concat()).await?,
-    ];
+    let stopped = [files("shop-data", &["leads.csv"]).await?, files("helpdesk", &["tickets.csv"]).await?];
     ensure!(running == stopped, "the files changed: {running:#?} {stopped:#?}");
     let [leads, tickets] = running;
     ensure!(rows(&leads, "ada@example.test") == 1 && rows(&leads, "twelve machines") == 1, "leads: {leads}");
@@ -143,7 +139,7 @@ async fn a_lead_and_a_ticket_made_in_chat_are_in_the_files_once_and_stay_there()
         let number = csv.lines().nth(1).and_then(|row| row.split(',').next()).unwrap_or_default();
         ensure!(said.response.contains(number), "the visitor was told another number than {number}: {}", said.response);
     }
-    let contacts = host.confab(&[&download[..], &["contacts.csv"]].concat()).await?;
+    let contacts = files("shop-data", &["contacts.csv"]).await?;
     ensure!(rows(&contacts, "ada@example.test") == 1, "contacts: {contacts}");
     Ok(())
 }

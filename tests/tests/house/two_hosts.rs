@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use confab_tests::client::{Client, Talk};
 use confab_tests::folder::Folder;
 use confab_tests::redis::Redis;
-use confab_tests::server::Host;
+use confab_tests::server::{Host, public_part};
 use confab_tests::wait::until;
 use std::time::Duration;
 
@@ -93,8 +93,7 @@ async fn a_key_that_is_revoked_on_one_host_is_refused_on_the_other() -> Result<(
     })
     .await?;
     // Only its id is needed: nobody has to paste a secret to take it back.
-    let id = key.rsplitn(2, '_').last().unwrap_or_default();
-    west.confab(&["key", "revoke", id]).await?;
+    west.confab(&["key", "revoke", &public_part(&key)]).await?;
     on_west.talk().send("hello").await?.problem(401, "unauthorised")?;
     let refused = until("the other host refuses the key", SOON, || {
         let greeting = on_east.talk();

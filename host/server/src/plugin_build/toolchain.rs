@@ -28,20 +28,26 @@ const DEBIAN_PACKAGES: &str = "rustc-web cargo-web rust-web-src libstd-rust-web-
 impl Toolchain {
     /// Looks for a toolchain; installs the target by rustup where it can.
     pub(crate) fn find() -> Result<Toolchain> {
-        if rustup_has_target() {
+        let wanted = std::env::var("CONFAB_GUEST_TOOLCHAIN").ok();
+        match wanted.as_deref() {
+            None | Some("rustup" | "debian") => {}
+            Some(other) => bail!("CONFAB_GUEST_TOOLCHAIN={other}: it may be `rustup` or `debian`"),
+        }
+        if wanted.as_deref() != Some("debian") && rustup_has_target() {
             return Ok(Toolchain::Rustup);
         }
         // Offline, rustup fails within seconds; where it works this is all a user needs.
-        let added = Command::new("rustup")
-            .args(["target", "add", TARGET])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
+        let added = wanted.as_deref() != Some("debian")
+            && Command::new("rustup")
+                .args(["target", "add", TARGET])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success());
         if added && rustup_has_target() {
             return Ok(Toolchain::Rustup);
         }
-        if debian_has_source() {
+        if wanted.as_deref() != Some("rustup") && debian_has_source() {
             return match debian_linker() {
                 Some(linker) => Ok(Toolchain::Debian { linker }),
                 None => bail!("found Debian's Rust, but no linker for Wasm: apt-get install lld"),
