@@ -249,7 +249,11 @@ impl Engine {
                 bundle.files.get(&(doc.id.clone(), name.clone())).map(|content| (name.clone(), content.clone()))
             });
             let previous = old.connection(&tenant, &doc.id);
-            let slot = match self.inner.publisher.connection(file, doc, data.collect(), previous, &mut findings).await {
+            let mut found = Vec::new();
+            let ready = self.inner.publisher.connection(file, doc, data.collect(), previous, &mut found).await;
+            bundle.locate(file, &mut found);
+            findings.append(&mut found);
+            let slot = match ready {
                 Some(ready) => Slot::Ready(ready),
                 None => Slot::Broken(format!("see {file}")),
             };
@@ -257,7 +261,10 @@ impl Engine {
         }
         for (file, doc) in &bundle.bots {
             let previous = old.bot(&tenant, &doc.id);
-            self.inner.publisher.bot(file, doc, &connections, previous, &mut findings).await;
+            let mut found = Vec::new();
+            self.inner.publisher.bot(file, doc, &connections, previous, &mut found).await;
+            bundle.locate(file, &mut found);
+            findings.append(&mut found);
         }
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(ApplyError::Findings(findings));

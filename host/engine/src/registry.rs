@@ -147,7 +147,7 @@ impl Publisher {
         previous: Option<&Slot<Connection>>,
         findings: &mut Vec<Finding>,
     ) -> Option<Arc<Connection>> {
-        let source = self.plugin(file, &doc.connector, Kind::Connector, findings)?;
+        let source = self.plugin(file, "connector", &doc.connector, Kind::Connector, findings)?;
         if let Some(Slot::Ready(old)) = previous
             && old.doc == *doc
             && old.digest == source.plugin.digest()
@@ -161,7 +161,7 @@ impl Publisher {
         let egress = match self.egress.connect(spec) {
             Ok(egress) => Some(egress),
             Err(errors) => {
-                findings.extend(errors.into_iter().map(|e| Finding::error(file, e.to_string())));
+                findings.extend(errors.into_iter().map(|e| Finding::error(file, e.to_string()).field(e.at)));
                 None
             }
         };
@@ -180,7 +180,7 @@ impl Publisher {
         } else {
             if !doc.files.is_empty() {
                 let message = format!("connector `{}` takes no files", doc.connector);
-                findings.push(Finding::error(file, message));
+                findings.push(Finding::error(file, message).field("files"));
                 return None;
             }
             source.plugin.clone()
@@ -206,7 +206,7 @@ impl Publisher {
         previous: Option<&Slot<Bot>>,
         findings: &mut Vec<Finding>,
     ) -> Option<Arc<Bot>> {
-        let source = self.plugin(file, &doc.plugin, Kind::Intent, findings)?;
+        let source = self.plugin(file, "plugin", &doc.plugin, Kind::Intent, findings)?;
         let bindings = bindings(file, doc, connections, findings)?;
         if let Some(Slot::Ready(old)) = previous
             && old.doc == *doc
@@ -240,7 +240,7 @@ impl Publisher {
         }))
     }
 
-    fn plugin(&self, file: &str, name: &str, kind: Kind, findings: &mut Vec<Finding>) -> Option<Arc<PluginFile>> {
+    fn plugin(&self, file: &str, field: &str, name: &str, kind: Kind, findings: &mut Vec<Finding>) -> Option<Arc<PluginFile>> {
         // Compiling takes up to seconds and runs once per plugin file.
         match tokio::task::block_in_place(|| self.library.get(name)) {
             Ok(source) if source.plugin.manifest().kind == kind => Some(source),
@@ -249,11 +249,11 @@ impl Publisher {
                     "plugin `{name}` is of kind {:?}, here a plugin of kind {kind:?} is needed",
                     source.plugin.manifest().kind
                 );
-                findings.push(Finding::error(file, message));
+                findings.push(Finding::error(file, message).field(field));
                 None
             }
             Err(e) => {
-                findings.push(Finding::error(file, e.to_string()));
+                findings.push(Finding::error(file, e.to_string()).field(field));
                 None
             }
         }
@@ -284,7 +284,7 @@ impl Publisher {
                 None
             }
             Err(e) => {
-                findings.push(Finding::error(file, format!("can't be prepared: {e}")));
+                findings.push(Finding::error(file, format!("can't be prepared: {e}")).field("id"));
                 None
             }
         }
@@ -318,8 +318,9 @@ fn check_settings(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &m
     match jsonschema::validator_for(schema) {
         Ok(validator) => {
             for error in validator.iter_errors(&doc.settings) {
-                let message = format!("settings{}: {error}", error.instance_path().to_string().replace('/', "."));
-                findings.push(Finding::error(file, message));
+                let at = error.instance_path().to_string().replace('/', ".");
+                let message = format!("settings{at}: {error}");
+                findings.push(Finding::error(file, message).field(format!("settings{at}")));
             }
         }
         Err(e) => {
@@ -334,7 +335,7 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
     for name in doc.endpoints.keys().filter(|name| !declared.iter().any(|d| d.name == **name)) {
         let known: Vec<&str> = declared.iter().map(|d| d.name.as_str()).collect();
         let message = format!("connector `{}` has no endpoint `{name}`; it has: {}", doc.connector, known.join(", "));
-        findings.push(Finding::error(file, message));
+        findings.push(Finding::error(file, message).field(format!("endpoints.{name}")));
     }
     let mut out = Vec::new();
     for endpoint in declared {
@@ -343,6 +344,7 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
                 let message = format!("endpoints.{} is missing: {}", endpoint.name, endpoint.description);
                 findings.push(
                     Finding::error(file, message)
+                        .field("endpoints")
                         .help(format!("endpoints: {{ {}: {{ url: https://... }} }}", endpoint.name)),
                 );
             }
@@ -356,7 +358,7 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
                 auth,
                 timeout_ms: given.timeout_ms,
             }),
-            Err(message) => findings.push(Finding::error(file, format!("endpoints.{}: {message}", endpoint.name))),
+            Err(message) => findings.push(Finding::error(file, format!("endpoints.{}: {message}", endpoint.name)).field(format!("endpoints.{}", endpoint.name))),
         }
     }
     out
@@ -431,7 +433,7 @@ fn bindings(
             }
         };
         good = false;
-        findings.push(Finding::error(file, problem));
+        findings.push(Finding::error(file, problem).field(format!("connections.{capability}")));
     }
     good.then_some(out)
 }

@@ -169,10 +169,15 @@ impl Engine {
         let outcome = match bot.plugin.handle(Box::new(services), &input).await {
             Ok(reported) => {
                 bot.metrics.fuel.increment(reported.report.fuel);
-                match reported.value {
+                let kept = match reported.value {
                     Ok(outcome) => check(outcome),
                     Err(refusal) => Err(format!("refused the turn: {} ({})", refusal.message, refusal.code)),
-                }
+                };
+                kept.map_err(|message| {
+                    let failure = bot.plugin.broken_contract("handle", message, reported.report);
+                    record_failure(&failure, bot.tenant.as_str(), bot.id.as_str(), &request.request_id);
+                    failure.to_string()
+                })
             }
             Err(failure) => {
                 record_failure(&failure, bot.tenant.as_str(), bot.id.as_str(), &request.request_id);

@@ -128,6 +128,11 @@ impl Plugin {
         self.call_values(services, callable, values, limits).await.map(Some)
     }
 
+    /// The failure of a plugin that returned what its contract doesn't allow, where only the caller can tell.
+    pub fn broken_contract(&self, function: &str, message: String, report: CallReport) -> Failure {
+        self.failure(function, FailureKind::Contract, message, Some(report))
+    }
+
     async fn call_values(
         &self,
         services: Box<dyn HostServices>,

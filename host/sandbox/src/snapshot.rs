@@ -6,7 +6,7 @@
 
 use crate::bindings::types::Diagnostic;
 use crate::call::{call_on, new_store};
-use crate::engine::Sandbox;
+use crate::engine::{Sandbox, digest};
 use crate::failure::{Failure, FailureKind, classify};
 use crate::limits::Limits;
 use crate::plugin::{LoadError, Plugin, prepared_digest};
@@ -16,7 +16,7 @@ use crate::state::CallState;
 use serde_json::{Map, Value};
 use std::time::Duration;
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, Lift, Linker, WasmList};
+use wasmtime::component::{Instance, Lift, Linker, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 /// Why a plugin could not be prepared.
@@ -121,8 +121,9 @@ impl Sandbox {
             wizer.instrument_component(wasm).map_err(|e| unusable("this component can't be snapshotted", e))?;
         let engine = &self.inner.engine;
         let component = {
-            let (engine, instrumented) = (engine.clone(), instrumented);
-            tokio::task::spawn_blocking(move || Component::new(&engine, &instrumented))
+            // The same for every definition: through the code cache, so that only the first one waits for the compiler.
+            let inner = self.inner.clone();
+            tokio::task::spawn_blocking(move || inner.cache.load(&inner.engine, &digest(&instrumented), &instrumented))
                 .await
                 .map_err(|e| PrepareError::Unusable(format!("compiling failed: {e}")))?
                 .map_err(|e| unusable("this component does not compile for its snapshot", e))?

@@ -88,7 +88,7 @@ async fn an_erp_that_refuses_or_is_away_is_excused_and_the_operator_told_why() -
     let client = Client::new(&server, &key)?;
     let said = client.talk().say("Do you have SKU-1001 in stock?").await?;
     ensure!(!said.response.is_empty() && !said.response.contains("available"), "{}", said.response);
-    let checked = wrong.run(&["connection", "check", "--tenant", "shop", "shop-data"]).await?;
+    let checked = wrong.run(&["connection", "check", "--tenant", "shop", "erp"]).await?;
     ensure!(!checked.status.success() && checked.stdout.contains("sign in"), "{}{}", checked.stdout, checked.stderr);
     // What needs no ERP is answered as ever.
     client.talk().hears("what does SKU-1001 cost?", &["349.00"]).await?;

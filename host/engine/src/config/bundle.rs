@@ -5,7 +5,7 @@
 
 use super::documents::{BotDoc, ConnectionDoc, TenantDoc};
 use super::yaml::{BotYaml, ConnectionYaml, TenantYaml, place, read};
-use super::{Finding, Place};
+use super::{Finding, Place, Places};
 use crate::ids::{BotId, ConnectionId, TenantId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,6 +34,17 @@ pub struct Bundle {
     pub connections: Vec<(String, ConnectionDoc)>,
     /// Data files by connection and name.
     pub files: HashMap<(ConnectionId, String), Vec<u8>>,
+    /// Where things stand, by file.
+    pub places: HashMap<String, Places>,
+}
+
+impl Bundle {
+    /// Gives findings about a file their lines.
+    pub fn locate(&self, file: &str, findings: &mut [Finding]) {
+        if let Some(places) = self.places.get(file) {
+            findings.iter_mut().for_each(|finding| places.locate(finding));
+        }
+    }
 }
 
 /// Conversations are forgotten after a day without a message, unless the bot says otherwise.
@@ -52,7 +63,7 @@ impl Bundle {
     /// # Errors
     /// All that is wrong, in order of the files.
     pub fn read(files: &[SourceFile]) -> Result<Bundle, Vec<Finding>> {
-        let mut reader = Reader { files, findings: Vec::new() };
+        let mut reader = Reader { files, findings: Vec::new(), places: HashMap::new() };
         let tenant = reader.tenant();
         let connections = reader.each("connections/", Reader::connection);
         let bots = reader.each("bots/", Reader::bot);
@@ -85,6 +96,7 @@ struct ReadConnection {
 struct Reader<'a> {
     files: &'a [SourceFile],
     findings: Vec<Finding>,
+    places: HashMap<String, Places>,
 }
 
 impl<'a> Reader<'a> {
@@ -152,6 +164,11 @@ impl<'a> Reader<'a> {
 
     fn bot(&mut self, file: &'a SourceFile) -> Option<ReadBot> {
         let yaml: BotYaml = self.parse(file)?;
+        let mut places = Places::default();
+        let fields = [("id", place(&yaml.id)), ("plugin", place(&yaml.plugin)), ("definition", yaml.definition.as_ref().and_then(place))];
+        let bound = yaml.connections.iter().map(|(name, value)| (format!("connections.{name}"), place(value)));
+        places.fields.extend(fields.into_iter().map(|(name, at)| (name.to_owned(), at)).chain(bound).filter_map(|(name, at)| Some((name, at?))));
+        self.places.insert(file.path.clone(), places);
         let id: Option<BotId> = self.name(&file.path, &yaml.id.value, place(&yaml.id));
         let mut connections = BTreeMap::new();
         for (capability, connection) in &yaml.connections {
@@ -207,6 +224,12 @@ impl<'a> Reader<'a> {
 
     fn connection(&mut self, file: &'a SourceFile) -> Option<ReadConnection> {
         let yaml: ConnectionYaml = self.parse(file)?;
+        let mut places = Places::default();
+        let fields = [("id", place(&yaml.id)), ("connector", place(&yaml.connector)), ("settings", yaml.settings.as_ref().and_then(place))];
+        let named = yaml.endpoints.iter().map(|(name, value)| (format!("endpoints.{name}"), place(value)));
+        places.fields.extend(fields.into_iter().map(|(name, at)| (name.to_owned(), at)).chain(named).filter_map(|(name, at)| Some((name, at?))));
+        places.data.extend(yaml.files.iter().filter_map(|(name, path)| Some((name.clone(), relative(&file.path, &path.value)?))));
+        self.places.insert(file.path.clone(), places);
         let id: Option<ConnectionId> = self.name(&file.path, &yaml.id.value, place(&yaml.id));
         let mut data = Vec::new();
         let mut digests = BTreeMap::new();
@@ -249,7 +272,7 @@ impl<'a> Reader<'a> {
     }
 
     fn assemble(&mut self, tenant: TenantDoc, bots: Vec<ReadBot>, connections: Vec<ReadConnection>) -> Option<Bundle> {
-        let mut bundle = Bundle { tenant, bots: Vec::new(), connections: Vec::new(), files: HashMap::new() };
+        let mut bundle = Bundle { tenant, bots: Vec::new(), connections: Vec::new(), files: HashMap::new(), places: std::mem::take(&mut self.places) };
         let mut seen: HashMap<String, String> = HashMap::new();
         for connection in connections {
             if let Some(first) = seen.insert(format!("connection {}", connection.id), connection.file.clone()) {

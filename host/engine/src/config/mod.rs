@@ -41,6 +41,9 @@ pub struct Finding {
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// Field that it is about, `connections.orders`, where the line is not known yet. See [`Places`].
+    #[serde(skip)]
+    pub field: Option<String>,
 }
 
 impl Finding {
@@ -53,6 +56,7 @@ impl Finding {
             column: None,
             message: message.into(),
             help: None,
+            field: None,
         }
     }
 
@@ -71,6 +75,13 @@ impl Finding {
         self
     }
 
+    /// The same about a field, whose line is filled in where the file is known.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
     /// What a plugin's diagnostic says, in the tenant's file.
     pub fn from_diagnostic(file: &str, diagnostic: confab_sandbox::Diagnostic) -> Self {
         Finding {
@@ -80,6 +91,7 @@ impl Finding {
             column: diagnostic.column.map(u64::from),
             message: diagnostic.message,
             help: diagnostic.help,
+            field: None,
         }
     }
 }
@@ -102,6 +114,36 @@ impl fmt::Display for Finding {
             write!(f, "\n  help: {help}")?;
         }
         Ok(())
+    }
+}
+
+/// Where things stand in one file of a tenant.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Places by field.
+    pub fields: std::collections::BTreeMap<String, Place>,
+    /// Paths of data files by the name that the plugin sees.
+    pub data: std::collections::BTreeMap<String, String>,
+}
+
+impl Places {
+    /// Gives a finding its line, and a data file its path. Without a better place the finding is about the whole file.
+    pub fn locate(&self, finding: &mut Finding) {
+        if let Some(path) = self.data.get(&finding.file) {
+            finding.file.clone_from(path);
+        }
+        let Some(mut field) = finding.field.take().filter(|_| finding.line.is_none()) else { return };
+        let place = loop {
+            if let Some(place) = self.fields.get(&field) {
+                break *place;
+            }
+            match field.rfind('.') {
+                Some(dot) => field.truncate(dot),
+                None => break Place { line: 1, column: 1 },
+            }
+        };
+        finding.line = Some(place.line);
+        finding.column = Some(place.column);
     }
 }
 

@@ -7,8 +7,10 @@
 //! | [`rate`] | whether the caller may ask now |
 //! | [`input`] | bodies: type, size, form, place of the mistake |
 //! | [`problem`] | every refusal, as RFC 9457 document |
+//! | [`body`] | what is left of a body after a refusal |
 //! | [`request`] | request ids, one log line a request, panics |
 
+mod body;
 pub(crate) mod caller;
 pub(crate) mod input;
 pub(crate) mod keys;

@@ -5,7 +5,8 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
+use hyper::body::Body as _;
 use metrics::Counter;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -34,6 +35,14 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let path = request.uri().clone();
+    let (request, rest) = if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+        // Nothing to read, or a client that waits for our word before it sends.
+        (request, None)
+    } else {
+        let (parts, body) = request.into_parts();
+        let (body, rest) = super::body::share(body);
+        (Request::from_parts(parts, body), Some(rest))
+    };
     // A panic becomes an answer like any other; the process and its other turns go on.
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
@@ -44,6 +53,9 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         code = problem.code;
         let detail = problem.detail.clone();
+        if let Some(rest) = rest {
+            rest.discard().await;
+        }
         let refused = problem.into_response_for(&id);
         let mut headers = std::mem::take(response.headers_mut());
         headers.remove(http::header::CONTENT_LENGTH);
