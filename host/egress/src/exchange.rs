@@ -70,7 +70,7 @@ async fn read(mut response: reqwest::Response, host: &str, cap: usize, limits: &
 fn classify(error: &reqwest::Error, host: &str, limits: &Limits) -> SendError {
     if find::<AddressRefused>(error).is_some() {
         return SendError::refused(format!(
-            "{host} does not have a public address; the operator can grant it with allow_private: [\"{host}\"]"
+            "{host} does not have a public address; the operator can grant it: confab --allow-private {host}"
         ));
     }
     if let Some(unresolved) = find::<LookupError>(error) {

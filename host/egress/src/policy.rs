@@ -113,7 +113,7 @@ impl EgressPolicy {
         };
         let granted = self.allow_private.iter().any(|g| g.host == host && g.port.is_none_or(|p| p == port));
         let reach = if granted { Reach::Granted } else { Reach::Global };
-        let ask = || format!("the operator can grant it with allow_private: [\"{host}:{port}\"]");
+        let ask = || format!("the operator can grant it: confab --allow-private {host}:{port}");
         match url.scheme() {
             "https" => {}
             "http" if granted => {}

@@ -71,6 +71,12 @@ impl Library {
         if confab_sandbox::manifest::is_name(name) && path.exists() {
             return self.load(&path);
         }
+        if let Err(e) = std::fs::read_dir(&self.dir) {
+            return Err(LibraryError::Unusable {
+                file: self.dir.display().to_string(),
+                message: format!("the plugin directory can't be read: {e}; name another with --plugins"),
+            });
+        }
         Err(LibraryError::Unknown {
             name: name.to_owned(),
             dir: self.dir.display().to_string(),

@@ -161,7 +161,7 @@ impl Publisher {
         let egress = match self.egress.connect(spec) {
             Ok(egress) => Some(egress),
             Err(errors) => {
-                findings.extend(errors.into_iter().map(|e| Finding::error(file, e.to_string()).field(e.at)));
+                findings.extend(errors.into_iter().map(|e| Finding::error(file, in_words_of_the_file(&e)).field(e.at)));
                 None
             }
         };
@@ -240,7 +240,14 @@ impl Publisher {
         }))
     }
 
-    fn plugin(&self, file: &str, field: &str, name: &str, kind: Kind, findings: &mut Vec<Finding>) -> Option<Arc<PluginFile>> {
+    fn plugin(
+        &self,
+        file: &str,
+        field: &str,
+        name: &str,
+        kind: Kind,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Arc<PluginFile>> {
         // Compiling takes up to seconds and runs once per plugin file.
         match tokio::task::block_in_place(|| self.library.get(name)) {
             Ok(source) if source.plugin.manifest().kind == kind => Some(source),
@@ -311,6 +318,12 @@ impl Publisher {
     }
 }
 
+/// Egress has its own names for what a connection's file calls `url`, `token` and `password`.
+fn in_words_of_the_file(error: &confab_egress::ConfigError) -> String {
+    let at = error.at.replace(".base_url", ".url").replace(".auth.value", ".token").replace(".auth.", ".");
+    format!("{at}: {}", error.message)
+}
+
 fn check_settings(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Vec<Finding>) {
     let Some(schema) = &plugin.manifest().settings else {
         return;
@@ -358,7 +371,10 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
                 auth,
                 timeout_ms: given.timeout_ms,
             }),
-            Err(message) => findings.push(Finding::error(file, format!("endpoints.{}: {message}", endpoint.name)).field(format!("endpoints.{}", endpoint.name))),
+            Err(message) => findings.push(
+                Finding::error(file, format!("endpoints.{}: {message}", endpoint.name))
+                    .field(format!("endpoints.{}", endpoint.name)),
+            ),
         }
     }
     out

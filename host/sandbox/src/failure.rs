@@ -3,6 +3,7 @@
 //! Authors and operators get the record; visitors get the bot's fallback.
 
 use crate::call::CallReport;
+use crate::limits::HOSTCALL_BYTES;
 use serde::Serialize;
 
 /// Whose fault a failure is.
@@ -129,13 +130,22 @@ pub(crate) fn classify(error: &wasmtime::Error) -> (FailureKind, String, Vec<Str
         };
         return (kind, message, backtrace);
     }
-    let text = format!("{error:#}");
+    // The outermost text is wasmtime's backtrace; the cause is at the bottom.
+    let text = error.root_cause().to_string();
     let kind = if text.contains("fuel") || text.contains("too large") || text.contains("exceeds") {
         FailureKind::Resources
     } else {
         FailureKind::Contract
     };
-    (kind, first_line(&text), backtrace)
+    let message = match kind {
+        FailureKind::Resources => format!(
+            "passed more across the border than one host call may ({} MiB): {}",
+            HOSTCALL_BYTES >> 20,
+            first_line(&text)
+        ),
+        _ => first_line(&text),
+    };
+    (kind, message, backtrace)
 }
 
 fn first_line(text: &str) -> String {

@@ -128,6 +128,11 @@ pub fn is_name(name: &str) -> bool {
 
 /// A custom section of the outermost component or module.
 pub(crate) fn custom_section<'a>(wasm: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, ManifestError> {
+    if !wasmparser::Parser::is_component(wasm) {
+        return Err(ManifestError::NotAComponent(
+            "the file does not begin like one; build it with `confab plugin build DIR`".into(),
+        ));
+    }
     let mut depth = 0_u32;
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
         match payload.map_err(|e| ManifestError::NotAComponent(e.to_string()))? {

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`cli`] | the commands |
 //! | [`settings`] | flags and environment |
-//! | [`serve`] | the listeners, start and stop |
+//! | [`serve`] | start and stop |
+//! | [`listen`] | accepting connections |
 //! | [`gateway`] | who asks, whether they may, whether it is well formed |
 //! | [`api`] | the routes |
 //! | [`telemetry`] | log and metrics |
@@ -14,6 +15,7 @@
 mod api;
 mod cli;
 mod gateway;
+mod listen;
 mod plugin_build;
 mod serve;
 mod settings;

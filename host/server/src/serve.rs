@@ -4,6 +4,7 @@ use crate::api::{App, Shared, router};
 use crate::gateway::caller::FromOperator;
 use crate::gateway::keys::Keys;
 use crate::gateway::rate::{Limiter, Rates};
+use crate::listen;
 use crate::settings::{Common, Serve};
 use crate::telemetry;
 use anyhow::{Context, Result, bail};
@@ -15,6 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+
+/// How often it is looked whether turns are still being served, and how often in a row none must be: 2 s in all.
+const CHECK: Duration = Duration::from_millis(100);
+/// See [`CHECK`].
+const QUIET_CHECKS: u32 = 20;
 
 /// Everything that answers requests, without a listener.
 pub(crate) async fn app(common: &Common, rates: Rates, open_metrics: bool) -> Result<App> {
@@ -35,23 +41,29 @@ pub(crate) fn operator(app: App) -> Router {
 pub(crate) async fn run(common: Common, serve: Serve) -> Result<()> {
     telemetry::start_log(serve.log_format, "info");
     let open_metrics = serve.open_metrics || serve.listen.ip().is_loopback();
-    let app = app(&common, serve.rates(), open_metrics).await?;
-    for folder in &serve.apply {
-        crate::cli::apply::at_start(&app, folder).await?;
-    }
+    // First of all, so that a port in use is found before anything is changed. Commands that come early wait in the socket's queue.
+    make_private(&common.data)?;
     let listener =
         TcpListener::bind(serve.listen).await.with_context(|| format!("can't listen on {}", serve.listen))?;
     let address = listener.local_addr()?;
     let socket = admin_socket(&common.socket()).await?;
+    let app = match app(&common, serve.rates(), open_metrics).await {
+        Ok(app) => app,
+        Err(e) => {
+            let _ = std::fs::remove_file(common.socket());
+            return Err(e);
+        }
+    };
+    for folder in &serve.apply {
+        crate::cli::apply::at_start(&app, folder).await?;
+    }
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "serving plain HTTP beyond this machine: put a proxy with HTTPS in front");
     }
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(refresh_metrics(app.metrics.clone()));
-    let clients = axum::serve(listener, router(app.clone())).with_graceful_shutdown(until(stopped.clone()));
-    let admin = axum::serve(socket, operator(app.clone())).with_graceful_shutdown(until(stopped));
-    let clients = tokio::spawn(async move { clients.await });
-    let admin = tokio::spawn(async move { admin.await });
+    let clients = tokio::spawn(listen::serve(listener, router(app.clone()), stopped.clone()));
+    let admin = tokio::spawn(listen::serve(socket, operator(app.clone()), stopped));
     tracing::info!(%address, socket = %common.socket().display(), store = app.engine.store().backend(), "ready");
     // The line that scripts wait for.
     println!("listening on http://{address}");
@@ -60,23 +72,33 @@ pub(crate) async fn run(common: Common, serve: Serve) -> Result<()> {
     tracing::info!(in_flight = app.engine.turns_in_flight(), "stopping: no new requests, waiting for turns");
     app.stopping.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
-    let drained = async {
+    let answered = async {
         let _ = clients.await;
         let _ = admin.await;
+    };
+    // A client that holds back half a request must not keep the host from stopping: only turns are waited for.
+    let only_idle = async {
+        let mut quiet = 0;
+        while quiet < QUIET_CHECKS {
+            tokio::time::sleep(CHECK).await;
+            quiet = if app.engine.turns_in_flight() == 0 { quiet + 1 } else { 0 };
+        }
+    };
+    let drained = async {
+        tokio::select! {
+            () = answered => {}
+            () = only_idle => {}
+        }
         app.engine.close().await;
     };
-    if tokio::time::timeout(Duration::from_secs(serve.drain), drained).await.is_err() {
-        let left = app.engine.turns_in_flight();
-        let _ = std::fs::remove_file(common.socket());
+    let outcome = tokio::time::timeout(Duration::from_secs(serve.drain), drained).await;
+    let _ = std::fs::remove_file(common.socket());
+    let left = app.engine.turns_in_flight();
+    if outcome.is_err() && left > 0 {
         bail!("{left} turn(s) were not finished within {} s", serve.drain);
     }
-    let _ = std::fs::remove_file(common.socket());
     tracing::info!("stopped");
     Ok(())
-}
-
-async fn until(mut stopped: watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 async fn told_to_stop() -> Result<()> {
@@ -97,12 +119,35 @@ async fn refresh_metrics(handle: metrics_exporter_prometheus::PrometheusHandle) 
     }
 }
 
+/// The data directory holds code that is run and conversations: nobody else may open it. One that holds other things and is
+/// open to others is somebody else's; changing its mode would shut them out.
 fn make_private(data: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::create_dir_all(data).with_context(|| format!("can't create {}", data.display()))?;
-    std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
-        .with_context(|| format!("can't restrict {} to its owner", data.display()))
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    if !data.exists() {
+        return std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).with_context(|| {
+            format!("can't create the data directory {}; choose another with --data", data.display())
+        });
+    }
+    let wrong = || format!("{} can't be the data directory; choose another with --data", data.display());
+    let mode = std::fs::metadata(data).with_context(wrong)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let foreign = std::fs::read_dir(data).with_context(wrong)?.flatten().any(|entry| {
+        let name = entry.file_name();
+        !OURS.iter().any(|ours| name == *ours)
+    });
+    if foreign {
+        bail!(
+            "the data directory {} is open to others and holds other things: choose a directory of its own with --data, or `chmod 700` it",
+            data.display()
+        );
+    }
+    std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700)).with_context(wrong)
 }
+
+/// What a data directory holds.
+const OURS: &[&str] = &["store", "code", "plugins", "admin.sock", "ready"];
 
 /// The socket over which the operator's commands come. Its directory is mode 0700: who can open it is the operator.
 async fn admin_socket(path: &Path) -> Result<UnixListener> {

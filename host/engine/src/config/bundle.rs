@@ -165,9 +165,19 @@ impl<'a> Reader<'a> {
     fn bot(&mut self, file: &'a SourceFile) -> Option<ReadBot> {
         let yaml: BotYaml = self.parse(file)?;
         let mut places = Places::default();
-        let fields = [("id", place(&yaml.id)), ("plugin", place(&yaml.plugin)), ("definition", yaml.definition.as_ref().and_then(place))];
+        let fields = [
+            ("id", place(&yaml.id)),
+            ("plugin", place(&yaml.plugin)),
+            ("definition", yaml.definition.as_ref().and_then(place)),
+        ];
         let bound = yaml.connections.iter().map(|(name, value)| (format!("connections.{name}"), place(value)));
-        places.fields.extend(fields.into_iter().map(|(name, at)| (name.to_owned(), at)).chain(bound).filter_map(|(name, at)| Some((name, at?))));
+        places.fields.extend(
+            fields
+                .into_iter()
+                .map(|(name, at)| (name.to_owned(), at))
+                .chain(bound)
+                .filter_map(|(name, at)| Some((name, at?))),
+        );
         self.places.insert(file.path.clone(), places);
         let id: Option<BotId> = self.name(&file.path, &yaml.id.value, place(&yaml.id));
         let mut connections = BTreeMap::new();
@@ -225,10 +235,22 @@ impl<'a> Reader<'a> {
     fn connection(&mut self, file: &'a SourceFile) -> Option<ReadConnection> {
         let yaml: ConnectionYaml = self.parse(file)?;
         let mut places = Places::default();
-        let fields = [("id", place(&yaml.id)), ("connector", place(&yaml.connector)), ("settings", yaml.settings.as_ref().and_then(place))];
+        let fields = [
+            ("id", place(&yaml.id)),
+            ("connector", place(&yaml.connector)),
+            ("settings", yaml.settings.as_ref().and_then(place)),
+        ];
         let named = yaml.endpoints.iter().map(|(name, value)| (format!("endpoints.{name}"), place(value)));
-        places.fields.extend(fields.into_iter().map(|(name, at)| (name.to_owned(), at)).chain(named).filter_map(|(name, at)| Some((name, at?))));
-        places.data.extend(yaml.files.iter().filter_map(|(name, path)| Some((name.clone(), relative(&file.path, &path.value)?))));
+        places.fields.extend(
+            fields
+                .into_iter()
+                .map(|(name, at)| (name.to_owned(), at))
+                .chain(named)
+                .filter_map(|(name, at)| Some((name, at?))),
+        );
+        places.data.extend(
+            yaml.files.iter().filter_map(|(name, path)| Some((name.clone(), relative(&file.path, &path.value)?))),
+        );
         self.places.insert(file.path.clone(), places);
         let id: Option<ConnectionId> = self.name(&file.path, &yaml.id.value, place(&yaml.id));
         let mut data = Vec::new();
@@ -272,7 +294,13 @@ impl<'a> Reader<'a> {
     }
 
     fn assemble(&mut self, tenant: TenantDoc, bots: Vec<ReadBot>, connections: Vec<ReadConnection>) -> Option<Bundle> {
-        let mut bundle = Bundle { tenant, bots: Vec::new(), connections: Vec::new(), files: HashMap::new(), places: std::mem::take(&mut self.places) };
+        let mut bundle = Bundle {
+            tenant,
+            bots: Vec::new(),
+            connections: Vec::new(),
+            files: HashMap::new(),
+            places: std::mem::take(&mut self.places),
+        };
         let mut seen: HashMap<String, String> = HashMap::new();
         for connection in connections {
             if let Some(first) = seen.insert(format!("connection {}", connection.id), connection.file.clone()) {

@@ -5,12 +5,16 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 use unicode_normalization::UnicodeNormalization;
 
 /// Largest body of a request, in bytes, except for the admin API's bundles.
 pub(crate) const BODY_BYTES: usize = 1 << 20;
 /// Largest bundle of a tenant's files: 8 MiB of data files, as base64, with room for the rest.
 pub(crate) const BUNDLE_BYTES: usize = 16 << 20;
+
+/// Longest time for a body to arrive. Slower senders only hold places.
+const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// A JSON body, checked, up to `LIMIT` bytes.
 pub(crate) struct JsonBody<T, const LIMIT: usize = BODY_BYTES>(pub(crate) T);
@@ -36,10 +40,13 @@ impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for
             return Err(too_large());
         }
         let limited = http_body_util::Limited::new(request.into_body(), LIMIT);
-        let bytes = match http_body_util::BodyExt::collect(limited).await {
-            Ok(body) => body.to_bytes(),
-            Err(e) if e.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
-            Err(_) => return Err(Problem::bad_request("the body did not arrive whole")),
+        let bytes = match tokio::time::timeout(BODY_TIME, http_body_util::BodyExt::collect(limited)).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
+            Ok(Err(_)) => return Err(Problem::bad_request("the body did not arrive whole")),
+            Err(_) => {
+                return Err(Problem::body_timeout(format!("the body did not arrive within {} s", BODY_TIME.as_secs())));
+            }
         };
         parse(&bytes).map(JsonBody)
     }
@@ -51,13 +58,24 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let pointer = pointer(e.path());
         let inner = e.into_inner();
         if inner.is_data() {
-            Problem::invalid_input(inner.to_string()).at(&pointer)
+            Problem::invalid_input(without_values(&inner.to_string())).at(&pointer)
         } else {
             Problem::broken_json(inner.to_string())
         }
     })?;
     reader.end().map_err(|e| Problem::broken_json(e.to_string()))?;
     Ok(value)
+}
+
+/// serde quotes the value that doesn't fit; it may be a visitor's, and what is refused is also logged.
+fn without_values(message: &str) -> String {
+    match (message.find("string \""), message.rfind("\", expected")) {
+        (Some(start), Some(end)) if start < end => {
+            let (before, after) = (message.get(..start + "string".len()), message.get(end + 1..));
+            format!("{}{}", before.unwrap_or_default(), after.unwrap_or_default())
+        }
+        _ => message.to_owned(),
+    }
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {

@@ -6,6 +6,9 @@ use confab_engine::{ConnectionError, TurnError};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+/// Longest detail, in characters: it may quote what the client sent, and goes to the log as well.
+const MAX_DETAIL: usize = 400;
+
 /// A refusal.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
@@ -42,6 +45,7 @@ problems! {
     unknown_conversation = NOT_FOUND, "unknown-conversation", "There is no such conversation";
     unknown_connection = NOT_FOUND, "unknown-connection", "There is no such connection";
     method_not_allowed = METHOD_NOT_ALLOWED, "method-not-allowed", "The resource does not know this method";
+    body_timeout = REQUEST_TIMEOUT, "body-timeout", "The body did not arrive in time";
     busy = CONFLICT, "conversation-busy", "An earlier message is still being answered";
     body_too_large = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large";
     unsupported_media_type = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has another type than expected";
@@ -58,15 +62,12 @@ problems! {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Problem {
-            status,
-            code,
-            title,
-            detail: detail.into(),
-            retry_after: None,
-            extra: Vec::new(),
-            headers: Vec::new(),
+        let mut detail: String = detail.into();
+        if detail.len() > MAX_DETAIL {
+            let cut: String = detail.chars().take(MAX_DETAIL).collect();
+            detail = format!("{cut}...");
         }
+        Problem { status, code, title, detail, retry_after: None, extra: Vec::new(), headers: Vec::new() }
     }
 
     /// The same with when to try again, in seconds.

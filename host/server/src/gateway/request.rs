@@ -65,7 +65,7 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
                 response.headers_mut().entry(name).or_insert(value);
             }
         }
-        tracing::info!(request_id = %id, %method, path = path.path(), status = status.as_u16(), code, ms = started.elapsed().as_millis() as u64, "{detail}");
+        tracing::info!(request_id = %id, %method, path = cut(path.path()), status = status.as_u16(), code, ms = started.elapsed().as_millis() as u64, "{detail}");
     } else {
         tracing::debug!(request_id = %id, %method, path = path.path(), status = status.as_u16(), ms = started.elapsed().as_millis() as u64, "served");
     }
@@ -88,6 +88,12 @@ fn count(route: &str, status: u16, code: &'static str) {
         return counter.increment(1);
     }
     ORDINARY.write().entry(route.to_owned()).or_insert_with(make).increment(1);
+}
+
+/// A path as far as a log needs it.
+fn cut(path: &str) -> &str {
+    let end = path.char_indices().nth(200).map_or(path.len(), |(at, _)| at);
+    path.get(..end).unwrap_or_default()
 }
 
 fn usable(id: &str) -> bool {

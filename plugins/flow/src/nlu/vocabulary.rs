@@ -46,6 +46,9 @@ pub(crate) struct Vocabulary {
 /// Shorter words are too near to each other to be corrected.
 const SHORTEST_TYPO: usize = 4;
 
+/// Longest word that is looked at for a typo, in letters. German compounds stay below.
+const LONGEST_TYPO: usize = 48;
+
 impl Vocabulary {
     /// Adds a word of an example, or a small word.
     pub(crate) fn add(&mut self, lower: &str, folded: &str, class: Option<u32>) {
@@ -106,6 +109,10 @@ impl Vocabulary {
             return Known::Exactly(*id);
         }
         let length = folded.chars().count();
+        // Looking for typos costs the square of the length: a pasted URL is nobody's typo.
+        if length > LONGEST_TYPO {
+            return Known::Not;
+        }
         if length < SHORTEST_TYPO || self.strange.contains(folded) || folded.bytes().any(|byte| byte.is_ascii_digit()) {
             return Known::Not;
         }
@@ -170,5 +177,6 @@ mod tests {
         assert_eq!(words.look("deliverys"), Known::Typo(2));
         assert_eq!(words.look("delivering"), Known::Form(2));
         assert_eq!(words.look("teh"), Known::Not);
+        assert_eq!(words.look(&"x".repeat(1_000_000)), Known::Not);
     }
 }

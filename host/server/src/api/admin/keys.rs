@@ -11,6 +11,9 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+/// Longest life of a key that expires.
+const MAX_EXPIRY_S: u64 = 10 * 366 * 86_400;
+
 /// `POST /api/admin/keys`
 pub(crate) async fn create(
     State(app): State<App>,
@@ -33,6 +36,12 @@ pub(crate) async fn create(
         return Err(
             Problem::invalid_input("a key with the scope `admin` opens all of the tenant; leave `bot` out").at("/bot")
         );
+    }
+    if new.expires_in_s.is_some_and(|s| s > MAX_EXPIRY_S) {
+        return Err(Problem::invalid_input(format!(
+            "at most {MAX_EXPIRY_S} s (10 years); leave it out for a key that does not expire"
+        ))
+        .at("/expires_in_s"));
     }
     if new.rate == Some(0) || new.expires_in_s == Some(0) {
         return Err(Problem::invalid_input("rate and expires_in_s must be at least 1, or left out"));
