@@ -57,7 +57,7 @@ pub use bindings::{
     catalog, contacts, dialogue, files, health, inventory, leads, lifecycle, orders, tickets, use_capability,
 };
 pub use error::{Code, Result, error};
-pub use text::path_segment;
+pub use text::{path_segment, rfc3339};
 
 /// Records that several capabilities share.
 pub mod types {

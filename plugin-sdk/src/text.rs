@@ -13,8 +13,8 @@ pub fn path_segment(value: &str) -> String {
     out
 }
 
-/// RFC 3339 in UTC, to the second. Days to civil date after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-pub(crate) fn rfc3339(millis: u64) -> String {
+/// Milliseconds since 1970 as RFC 3339 in UTC, to the second. Days to civil date after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+pub fn rfc3339(millis: u64) -> String {
     let seconds = millis / 1000;
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let z = days + 719_468;

@@ -374,7 +374,8 @@ impl<T: Send + 'static> Drop for ToTheEnd<T> {
     }
 }
 
-pub(crate) fn now_millis() -> u64 {
+/// Now, in milliseconds since 1970.
+pub fn now_millis() -> u64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))

@@ -345,7 +345,7 @@ fn relative(from: &str, name: &str) -> Option<String> {
 }
 
 /// `90s`, `30m`, `24h`, `7d` in seconds.
-fn duration_s(text: &str) -> Option<u64> {
+pub fn duration_s(text: &str) -> Option<u64> {
     let text = text.trim();
     let unit = match text.chars().last()? {
         's' => 1,

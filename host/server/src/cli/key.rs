@@ -5,6 +5,7 @@ use crate::gateway::keys::Scope;
 use crate::settings::Common;
 use anyhow::{Result, bail};
 use clap::Subcommand;
+use confab_engine::config::bundle::duration_s;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -104,17 +105,8 @@ async fn with(client: &Client, command: KeyCommand) -> Result<()> {
 }
 
 fn seconds(text: &str) -> Result<u64> {
-    let unit = match text.chars().last() {
-        Some('s') => 1,
-        Some('m') => 60,
-        Some('h') => 3_600,
-        Some('d') => 86_400,
-        _ => bail!("--expires {text}: write 90s, 30m, 24h or 365d"),
-    };
-    let number: u64 = text
-        .get(..text.len() - 1)
-        .unwrap_or_default()
-        .parse()
-        .map_err(|_| anyhow::anyhow!("--expires {text}: write 90s, 30m, 24h or 365d"))?;
-    Ok(number.saturating_mul(unit))
+    match duration_s(text) {
+        Some(seconds) => Ok(seconds),
+        None => bail!("--expires {text}: write 90s, 30m, 24h or 365d"),
+    }
 }

@@ -4,11 +4,11 @@ use super::Problem;
 use super::keys::{Key, Scope};
 use crate::api::App;
 use axum::extract::FromRequestParts;
+use confab_engine::turn::now_millis;
 use confab_engine::{BotId, TenantId};
 use http::header;
 use http::request::Parts;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// Who asks, and therefore what they may.
 #[derive(Clone, Debug)]
@@ -111,10 +111,4 @@ impl Caller {
             }
         }
     }
-}
-
-pub(crate) fn now_millis() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }

@@ -5,6 +5,7 @@
 //! a key that is revoked on one host is refused on all within a second.
 
 use super::Problem;
+use crate::api::conversations::time;
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -210,9 +211,6 @@ fn hash(secret: &str) -> String {
 
 /// A key as it is shown: never its hash.
 pub(crate) fn shown(key: &Key) -> serde_json::Value {
-    let time = |ms: u64| {
-        i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).map(|t| t.to_string())
-    };
     serde_json::json!({
         "id": format!("{PREFIX}{}", key.id), "tenant": key.tenant, "bot": key.bot, "label": key.label, "scopes": key.scopes,
         "created": time(key.created), "expires": key.expires.and_then(time), "revoked": key.revoked.and_then(time), "rate": key.rate,

@@ -8,8 +8,8 @@
 //! Headers follow draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` and `RateLimit`.
 
 use super::Problem;
-use super::caller::now_millis;
 use confab_engine::store::{CounterIncrement, Store};
+use confab_engine::turn::now_millis;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -93,7 +93,7 @@ impl Object for Scope {
             "topic" => Value::from(facts.topic.as_str()),
             "turn" => Value::from(facts.turn),
             "bot" => Value::from(facts.bot.as_str()),
-            "now" => Value::from(rfc3339(facts.now)),
+            "now" => Value::from(confab_plugin_sdk::rfc3339(facts.now)),
             "event" => facts.event.clone(),
             "error" => facts.error.clone(),
             "mentioned" => {
@@ -118,21 +118,6 @@ impl Object for Scope {
             _ => return None,
         })
     }
-}
-
-/// RFC 3339 in UTC, to the second. Days to civil date after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn rfc3339(millis: u64) -> String {
-    let seconds = millis / 1000;
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let z = days + 719_468;
-    let (era, doe) = (z / 146_097, z % 146_097);
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest % 3600 / 60, rest % 60)
 }
 
 /// A capability's JSON as a value. Its kebab-case names become snake_case, since `-` is minus in templates.

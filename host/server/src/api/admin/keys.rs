@@ -2,12 +2,12 @@
 
 use super::super::App;
 use super::super::chat::TenantQuery;
-use crate::gateway::caller::now_millis;
 use crate::gateway::input::{JsonBody, Params, PathParams, line};
 use crate::gateway::keys::{NewKey, Scope, shown};
 use crate::gateway::{Caller, Problem};
 use axum::Json;
 use axum::extract::State;
+use confab_engine::turn::now_millis;
 use http::StatusCode;
 use serde_json::{Value, json};
 
