@@ -50,7 +50,7 @@ async fn calls(plugin: &Plugin, count: usize, threads: usize) -> Result<Vec<Dura
                 let mut times = Vec::with_capacity(count);
                 for _ in 0..count {
                     let started = Instant::now();
-                    let reported = plugin.handle(Box::new(DenyAll), &turn).await?;
+                    let reported = plugin.handle(Box::new(DenyAll), turn.clone()).await?;
                     times.push(started.elapsed());
                     reported.value.map_err(|refusal| anyhow!("{}", refusal.message))?;
                 }

@@ -1,21 +1,10 @@
-//! The plugin files of this host: every `NAME.wasm` in the plugin directory, loaded when first asked for.
+//! The plugin files of this host: every `NAME.wasm` in the plugin directory, opened when first asked for.
 
-use bytes::Bytes;
-use confab_sandbox::{Manifest, Plugin, Sandbox};
+use confab_sandbox::{Manifest, Plugin, Sandbox, Source};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
-
-/// A plugin file, loaded.
-#[derive(Clone, Debug)]
-pub struct PluginFile {
-    /// Ready to be called, not prepared.
-    pub plugin: Plugin,
-    /// The component.
-    pub wasm: Bytes,
-}
 
 /// Why a plugin can't be had.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -45,7 +34,7 @@ pub enum LibraryError {
 pub struct Library {
     sandbox: Sandbox,
     dir: PathBuf,
-    loaded: Mutex<HashMap<PathBuf, (Stamp, Arc<PluginFile>)>>,
+    loaded: Mutex<HashMap<PathBuf, (Stamp, Plugin)>>,
 }
 
 /// Tells whether a file changed since it was read.
@@ -66,7 +55,7 @@ impl Library {
     ///
     /// # Errors
     /// [`LibraryError`], with what is there instead.
-    pub fn get(&self, name: &str) -> Result<Arc<PluginFile>, LibraryError> {
+    pub fn get(&self, name: &str) -> Result<Plugin, LibraryError> {
         let path = self.dir.join(format!("{name}.wasm"));
         if confab_sandbox::manifest::is_name(name) && path.exists() {
             return self.load(&path);
@@ -97,7 +86,7 @@ impl Library {
         names
     }
 
-    fn load(&self, path: &Path) -> Result<Arc<PluginFile>, LibraryError> {
+    fn load(&self, path: &Path) -> Result<Plugin, LibraryError> {
         let unusable = |message: String| LibraryError::Unusable { file: path.display().to_string(), message };
         let metadata = std::fs::metadata(path).map_err(|e| unusable(e.to_string()))?;
         let stamp = Stamp { modified: metadata.modified().ok(), bytes: metadata.len() };
@@ -115,9 +104,10 @@ impl Library {
                 manifest.name, manifest.name
             )));
         }
-        let plugin = self.sandbox.load(&wasm).map_err(|e| unusable(e.to_string()))?;
-        let file = Arc::new(PluginFile { plugin, wasm: Bytes::from(wasm) });
-        self.loaded.lock().insert(path.to_owned(), (stamp, file.clone()));
-        Ok(file)
+        let source = Source { digest: confab_sandbox::engine::digest(&wasm), path: path.to_owned() };
+        drop(wasm);
+        let plugin = self.sandbox.open(&source).map_err(|e| unusable(e.to_string()))?;
+        self.loaded.lock().insert(path.to_owned(), (stamp, plugin.clone()));
+        Ok(plugin)
     }
 }

@@ -7,16 +7,16 @@
 use crate::config::documents::{BotDoc, ConnectionDoc, EndpointDoc, TenantDoc};
 use crate::config::{Finding, Severity};
 use crate::ids::{BotId, ConnectionId, TenantId};
-use crate::library::{Library, PluginFile};
+use crate::library::Library;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use confab_egress::{Auth, ConnectionSpec, Egress, EndpointConfig};
 use confab_sandbox::manifest::EndpointManifest;
-use confab_sandbox::snapshot::PrepareError;
+use confab_sandbox::snapshot::{PrepareError, Prepared};
 use confab_sandbox::{Kind, Plugin, Sandbox};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub struct Bot {
     /// Life of a conversation without messages.
     pub conversation_ttl: Duration,
     pub(crate) space: Arc<str>,
+    /// The tenant's id once more, for accounts.
+    pub(crate) tenant_name: Arc<str>,
     pub(crate) metrics: BotMetrics,
     doc: BotDoc,
     digest: String,
@@ -64,6 +66,8 @@ pub struct Connection {
     pub(crate) settings: Arc<str>,
     pub(crate) egress: Arc<confab_egress::Connection>,
     pub(crate) space: Arc<str>,
+    /// The tenant's id once more, for accounts.
+    pub(crate) tenant_name: Arc<str>,
     doc: ConnectionDoc,
     digest: String,
 }
@@ -130,7 +134,7 @@ pub(crate) struct Publisher {
     pub(crate) library: Library,
     pub(crate) egress: Egress,
     /// Prepared plugins by everything that went into them: equal bots share one.
-    prepared: Mutex<HashMap<String, (Plugin, Vec<confab_sandbox::Diagnostic>)>>,
+    prepared: Mutex<HashMap<String, Prepared>>,
 }
 
 impl Publisher {
@@ -150,13 +154,13 @@ impl Publisher {
         let source = self.plugin(file, "connector", &doc.connector, Kind::Connector, findings)?;
         if let Some(Slot::Ready(old)) = previous
             && old.doc == *doc
-            && old.digest == source.plugin.digest()
+            && old.digest == source.digest()
         {
             return Some(old.clone());
         }
         let before = findings.len();
-        check_settings(file, doc, &source.plugin, findings);
-        let endpoints = endpoints(file, doc, &source.plugin, findings);
+        check_settings(file, doc, &source, findings);
+        let endpoints = endpoints(file, doc, &source, findings);
         let spec = ConnectionSpec { tenant: doc.tenant.to_string(), connection: doc.id.to_string(), endpoints };
         let egress = match self.egress.connect(spec) {
             Ok(egress) => Some(egress),
@@ -168,7 +172,7 @@ impl Publisher {
         if findings.iter().skip(before).any(|finding| finding.severity == Severity::Error) {
             return None;
         }
-        let plugin = if source.plugin.has("lifecycle") {
+        let plugin = if source.has("lifecycle") {
             let listed: Vec<Value> = files
                 .iter()
                 .map(|(name, content)| json!({"name": name, "content": STANDARD.encode(content)}))
@@ -183,7 +187,7 @@ impl Publisher {
                 findings.push(Finding::error(file, message).field("files"));
                 return None;
             }
-            source.plugin.clone()
+            source.clone()
         };
         Some(Arc::new(Connection {
             tenant: doc.tenant.clone(),
@@ -192,8 +196,9 @@ impl Publisher {
             settings: Arc::from(doc.settings.to_string()),
             egress: egress?,
             space: Arc::from(format!("connection/{}/{}", doc.tenant, doc.id)),
+            tenant_name: Arc::from(doc.tenant.as_str()),
             doc: doc.clone(),
-            digest: source.plugin.digest().to_owned(),
+            digest: source.digest().to_owned(),
         }))
     }
 
@@ -210,7 +215,7 @@ impl Publisher {
         let bindings = bindings(file, doc, connections, findings)?;
         if let Some(Slot::Ready(old)) = previous
             && old.doc == *doc
-            && old.digest == source.plugin.digest()
+            && old.digest == source.digest()
             && old.bindings.iter().all(|(name, old)| bindings.get(name).is_some_and(|new| Arc::ptr_eq(old, new)))
         {
             return Some(old.clone());
@@ -229,6 +234,7 @@ impl Publisher {
             fallback: doc.fallback.clone(),
             conversation_ttl: Duration::from_secs(doc.conversation_ttl_s),
             space: Arc::from(format!("bot/{}/{}", doc.tenant, doc.id)),
+            tenant_name: Arc::from(doc.tenant.as_str()),
             metrics: BotMetrics {
                 answered: counter("answered"),
                 fallback: counter("fallback"),
@@ -236,7 +242,7 @@ impl Publisher {
                 fuel: metrics::counter!("confab_plugin_fuel_total", "tenant" => tenant.clone(), "plugin" => doc.plugin.clone()),
             },
             doc: doc.clone(),
-            digest: source.plugin.digest().to_owned(),
+            digest: source.digest().to_owned(),
         }))
     }
 
@@ -247,14 +253,14 @@ impl Publisher {
         name: &str,
         kind: Kind,
         findings: &mut Vec<Finding>,
-    ) -> Option<Arc<PluginFile>> {
+    ) -> Option<Plugin> {
         // Compiling takes up to seconds and runs once per plugin file.
         match tokio::task::block_in_place(|| self.library.get(name)) {
-            Ok(source) if source.plugin.manifest().kind == kind => Some(source),
+            Ok(source) if source.manifest().kind == kind => Some(source),
             Ok(source) => {
                 let message = format!(
                     "plugin `{name}` is of kind {:?}, here a plugin of kind {kind:?} is needed",
-                    source.plugin.manifest().kind
+                    source.manifest().kind
                 );
                 findings.push(Finding::error(file, message).field(field));
                 None
@@ -269,22 +275,25 @@ impl Publisher {
     async fn prepare(
         &self,
         file: &str,
-        source: &PluginFile,
+        source: &Plugin,
         interface: &str,
         input: Map<String, Value>,
         findings: &mut Vec<Finding>,
     ) -> Option<Plugin> {
-        let key = Sandbox::prepared_key(&source.plugin, &input);
+        let key = Sandbox::prepared_key(source, &input);
         let known = self.prepared.lock().get(&key).cloned();
-        if let Some((plugin, warnings)) = known {
-            findings.extend(warnings.into_iter().map(|w| Finding::from_diagnostic(file, w)));
-            return Some(plugin);
+        if let Some(known) = known {
+            findings.extend(known.warnings.into_iter().map(|w| Finding::from_diagnostic(file, w)));
+            return Some(known.plugin);
         }
-        match self.sandbox.prepare(&source.plugin, &source.wasm, interface, &input).await {
+        match self.sandbox.prepare(source, interface, input).await {
             Ok(prepared) => {
                 findings.extend(prepared.warnings.iter().cloned().map(|w| Finding::from_diagnostic(file, w)));
-                self.prepared.lock().insert(key, (prepared.plugin.clone(), prepared.warnings));
-                Some(prepared.plugin)
+                let plugin = prepared.plugin.clone();
+                if prepared.shared {
+                    self.prepared.lock().insert(key, prepared);
+                }
+                Some(plugin)
             }
             Err(PrepareError::Refused(diagnostics)) => {
                 findings.extend(diagnostics.into_iter().map(|d| Finding::from_diagnostic(file, d)));
@@ -299,22 +308,20 @@ impl Publisher {
 
     /// Forgets prepared plugins that nothing uses.
     pub(crate) fn forget_unused(&self, registry: &Registry) {
-        let mut used: Vec<&str> = Vec::new();
+        let mut used: HashSet<&str> = HashSet::new();
         for tenant in registry.tenants.values() {
-            used.extend(
-                tenant
-                    .bots
-                    .values()
-                    .filter_map(|slot| if let Slot::Ready(bot) = slot { Some(bot.plugin.digest()) } else { None }),
-            );
-            used.extend(
-                tenant
-                    .connections
-                    .values()
-                    .filter_map(|slot| if let Slot::Ready(c) = slot { Some(c.plugin.digest()) } else { None }),
-            );
+            for slot in tenant.bots.values() {
+                if let Slot::Ready(bot) = slot {
+                    used.insert(bot.plugin.key());
+                }
+            }
+            for slot in tenant.connections.values() {
+                if let Slot::Ready(connection) = slot {
+                    used.insert(connection.plugin.key());
+                }
+            }
         }
-        self.prepared.lock().retain(|_, (plugin, _)| used.contains(&plugin.digest()));
+        self.prepared.lock().retain(|_, prepared| used.contains(prepared.plugin.key()));
     }
 }
 

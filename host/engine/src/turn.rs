@@ -107,7 +107,11 @@ impl Engine {
     /// [`TurnError`]. What goes wrong inside a plugin is no error.
     pub async fn turn(&self, request: TurnRequest) -> Result<TurnAnswer, TurnError> {
         let engine = self.clone();
-        let turn: BoxFuture<'static, _> = Box::pin(async move { engine.serve(request).await });
+        let turn: BoxFuture<'static, _> = Box::pin(async move {
+            let (tenant, sandbox) = (request.tenant.clone(), engine.sandbox().clone());
+            let served = sandbox.run_for(tenant.as_str(), async move { engine.serve(request).await }).await;
+            served.unwrap_or_else(|| Err(TurnError::Internal("the host is stopping".into())))
+        });
         ToTheEnd { turn: Some(turn), token: Some(self.inner.turns.token()), tracker: self.inner.turns.clone() }.await
     }
 
@@ -166,7 +170,7 @@ impl Engine {
             },
             state: head.state.to_vec(),
         };
-        let outcome = match bot.plugin.handle(Box::new(services), &input).await {
+        let outcome = match bot.plugin.handle(Box::new(services), input).await {
             Ok(reported) => {
                 bot.metrics.fuel.increment(reported.report.fuel);
                 let kept = match reported.value {

@@ -1,24 +1,32 @@
 //! Calling a plugin: a place in the pool, a fresh store, budgets, the call, a report.
 //!
-//! 1. Take a place, or fail with `overloaded` after [`PLACE_WAIT`].
+//! 1. Look at the tenant's account of fuel; take a place, or fail with `overloaded` after [`PLACE_WAIT`].
 //! 2. Instantiate on the instantiation budget.
 //! 3. Set the call's fuel and call.
 //! 4. All of it under one outer timeout: fuel and epochs never interrupt a host call that blocks. Running into
 //!    it drops the store, and with it everything that the guest held.
-//! 5. A trapped, timed-out or finished store is dropped, never used again.
+//! 5. A trapped, timed-out or finished store is dropped, never used again (but see [`crate::warm`]).
+//!
+//! All of it runs in the fast lane until the clock ticks, see [`crate::lanes`].
 
 use crate::bindings::dialogue;
 use crate::failure::{Failure, FailureKind, classify};
-use crate::limits::{HANDLES, HOSTCALL_BYTES, Limits};
+use crate::lanes::{Laned, Measured, Moving, ticked};
+use crate::limits::Limits;
+use crate::load::LoadError;
 use crate::manifest::Kind;
-use crate::plugin::{Callable, Plugin};
+use crate::places::{NoPlace, Place};
+use crate::plugin::{Export, Live, Plugin};
 use crate::reflect;
 use crate::services::{CapabilityError, HostServices};
 use crate::state::CallState;
+use crate::tenants::Tenant;
+use crate::warm::Prepared;
 use futures::FutureExt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::{Instance, Val};
 use wasmtime::{Store, UpdateDeadline};
@@ -31,12 +39,16 @@ pub const PLACE_WAIT: Duration = Duration::from_secs(2);
 pub struct CallReport {
     /// Fuel, without instantiation.
     pub fuel: u64,
+    /// CPU time in microseconds: the guest's and the host's for it, that of other plugins it called not included.
+    pub cpu_us: u64,
     /// Bytes of linear memory at most.
     pub peak_memory: u64,
     /// Wall time in microseconds, waiting for a place not included.
     pub wall_us: u64,
     /// Capability calls, HTTP requests and reads and writes of stored data.
     pub host_calls: u32,
+    /// Bytes of HTTP requests.
+    pub bytes_out: u64,
     /// Log lines beyond the limit.
     pub dropped_log_lines: u32,
     /// The last lines that the plugin wrote to the log.
@@ -55,6 +67,32 @@ pub struct Reported<T> {
 /// What an intent plugin may refuse with; `confab:plugin/types.failure`.
 pub use crate::bindings::types::Failure as Refusal;
 
+/// What is to be called.
+enum Work {
+    Handle(Box<dialogue::Turn>),
+    Function { export: Export, values: Vec<Val> },
+}
+
+/// What came of it.
+enum Answer {
+    Outcome(Result<dialogue::Outcome, Refusal>),
+    Value(Result<Value, Value>),
+}
+
+/// Where a call failed.
+enum Stage {
+    Instantiation(wasmtime::Error),
+    Call(wasmtime::Error),
+    /// What was not even tried, or went wrong around the guest.
+    Other(FailureKind, String),
+}
+
+impl From<wasmtime::Error> for Stage {
+    fn from(error: wasmtime::Error) -> Self {
+        Stage::Call(error)
+    }
+}
+
 impl Plugin {
     /// Serves one turn with an intent plugin.
     ///
@@ -63,16 +101,19 @@ impl Plugin {
     pub async fn handle(
         &self,
         services: Box<dyn HostServices>,
-        turn: &dialogue::Turn,
+        turn: dialogue::Turn,
     ) -> Result<Reported<Result<dialogue::Outcome, Refusal>>, Failure> {
-        let Some(indices) = &self.inner.dialogue else {
+        if self.manifest().kind != Kind::Intent {
             return Err(self.failure("handle", FailureKind::Contract, "is no intent plugin".into(), None));
-        };
-        self.run("handle", services, self.inner.limits, async |store, instance| {
-            let guest = indices.load(&mut *store, instance)?;
-            guest.call_handle(&mut *store, turn).await
-        })
-        .await
+        }
+        let live = self.live_or_failure("handle").await?;
+        let limits = self.inner.limits;
+        let Reported { value, report } =
+            self.run("handle", live, services, limits, Work::Handle(Box::new(turn))).await?;
+        match value {
+            Answer::Outcome(value) => Ok(Reported { value, report }),
+            Answer::Value(_) => Err(self.failure("handle", FailureKind::Host, "mixed up its calls".into(), None)),
+        }
     }
 
     /// Calls a function of a capability by name. `arguments` is an object by parameter name, in snake_case.
@@ -86,18 +127,22 @@ impl Plugin {
         function: &str,
         arguments: &Map<String, Value>,
     ) -> Result<Reported<Result<Value, CapabilityError>>, Failure> {
-        let Some(callable) = self.callable(capability, function) else {
-            let message = format!("{} does not offer {capability}.{function}", self.inner.manifest.name);
+        let live = self.live_or_failure(function).await?;
+        let path = self.interface(capability).map(|(path, _)| path);
+        let Some(export) = path.and_then(|path| live.exports.get(path)?.get(function)).cloned() else {
+            let message = format!("{} does not offer {capability}.{function}", self.manifest().name);
             return Ok(refused(CapabilityError::new("unsupported", message)));
         };
-        let values = match reflect::arguments(callable.export.ty.params(), arguments) {
+        let values = match reflect::arguments(export.ty.params(), arguments) {
             Ok(values) => values,
             Err(e) => {
                 let message = format!("arguments of {capability}.{function}{}: {}", pointer(&e.pointer), e.message);
                 return Ok(refused(CapabilityError::new("invalid-input", message)));
             }
         };
-        let Reported { value, report } = self.call_values(services, callable, values, self.inner.limits).await?;
+        let name = format!("{capability}.{function}");
+        let Reported { value, report } =
+            self.call_values(&name, live, services, export, values, self.inner.limits).await?;
         let value = match value {
             Ok(value) => Ok(value),
             Err(error) => Err(self.capability_error(error)),
@@ -117,15 +162,19 @@ impl Plugin {
         arguments: &Map<String, Value>,
         limits: Limits,
     ) -> Result<Option<Reported<Result<Value, Value>>>, Failure> {
-        let Some(callable) =
-            self.inner.functions.get(&format!("confab:plugin/{interface}")).and_then(|f| f.get(function))
-        else {
+        let path = format!("confab:plugin/{interface}");
+        if !self.inner.shape.functions.get(&path).is_some_and(|functions| functions.contains_key(function)) {
+            return Ok(None);
+        }
+        let live = self.live_or_failure(function).await?;
+        let Some(export) = live.exports.get(&path).and_then(|f| f.get(function)).cloned() else {
             return Ok(None);
         };
-        let values = reflect::arguments(callable.export.ty.params(), arguments).map_err(|e| {
+        let values = reflect::arguments(export.ty.params(), arguments).map_err(|e| {
             self.failure(function, FailureKind::Host, format!("arguments{}: {}", pointer(&e.pointer), e.message), None)
         })?;
-        self.call_values(services, callable, values, limits).await.map(Some)
+        let name = format!("{interface}.{function}");
+        self.call_values(&name, live, services, export, values, limits).await.map(Some)
     }
 
     /// The failure of a plugin that returned what its contract doesn't allow, where only the caller can tell.
@@ -133,16 +182,27 @@ impl Plugin {
         self.failure(function, FailureKind::Contract, message, Some(report))
     }
 
+    /// The failure of a plugin that is not run because it kept failing.
+    pub fn quarantined(&self, function: &str, retry_after_s: u64) -> Failure {
+        let message = format!("kept failing and is not run; it is tried again in {retry_after_s} s");
+        self.failure(function, FailureKind::Quarantined, message, None)
+    }
+
     async fn call_values(
         &self,
+        name: &str,
+        live: Arc<Live>,
         services: Box<dyn HostServices>,
-        callable: &Callable,
+        export: Export,
         values: Vec<Val>,
         limits: Limits,
     ) -> Result<Reported<Result<Value, Value>>, Failure> {
-        let name = format!("{}.{}", callable.capability, callable.function);
-        self.run(&name, services, limits, async |store, instance| call_on(store, instance, callable, &values).await)
-            .await
+        let Reported { value, report } =
+            self.run(name, live, services, limits, Work::Function { export, values }).await?;
+        match value {
+            Answer::Value(value) => Ok(Reported { value, report }),
+            Answer::Outcome(_) => Err(self.failure(name, FailureKind::Host, "mixed up its calls".into(), None)),
+        }
     }
 
     fn capability_error(&self, error: Value) -> CapabilityError {
@@ -154,62 +214,60 @@ impl Plugin {
         }
         match serde_json::from_value::<Wire>(error) {
             Ok(wire) => CapabilityError { code: wire.code, message: wire.message, retry_after: wire.retry_after },
-            Err(_) => {
-                CapabilityError::new("internal", format!("{} failed without saying why", self.inner.manifest.name))
-            }
+            Err(_) => CapabilityError::new("internal", format!("{} failed without saying why", self.manifest().name)),
         }
     }
 
+    async fn live_or_failure(&self, function: &str) -> Result<Arc<Live>, Failure> {
+        self.live().await.map_err(|e| {
+            let kind = match e {
+                LoadError::Unavailable { .. } => FailureKind::Host,
+                _ => FailureKind::Instantiation,
+            };
+            self.failure(function, kind, format!("can't be loaded: {e}"), None)
+        })
+    }
+
     /// Steps 1 to 5 of the module's essay.
-    pub(crate) async fn run<T>(
+    async fn run(
         &self,
         function: &str,
+        live: Arc<Live>,
         services: Box<dyn HostServices>,
         limits: Limits,
-        body: impl AsyncFnOnce(&mut Store<CallState>, &Instance) -> wasmtime::Result<T>,
-    ) -> Result<Reported<T>, Failure> {
+        work: Work,
+    ) -> Result<Reported<Answer>, Failure> {
         let sandbox = &self.inner.sandbox.inner;
-        let places = match self.inner.manifest.kind {
+        let name = services.tenant();
+        let tenant = sandbox.tenants.of(&name);
+        if !tenant.has_fuel() {
+            let message = format!(
+                "the tenant has used up its fuel for this minute; there is some again in {} s",
+                sandbox.tenants.fuel_in_s(&tenant)
+            );
+            return Err(self.failure(function, FailureKind::Quota, message, None));
+        }
+        let places = match self.manifest().kind {
             Kind::Intent => &sandbox.intents,
             Kind::Connector | Kind::Channel => &sandbox.connectors,
         };
-        let _place = match places.try_acquire() {
-            Ok(place) => place,
-            Err(_) => match tokio::time::timeout(PLACE_WAIT, places.acquire()).await {
-                Ok(Ok(place)) => place,
-                _ => {
-                    return Err(self.failure(
-                        function,
-                        FailureKind::Overloaded,
-                        "all places for plugin calls are taken".into(),
-                        None,
-                    ));
-                }
-            },
+        let place = places.take(&name, PLACE_WAIT).await.map_err(|why| {
+            let message = match why {
+                NoPlace::QueueFull => "the tenant has too many calls waiting for a place",
+                NoPlace::Waited => "all places for plugin calls are taken",
+            };
+            self.failure(function, FailureKind::Overloaded, message.into(), None)
+        })?;
+        let call = drive(self.clone(), live, services, tenant.clone(), place, limits, work);
+        let call: Moving<_> = Box::pin(Measured::new(tenant.clone(), call));
+        let Some(((outcome, mut report), cpu)) = Laned::new(sandbox.lanes.clone(), call).await else {
+            return Err(self.failure(function, FailureKind::Host, "the host is stopping".into(), None));
         };
-        let mut store = new_store(&sandbox.engine, services, limits);
-        let wall = Duration::from_millis(limits.wall_ms);
-        let work = async {
-            store.set_fuel(limits.instantiation_fuel)?;
-            let instance = self.inner.pre.instantiate_async(&mut store).await.map_err(Stage::Instantiation)?;
-            store.set_fuel(limits.fuel)?;
-            body(&mut store, &instance).await.map_err(Stage::Call)
-        };
-        let outcome = tokio::time::timeout(wall, AssertUnwindSafe(work).catch_unwind()).await;
-        let report = report(&mut store, limits);
+        report.cpu_us = cpu / 1_000;
+        tenant.used_fuel(report.fuel);
         match outcome {
-            Ok(Ok(Ok(value))) => Ok(Reported { value, report }),
-            Ok(Ok(Err(stage))) => Err(self.trapped(function, stage, report)),
-            Ok(Err(_panic)) => Err(self.failure(
-                function,
-                FailureKind::Host,
-                "the host panicked while serving it".into(),
-                Some(report),
-            )),
-            Err(_elapsed) => {
-                let message = format!("took longer than {} ms, host calls included", limits.wall_ms);
-                Err(self.failure(function, FailureKind::Time, message, Some(report)))
-            }
+            Ok(value) => Ok(Reported { value, report }),
+            Err(stage) => Err(self.trapped(function, stage, report)),
         }
     }
 
@@ -217,6 +275,7 @@ impl Plugin {
         let (error, instantiating) = match stage {
             Stage::Instantiation(error) => (error, true),
             Stage::Call(error) => (error, false),
+            Stage::Other(kind, message) => return self.failure(function, kind, message, Some(report)),
         };
         let (mut kind, mut message, backtrace) = classify(&error);
         if instantiating {
@@ -236,7 +295,9 @@ impl Plugin {
         report: Option<CallReport>,
     ) -> Failure {
         Failure {
-            plugin: self.inner.manifest.name.clone(),
+            plugin: self.manifest().name.clone(),
+            version: self.manifest().version.clone(),
+            digest: self.inner.digest.clone(),
             function: function.to_owned(),
             kind,
             blame: kind.blame(),
@@ -247,15 +308,133 @@ impl Plugin {
     }
 }
 
-/// Where a call failed.
-enum Stage {
-    Instantiation(wasmtime::Error),
-    Call(wasmtime::Error),
+/// Steps 2 to 5, owning all they need, so that they can move to another thread in between.
+async fn drive(
+    plugin: Plugin,
+    live: Arc<Live>,
+    services: Box<dyn HostServices>,
+    tenant: Arc<Tenant>,
+    place: Place,
+    limits: Limits,
+    work: Work,
+) -> (Result<Answer, Stage>, CallReport) {
+    let wall = Duration::from_millis(limits.wall_ms);
+    let mut prepared = match plugin.inner.warm.as_ref().and_then(crate::warm::Warm::take) {
+        Some(mut warm) => {
+            warm.store.data_mut().begin(services, tenant, limits);
+            arm(&mut warm.store, limits);
+            Begun { served: warm.served, store: warm.store, instance: Some(warm.instance) }
+        }
+        None => {
+            let engine = &plugin.inner.sandbox.inner.engine;
+            Begun { served: 0, store: new_store(engine, services, tenant, limits), instance: None }
+        }
+    };
+    let work = call_in(&plugin, &live, &mut prepared, limits, work);
+    let outcome = match tokio::time::timeout(wall, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_panic)) => Err(Stage::Other(FailureKind::Host, "the host panicked while serving it".into())),
+        Err(_elapsed) => {
+            let message = format!("took longer than {} ms, host calls included", limits.wall_ms);
+            Err(Stage::Other(FailureKind::Time, message))
+        }
+    };
+    let report = report(&mut prepared.store, limits);
+    if outcome.is_ok()
+        && let (Some(warm), Some(instance)) = (&plugin.inner.warm, prepared.instance)
+    {
+        warm.give_back(Prepared { store: prepared.store, instance, served: prepared.served });
+    }
+    drop(place);
+    (outcome, report)
 }
 
-impl From<wasmtime::Error> for Stage {
-    fn from(error: wasmtime::Error) -> Self {
-        Stage::Call(error)
+/// A store, and its instance once there is one.
+struct Begun {
+    store: Store<CallState>,
+    instance: Option<Instance>,
+    served: u32,
+}
+
+async fn call_in(
+    plugin: &Plugin,
+    live: &Live,
+    begun: &mut Begun,
+    limits: Limits,
+    work: Work,
+) -> Result<Answer, Stage> {
+    let store = &mut begun.store;
+    let instance = match begun.instance {
+        Some(instance) => instance,
+        None => {
+            store.set_fuel(limits.instantiation_fuel)?;
+            let instance = live.pre.instantiate_async(&mut *store).await.map_err(Stage::Instantiation)?;
+            if let Some(warm) = &plugin.inner.warm {
+                plugin.prepare_in(live, store, &instance, &warm.interface, &warm.input).await?;
+            }
+            begun.instance = Some(instance);
+            instance
+        }
+    };
+    store.set_fuel(limits.fuel)?;
+    let result_bytes = (limits.result_kib as usize) << 10;
+    match work {
+        Work::Handle(turn) => {
+            let guest = live
+                .dialogue
+                .as_ref()
+                .ok_or_else(|| Stage::Other(FailureKind::Contract, "is no intent plugin".into()))?
+                .load(&mut *store, &instance)?;
+            let outcome = guest.call_handle(&mut *store, &turn).await?;
+            let bytes = outcome.as_ref().map_or(0, outcome_bytes);
+            if bytes > result_bytes { Err(too_large(bytes, limits)) } else { Ok(Answer::Outcome(outcome)) }
+        }
+        Work::Function { export, values } => {
+            let value = call_on(store, &instance, &export, &values).await?;
+            let bytes = match &value {
+                Ok(value) | Err(value) => reflect::bytes_of(value),
+            };
+            if bytes > result_bytes { Err(too_large(bytes, limits)) } else { Ok(Answer::Value(value)) }
+        }
+    }
+}
+
+fn too_large(bytes: usize, limits: Limits) -> Stage {
+    let message = format!("returned {} KiB, may return {}", bytes.div_ceil(1024), limits.result_kib);
+    Stage::Other(FailureKind::Bytes, message)
+}
+
+fn outcome_bytes(outcome: &dialogue::Outcome) -> usize {
+    let replies = outcome.replies.iter().map(|reply| {
+        let choices: usize = reply.choices.iter().map(|c| c.label.len() + c.value.len()).sum();
+        reply.kind.len() + reply.text.len() + reply.data.as_ref().map_or(0, String::len) + choices
+    });
+    outcome.state.len() + replies.sum::<usize>()
+}
+
+impl Plugin {
+    /// Runs `prepare` on an instance that is kept afterwards, on the preparation's own budget.
+    async fn prepare_in(
+        &self,
+        live: &Live,
+        store: &mut Store<CallState>,
+        instance: &Instance,
+        interface: &str,
+        input: &Map<String, Value>,
+    ) -> Result<(), Stage> {
+        let host = |message: String| Stage::Other(FailureKind::Host, message);
+        let path = format!("confab:plugin/{interface}");
+        let export = live.exports.get(&path).and_then(|functions| functions.get("prepare"));
+        let export = export.ok_or_else(|| host(format!("exports no {path}#prepare")))?;
+        let values = reflect::arguments(export.ty.params(), input).map_err(|e| host(e.to_string()))?;
+        store.set_fuel(Limits::PREPARE.fuel)?;
+        store.set_hostcall_fuel(Limits::PREPARE.border_bytes());
+        let prepared = call_on(store, instance, export, &values).await?;
+        store.set_hostcall_fuel(self.inner.limits.border_bytes());
+        match prepared {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Stage::Other(FailureKind::Contract, "refuses a definition that it accepted before".into())),
+        }
     }
 }
 
@@ -271,11 +450,18 @@ fn refused(error: CapabilityError) -> Reported<Result<Value, CapabilityError>> {
 pub(crate) fn new_store(
     engine: &wasmtime::Engine,
     services: Box<dyn HostServices>,
+    tenant: Arc<Tenant>,
     limits: Limits,
 ) -> Store<CallState> {
-    let mut store = Store::new(engine, CallState::new(services, limits));
+    let mut store = Store::new(engine, CallState::new(services, tenant, limits));
     store.limiter(|state| state);
-    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    arm(&mut store, limits);
+    store
+}
+
+/// Sets what holds for one call.
+fn arm(store: &mut Store<CallState>, limits: Limits) {
+    store.set_hostcall_fuel(limits.border_bytes());
     let deadline = Instant::now() + Duration::from_millis(limits.wall_ms);
     store.set_epoch_deadline(1);
     // wasmtime's own yield can starve tokio (wasmtime#10667): yield through tokio.
@@ -283,24 +469,24 @@ pub(crate) fn new_store(
         if Instant::now() >= deadline {
             return Ok(UpdateDeadline::Interrupt);
         }
+        ticked();
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
-    store.set_max_component_handles(HANDLES);
-    store
+    store.set_max_component_handles(limits.handles as usize);
 }
 
 /// Calls a reflected function on an instance.
 pub(crate) async fn call_on(
     store: &mut Store<CallState>,
     instance: &Instance,
-    callable: &Callable,
+    export: &Export,
     values: &[Val],
 ) -> wasmtime::Result<Result<Value, Value>> {
     let func = instance
-        .get_func(&mut *store, callable.export.index)
-        .ok_or_else(|| wasmtime::format_err!("export {} is gone", callable.export.interface))?;
+        .get_func(&mut *store, export.index)
+        .ok_or_else(|| wasmtime::format_err!("an export is gone"))?;
     let mut results = [Val::Bool(false)];
-    let count = callable.export.ty.results().len().min(1);
+    let count = export.ty.results().len().min(1);
     let slots = results.get_mut(..count).unwrap_or_default();
     func.call_async(&mut *store, values, slots).await?;
     let [result] = results;
@@ -312,9 +498,11 @@ fn report(store: &mut Store<CallState>, limits: Limits) -> CallReport {
     let state = store.data_mut();
     CallReport {
         fuel,
+        cpu_us: 0,
         peak_memory: state.memory.peak as u64,
         wall_us: u64::try_from(state.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         host_calls: state.host_calls + state.http_calls + state.kv_calls,
+        bytes_out: state.http_bytes,
         dropped_log_lines: state.dropped_log_lines(),
         last_lines: std::mem::take(&mut state.last_lines),
     }

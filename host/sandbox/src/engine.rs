@@ -8,16 +8,22 @@
 //! | no threads, memory64, GC, exceptions | no guest of ours needs them; each is attack surface |
 //!
 //! Intents and connectors have separate places in the pool: an intent that waits for its connector can't
-//! take the place that the connector needs.
+//! take the place that the connector needs. Publishing has a few of its own.
 
 use crate::aot::{AotCache, hex};
 use crate::bindings;
-use crate::limits::{CORE_INSTANCES, EPOCH_TICK, LimitPolicy, MEMORIES, TABLE_ELEMENTS, WASM_STACK};
+use crate::compile::Compiler;
+use crate::lanes::Lanes;
+use crate::limits::{CORE_INSTANCES, EPOCH_TICK, LimitPolicy, MEMORIES, TABLE_ELEMENTS, TenantLimits, WASM_STACK};
+use crate::places::Places;
+use crate::plugin::LoadedList;
 use crate::state::CallState;
+use crate::tenants::{SWEEP, Tenants};
+use crate::warm;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{
@@ -34,12 +40,29 @@ pub struct SandboxConfig {
     pub calls: u32,
     /// What plugins may have.
     pub policy: LimitPolicy,
+    /// What a tenant may use, over all its plugins.
+    pub tenant: TenantLimits,
+    /// Components that stay mapped. Each takes three memory mappings, of which a process has 65,530, and its code about
+    /// ten times its size in Wasm; those not used longest are dropped and mapped again when they are needed.
+    pub loaded: usize,
+    /// Who compiles. A server that takes strangers' plugins sets [`Compiler::Child`].
+    pub compiler: Compiler,
 }
+
+/// Preparations for publishing that run at once, beside calls.
+const PREPARING: u32 = 4;
 
 impl SandboxConfig {
     /// Defaults, with code cached in this directory.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
-        SandboxConfig { cache_dir: cache_dir.into(), calls: 128, policy: LimitPolicy::default() }
+        SandboxConfig {
+            cache_dir: cache_dir.into(),
+            calls: 128,
+            policy: LimitPolicy::default(),
+            tenant: TenantLimits::default(),
+            loaded: 1_000,
+            compiler: Compiler::Here,
+        }
     }
 }
 
@@ -54,8 +77,14 @@ pub(crate) struct Inner {
     pub(crate) base: Linker<CallState>,
     pub(crate) cache: AotCache,
     pub(crate) policy: LimitPolicy,
-    pub(crate) intents: Arc<Semaphore>,
-    pub(crate) connectors: Arc<Semaphore>,
+    pub(crate) tenants: Arc<Tenants>,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) intents: Arc<Places>,
+    pub(crate) connectors: Arc<Places>,
+    pub(crate) preparing: Semaphore,
+    pub(crate) loaded: LoadedList,
+    /// Ticks of the epoch clock since the start: a clock for what was used when.
+    pub(crate) ticks: Arc<AtomicU64>,
     pub(crate) calls: u32,
     stop: Arc<AtomicBool>,
 }
@@ -81,11 +110,15 @@ impl Sandbox {
         let engine = Engine::new(&engine_config(&config)).context(
             "can't set up the instance pool: lower `calls`, or raise the limit on address space (ulimit -v, vm.overcommit_memory)",
         )?;
-        let cache = AotCache::open(&config.cache_dir, &engine)?;
+        let cache = AotCache::open(&config.cache_dir, &engine, config.compiler)?;
         let mut base = Linker::new(&engine);
         bindings::Host_::add_to_linker::<CallState, HasSelf<CallState>>(&mut base, |state| state)?;
         let stop = Arc::new(AtomicBool::new(false));
-        start_clock(&engine, stop.clone())?;
+        let ticks = Arc::new(AtomicU64::new(0));
+        let tenants = Arc::new(Tenants::new(config.tenant));
+        start_clock(&engine, stop.clone(), ticks.clone(), tenants.clone())?;
+        let lanes = Lanes::new().context("can't start the threads of the slow lane")?;
+        let places = || Places::new(config.calls, config.tenant.calls, config.tenant.waiting);
         let pagemap = PoolingAllocationConfig::is_pagemap_scan_available();
         tracing::info!(
             calls = config.calls,
@@ -98,8 +131,13 @@ impl Sandbox {
                 base,
                 cache,
                 policy: config.policy,
-                intents: Arc::new(Semaphore::new(config.calls as usize)),
-                connectors: Arc::new(Semaphore::new(config.calls as usize)),
+                tenants,
+                lanes: Arc::new(lanes),
+                intents: places(),
+                connectors: places(),
+                preparing: Semaphore::new(PREPARING as usize),
+                loaded: LoadedList::new(config.loaded),
+                ticks,
                 calls: config.calls,
                 stop,
             }),
@@ -113,7 +151,36 @@ impl Sandbox {
 
     /// Places for plugin calls that are free now: intents, connectors.
     pub fn free_places(&self) -> (usize, usize) {
-        (self.inner.intents.available_permits(), self.inner.connectors.available_permits())
+        (self.inner.intents.free(), self.inner.connectors.free())
+    }
+
+    /// What tenants use of this host now.
+    pub fn tenants(&self) -> &Tenants {
+        &self.inner.tenants
+    }
+
+    /// Components that are mapped now.
+    pub fn loaded(&self) -> usize {
+        self.inner.loaded.count()
+    }
+
+    /// Runs a future of a tenant: its CPU time is counted, and when the tenant uses far more than others, it runs
+    /// in the slow lane.
+    ///
+    /// # Errors
+    /// The future, cancelled, when the process is about to end.
+    pub async fn run_for<F>(&self, tenant: &str, future: F) -> Option<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let tenant = self.inner.tenants.of(tenant);
+        let greedy = tenant.is_greedy();
+        let measured = crate::lanes::Measured::new(tenant, future);
+        if greedy {
+            return self.inner.lanes.slowly(measured)?.await.ok().map(|(value, _)| value);
+        }
+        Some(measured.await.0)
     }
 }
 
@@ -123,7 +190,7 @@ pub fn digest(wasm: &[u8]) -> String {
 }
 
 fn engine_config(config: &SandboxConfig) -> Config {
-    let slots = config.calls.saturating_mul(2);
+    let slots = config.calls.saturating_mul(2).saturating_add(PREPARING).saturating_add(warm::KEPT_BY_ALL);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(4))
@@ -134,16 +201,27 @@ fn engine_config(config: &SandboxConfig) -> Config {
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(8)
         .max_memory_size((config.policy.ceiling.memory_mib as usize) << 20)
-        .table_elements(TABLE_ELEMENTS)
+        .table_elements(TABLE_ELEMENTS as usize)
         .max_unused_warm_slots(slots)
         // Measured best together (shared facts, performance.md): pages touched are reset in place, found by one ioctl.
-        .linear_memory_keep_resident(32 << 20)
+        // Beyond KEEP_RESIDENT they go back to the system: a plugin that fills its memory must not leave it filled.
+        .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(256 << 10)
         .async_stack_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
+    let mut engine = code_config();
+    engine.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    engine
+}
+
+/// Bytes of a memory that stay resident in a slot after a call. A turn of a flow bot touches less than 1 MiB; 128 calls of each
+/// kind that filled their memories leave 512 MiB.
+const KEEP_RESIDENT: usize = 2 << 20;
+
+/// All that shapes compiled code; the compiler's process has this without the pool.
+pub(crate) fn code_config() -> Config {
     let mut engine = Config::new();
     engine
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .memory_init_cow(true)
         .consume_fuel(true)
         .epoch_interruption(true)
@@ -160,8 +238,9 @@ fn engine_config(config: &SandboxConfig) -> Config {
 }
 
 /// Ticks on its own OS thread: a busy async runtime must not be able to stop the clock.
-fn start_clock(engine: &Engine, stop: Arc<AtomicBool>) -> Result<()> {
+fn start_clock(engine: &Engine, stop: Arc<AtomicBool>, ticks: Arc<AtomicU64>, tenants: Arc<Tenants>) -> Result<()> {
     let engine = engine.weak();
+    let sweep = (SWEEP.as_millis() / EPOCH_TICK.as_millis()).max(1) as u64;
     std::thread::Builder::new()
         .name("confab-epoch".into())
         .spawn(move || {
@@ -170,6 +249,9 @@ fn start_clock(engine: &Engine, stop: Arc<AtomicBool>) -> Result<()> {
                 match engine.upgrade() {
                     Some(engine) => engine.increment_epoch(),
                     None => return,
+                }
+                if ticks.fetch_add(1, Ordering::Relaxed) % sweep == 0 {
+                    tenants.sweep();
                 }
             }
         })

@@ -3,7 +3,6 @@
 //! Authors and operators get the record; visitors get the bot's fallback.
 
 use crate::call::CallReport;
-use crate::limits::HOSTCALL_BYTES;
 use serde::Serialize;
 
 /// Whose fault a failure is.
@@ -28,10 +27,16 @@ pub enum FailureKind {
     Time,
     /// Wanted more memory than it may have.
     Memory,
-    /// Wanted more of something else than it may have (tables, handles, bytes across the border).
-    Resources,
+    /// Wanted larger tables than it may have.
+    Table,
+    /// Held more handles than it may.
+    Handles,
+    /// Passed more across the border in one call than it may, or returned more.
+    Bytes,
     /// Called the host too often.
     HostCalls,
+    /// Sent more to the outside than it may.
+    Outgoing,
     /// Recursed too deep.
     Stack,
     /// Panicked, aborted or did something undefined.
@@ -42,6 +47,10 @@ pub enum FailureKind {
     Instantiation,
     /// All places for plugin calls are taken.
     Overloaded,
+    /// Its tenant has used up its fuel for this minute.
+    Quota,
+    /// It kept failing and is not run for a while.
+    Quarantined,
     /// A fault of the host.
     Host,
 }
@@ -53,13 +62,18 @@ impl FailureKind {
             FailureKind::Fuel => "fuel",
             FailureKind::Time => "time",
             FailureKind::Memory => "memory",
-            FailureKind::Resources => "resources",
+            FailureKind::Table => "table",
+            FailureKind::Handles => "handles",
+            FailureKind::Bytes => "bytes",
             FailureKind::HostCalls => "host-calls",
+            FailureKind::Outgoing => "outgoing",
             FailureKind::Stack => "stack",
             FailureKind::Trap => "trap",
             FailureKind::Contract => "contract",
             FailureKind::Instantiation => "instantiation",
             FailureKind::Overloaded => "overloaded",
+            FailureKind::Quota => "quota",
+            FailureKind::Quarantined => "quarantined",
             FailureKind::Host => "host",
         }
     }
@@ -79,6 +93,10 @@ impl FailureKind {
 pub struct Failure {
     /// Name of the plugin.
     pub plugin: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its component, in hexadecimal.
+    pub digest: String,
     /// Function that was called.
     pub function: String,
     /// What happened.
@@ -131,19 +149,18 @@ pub(crate) fn classify(error: &wasmtime::Error) -> (FailureKind, String, Vec<Str
         return (kind, message, backtrace);
     }
     // The outermost text is wasmtime's backtrace; the cause is at the bottom.
-    let text = error.root_cause().to_string();
+    let text = first_line(&error.root_cause().to_string());
+    // wasmtime gives these no types of their own; the tests of hostile guests hold the texts.
     let kind = if text.contains("fuel") || text.contains("too large") || text.contains("exceeds") {
-        FailureKind::Resources
+        FailureKind::Bytes
+    } else if text.contains("handle table") || text.contains("resource table") || text.contains("table has no free") {
+        FailureKind::Handles
     } else {
         FailureKind::Contract
     };
     let message = match kind {
-        FailureKind::Resources => format!(
-            "passed more across the border than one host call may ({} MiB): {}",
-            HOSTCALL_BYTES >> 20,
-            first_line(&text)
-        ),
-        _ => first_line(&text),
+        FailureKind::Bytes => format!("passed more across the border than one host call may: {text}"),
+        _ => text,
     };
     (kind, message, backtrace)
 }

@@ -21,6 +21,7 @@ impl crate::bindings::confab::capabilities::types::Host for CallState {}
 
 impl log::Host for CallState {
     async fn write(&mut self, level: log::Level, message: String) -> Result<()> {
+        self.count_small()?;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
@@ -34,12 +35,14 @@ impl log::Host for CallState {
 
 impl clock::Host for CallState {
     async fn now(&mut self) -> Result<u64> {
+        self.count_small()?;
         Ok(self.services.now_millis())
     }
 }
 
 impl random::Host for CallState {
     async fn bytes(&mut self, len: u32) -> Result<Vec<u8>> {
+        self.count_small()?;
         let mut bytes = vec![0; len.min(RANDOM_BYTES) as usize];
         self.services.random(&mut bytes);
         Ok(bytes)
@@ -48,10 +51,12 @@ impl random::Host for CallState {
 
 impl connection::Host for CallState {
     async fn settings(&mut self) -> Result<String> {
+        self.count_small()?;
         Ok(self.services.settings().to_string())
     }
 
     async fn context(&mut self) -> Result<connection::CallContext> {
+        self.count_small()?;
         let context = self.services.context();
         Ok(connection::CallContext {
             connection: context.connection,
@@ -86,6 +91,16 @@ fn check_value(value: &[u8]) -> Result<(), kv::KvError> {
     Ok(())
 }
 
+impl CallState {
+    /// Takes what is about to be written off the tenant's account.
+    fn may_write(&self, key: &str, bytes: usize) -> Result<(), kv::KvError> {
+        if self.tenant.may_write(key.len() + bytes) {
+            return Ok(());
+        }
+        Err(refuse("limit", "this tenant's plugins write more than they may a second; write less, or later".into()))
+    }
+}
+
 /// The plugin's data, or the answer that there is none here.
 macro_rules! data {
     ($state:ident) => {
@@ -113,7 +128,7 @@ impl kv::Host for CallState {
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> KvResult<()> {
         self.count_kv()?;
-        if let Err(e) = check_key(&key).and_then(|()| check_value(&value)) {
+        if let Err(e) = check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len())) {
             return Ok(Err(e));
         }
         Ok(data!(self).set(&key, Bytes::from(value)).await.map_err(kv_error))
@@ -121,7 +136,7 @@ impl kv::Host for CallState {
 
     async fn insert(&mut self, key: String, value: Vec<u8>) -> KvResult<Option<Vec<u8>>> {
         self.count_kv()?;
-        if let Err(e) = check_key(&key).and_then(|()| check_value(&value)) {
+        if let Err(e) = check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len())) {
             return Ok(Err(e));
         }
         let there = data!(self).insert(&key, Bytes::from(value)).await;
@@ -149,6 +164,9 @@ impl kv::Host for CallState {
         if let Err(e) = check_key(&key) {
             return Ok(Err(e));
         }
+        if let Err(e) = self.may_write(&key, 8) {
+            return Ok(Err(e));
+        }
         Ok(data!(self).add(&key, delta).await.map_err(kv_error))
     }
 }
@@ -160,6 +178,8 @@ impl http::Host for CallState {
         request: http::Request,
     ) -> Result<Result<http::Response, http::HttpError>> {
         self.count_http()?;
+        let headers: usize = request.headers.iter().map(|h| h.name.len() + h.value.len()).sum();
+        self.count_outgoing(request.path.len() + headers + request.body.len())?;
         let left = u32::try_from(self.time_left().as_millis()).unwrap_or(u32::MAX);
         let request = HttpRequest {
             method: request.method,
@@ -203,6 +223,7 @@ impl call::Host for CallState {
     }
 
     async fn available(&mut self) -> Result<Vec<call::Callable>> {
+        self.count_invoke()?;
         Ok(self
             .services
             .available()

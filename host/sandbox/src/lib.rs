@@ -5,8 +5,11 @@
 //! | [`limits`] | every limit, with its reason and the operator's floor and ceiling |
 //! | [`manifest`] | what a plugin says about itself |
 //! | [`engine`] | [`Sandbox`]: wasmtime, the instance pool, the epoch clock |
-//! | [`plugin`] | [`Plugin`]: a component that is loaded and ready to be called |
+//! | [`compile`] | compiling, in a process of its own |
+//! | [`plugin`] | [`Plugin`]: what is known of a component, and its code while it is used |
 //! | [`call`] | calling it: fresh instance, budgets, outer timeout, report |
+//! | [`tenants`], `places`, `lanes` | what a tenant may use, whose turn it is, who goes first |
+//! | `warm` | instances that are kept, for what can't be snapshotted |
 //! | [`services`] | [`HostServices`]: what the host does for a plugin, as a trait |
 //! | [`reflect`] | types as JSON Schema, values from and to JSON |
 //! | [`snapshot`] | keeping the memory of a prepared plugin |
@@ -19,27 +22,34 @@
 mod aot;
 mod bindings;
 pub mod call;
+pub mod compile;
 pub mod docs;
 pub mod engine;
 pub mod failure;
 mod forward;
 mod host;
+mod lanes;
 pub mod limits;
+mod load;
 pub mod manifest;
+mod places;
 pub mod plugin;
 pub mod reflect;
 pub mod services;
 pub mod snapshot;
 mod state;
+pub mod tenants;
+mod warm;
 
 pub use bindings::dialogue::{Choice, Handoff, Match, Outcome, Reply, Turn, Visitor};
 pub use bindings::types::Diagnostic;
 pub use call::{CallReport, Reported};
 pub use engine::{Sandbox, SandboxConfig};
 pub use failure::{Blame, Failure, FailureKind};
-pub use limits::{LimitPolicy, Limits};
+pub use compile::Compiler;
+pub use limits::{LimitPolicy, Limits, TenantLimits};
 pub use manifest::{Kind, Manifest};
-pub use plugin::{Callable, Plugin};
+pub use plugin::{Callable, Plugin, Source};
 pub use services::{
     CallContext, CapabilityError, HostServices, HttpError, HttpRequest, HttpResponse, KvError, KvServices,
 };

@@ -1,56 +1,43 @@
-//! A component that is loaded and ready to be called.
+//! A plugin: what is known of it, and its code while it is used.
 //!
-//! Everything that can be done once is done at loading: native code mapped, imports linked and type-checked,
-//! exports resolved, functions reflected. A call is then instantiation and the call itself.
+//! What is known (manifest, imports, functions) is read out of the component once and kept beside the compiled code. The
+//! code itself is mapped at the first call and dropped again when many others were used since: a host with
+//! thousands of plugins holds in memory those that work. A call finds everything done that can be done once: native code mapped, imports linked
+//! and type-checked, exports resolved.
 
 use crate::aot::hex;
 use crate::bindings::dialogue;
-use crate::docs::Docs;
+use crate::compile::CompileError;
 use crate::engine::{Sandbox, digest};
-use crate::forward::{self, capability_name};
+use crate::forward::capability_name;
 use crate::limits::{COMPONENT_BYTES, Limits};
-use crate::manifest::{DOCS_SECTION, Kind, Manifest, ManifestError, custom_section};
-use crate::reflect;
+use crate::manifest::{Kind, Manifest};
 use crate::state::CallState;
-use serde::Serialize;
+use crate::warm::Warm;
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use wasmtime::component::{ComponentExportIndex, InstancePre};
 
-/// Why a component can't be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Its manifest is missing or wrong.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// It is larger than components may be.
-    #[error("the component has {0} bytes, at most {COMPONENT_BYTES} are allowed")]
-    TooLarge(usize),
-    /// It does not compile or isn't valid.
-    #[error("component {plugin}: {message}")]
-    Invalid {
-        /// Its name.
-        plugin: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// It imports something that nobody gives it.
-    #[error("component {plugin} imports `{import}`, which plugins of its kind don't get. {help}")]
-    Import {
-        /// Its name.
-        plugin: String,
-        /// What it wants.
-        import: String,
-        /// What to do.
-        help: String,
-    },
+pub use crate::load::LoadError;
+
+/// Where a component is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// SHA-256 of the file, in hexadecimal: whoever makes this has checked it.
+    pub digest: String,
+    /// The file. It must stay there unchanged as long as the plugin is used.
+    pub path: PathBuf,
 }
 
 /// A function of a capability, reflected.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Callable {
     /// Capability: `orders`, or `acme:erp/returns`.
     pub capability: String,
@@ -62,205 +49,252 @@ pub struct Callable {
     pub parameters: Value,
     /// JSON Schema of the result.
     pub returns: Value,
-    #[serde(skip)]
-    pub(crate) export: FunctionExport,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct FunctionExport {
-    pub(crate) interface: String,
+/// What is known of a component without running it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    pub(crate) manifest: Manifest,
+    pub(crate) imports: Vec<String>,
+    /// Functions by interface (without version) and name, those of the plugin contract among them.
+    pub(crate) functions: BTreeMap<String, BTreeMap<String, Callable>>,
+}
+
+/// Raise it when more is read out of components: what an older host kept is then read again.
+const SHAPE_FORM: u8 = 1;
+
+/// A function that can be called.
+#[derive(Clone)]
+pub(crate) struct Export {
     pub(crate) index: ComponentExportIndex,
     pub(crate) ty: wasmtime::component::types::ComponentFunc,
 }
 
-/// A loaded plugin. Cheap to clone and to share.
-#[derive(Clone)]
-pub struct Plugin {
-    pub(crate) inner: Arc<Loaded>,
-}
-
-pub(crate) struct Loaded {
-    pub(crate) sandbox: Sandbox,
-    pub(crate) manifest: Manifest,
-    pub(crate) limits: Limits,
-    pub(crate) digest: String,
+/// A component whose code is mapped and linked.
+pub(crate) struct Live {
     pub(crate) pre: InstancePre<CallState>,
     pub(crate) dialogue: Option<dialogue::GuestIndices>,
-    /// Functions by interface (without version) and name, those of the plugin contract among them.
-    pub(crate) functions: BTreeMap<String, BTreeMap<String, Callable>>,
-    pub(crate) imports: Vec<String>,
+    pub(crate) exports: HashMap<String, HashMap<String, Export>>,
+}
+
+/// A plugin. Cheap to clone and to share.
+#[derive(Clone)]
+pub struct Plugin {
+    pub(crate) inner: Arc<Known>,
+}
+
+pub(crate) struct Known {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) shape: Arc<Shape>,
+    pub(crate) limits: Limits,
+    /// Of the component that its publisher ships.
+    pub(crate) digest: String,
+    /// Name of its code in the cache: the digest, or the key of the preparation.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    /// Instances that are kept, for what can't be snapshotted.
+    pub(crate) warm: Option<Warm>,
+    live: ArcSwapOption<Live>,
+    loading: Mutex<()>,
+    /// Tick of the clock at which it was called last.
+    used: AtomicU64,
 }
 
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Plugin({}@{})", self.inner.manifest.name, self.inner.manifest.version)
+        write!(f, "Plugin({}@{})", self.manifest().name, self.manifest().version)
+    }
+}
+
+/// Plugins whose code is mapped, so that those not used longest can be dropped.
+pub(crate) struct LoadedList {
+    most: usize,
+    list: Mutex<Vec<Weak<Known>>>,
+}
+
+impl LoadedList {
+    pub(crate) fn new(most: usize) -> Self {
+        LoadedList { most: most.max(8), list: Mutex::new(Vec::new()) }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.list.lock().iter().filter(|known| known.strong_count() > 0).count()
+    }
+
+    /// Notes one that was loaded; drops the code of an eighth of all when there are too many. A call that is running keeps its own.
+    fn add(&self, loaded: &Arc<Known>) {
+        let mut list = self.list.lock();
+        list.push(Arc::downgrade(loaded));
+        if list.len() <= self.most {
+            return;
+        }
+        let mut alive: Vec<Arc<Known>> = list.iter().filter_map(Weak::upgrade).collect();
+        alive.sort_by_key(|known| std::cmp::Reverse(known.used.load(Ordering::Relaxed)));
+        let keep = self.most - self.most / 8;
+        for known in alive.iter().skip(keep) {
+            known.live.store(None);
+        }
+        alive.truncate(keep);
+        *list = alive.iter().map(Arc::downgrade).collect();
     }
 }
 
 impl Sandbox {
-    /// Loads a component: reads its manifest, compiles it (or maps the code compiled earlier), links it.
+    /// Opens a component: what is known of it, from the cache where it was opened before; else it is compiled, checked and linked.
     ///
-    /// Blocks while compiling, up to seconds for a large component: call it from a blocking thread.
+    /// Blocks while compiling, up to minutes for a large component: call it from a blocking thread.
     ///
     /// # Errors
     /// [`LoadError`], which says what to change.
-    pub fn load(&self, wasm: &[u8]) -> Result<Plugin, LoadError> {
-        let manifest = Manifest::of_component(wasm)?;
-        self.load_as(manifest, wasm)
+    pub fn open(&self, source: &Source) -> Result<Plugin, LoadError> {
+        let name = &source.digest;
+        let cached = self.inner.cache.shape(name).and_then(|bytes| serde_json::from_slice::<(u8, Shape)>(&bytes).ok());
+        if let Some((SHAPE_FORM, shape)) = cached {
+            return self.plugin(Arc::new(shape), source, None);
+        }
+        let unreadable = |e: std::io::Error| LoadError::Unavailable {
+            plugin: source.path.display().to_string(),
+            message: format!("can't be read: {e}"),
+        };
+        let bytes = std::fs::metadata(&source.path).map_err(unreadable)?.len();
+        if bytes > COMPONENT_BYTES as u64 {
+            return Err(LoadError::TooLarge(bytes));
+        }
+        let wasm = std::fs::read(&source.path).map_err(unreadable)?;
+        let manifest = Manifest::of_component(&wasm)?;
+        let component = self
+            .inner
+            .cache
+            .load(&self.inner.engine, name, &source.path)
+            .map_err(|e| LoadError::of_compiler(&manifest.name, e))?;
+        let shape = self.shape_of(manifest, &component, &wasm)?;
+        let live = self.live(&shape.manifest, &component)?;
+        if let Ok(bytes) = serde_json::to_vec(&(SHAPE_FORM, &shape))
+            && let Err(e) = self.inner.cache.keep_shape(name, &bytes)
+        {
+            tracing::warn!(error = %e, "what is known of a plugin could not be kept; it will be read again at the next start");
+        }
+        self.plugin(Arc::new(shape), source, Some(live))
     }
 
-    /// Loads a component under a manifest that has been read already (a snapshot keeps its plugin's).
-    pub(crate) fn load_as(&self, manifest: Manifest, wasm: &[u8]) -> Result<Plugin, LoadError> {
+    /// Opens a component that is in memory; the code cache keeps a copy.
+    ///
+    /// # Errors
+    /// As for [`Sandbox::open`].
+    pub fn load(&self, wasm: &[u8]) -> Result<Plugin, LoadError> {
         if wasm.len() > COMPONENT_BYTES {
-            return Err(LoadError::TooLarge(wasm.len()));
+            return Err(LoadError::TooLarge(wasm.len() as u64));
         }
-        let name = manifest.name.clone();
-        let invalid = |message: String| LoadError::Invalid { plugin: name.clone(), message };
-        let defaults = match manifest.kind {
+        let manifest = Manifest::of_component(wasm)?;
+        let digest = digest(wasm);
+        let path = self.inner.cache.keep_wasm(&digest, wasm).map_err(|e| {
+            LoadError::of_compiler(&manifest.name, CompileError::Cache(format!("{e:#}")))
+        })?;
+        self.open(&Source { digest, path })
+    }
+
+    fn plugin(&self, shape: Arc<Shape>, source: &Source, live: Option<Live>) -> Result<Plugin, LoadError> {
+        let defaults = match shape.manifest.kind {
             Kind::Intent => Limits::INTENT,
             Kind::Connector | Kind::Channel => Limits::CONNECTOR,
         };
-        let limits = self.inner.policy.clamp(defaults, &manifest.limits).map_err(|limit| {
-            invalid(format!("limits.{limit} is 0: leave it out for the default, or give what the plugin needs"))
+        let limits = self.inner.policy.clamp(defaults, &shape.manifest.limits).map_err(|limit| LoadError::Invalid {
+            plugin: shape.manifest.name.clone(),
+            message: format!("limits.{limit} is 0: leave it out for the default, or give what the plugin needs"),
         })?;
-        let digest = digest(wasm);
-        let engine = &self.inner.engine;
-        let component = self.inner.cache.load(engine, &digest, wasm).map_err(|e| invalid(format!("{e:#}")))?;
-        if let Some(needs) = component.resources_required()
-            && needs.num_memories > crate::limits::MEMORIES
-        {
-            return Err(invalid(format!(
-                "has {} memories, at most {} are allowed",
-                needs.num_memories,
-                crate::limits::MEMORIES
-            )));
-        }
-        let mut docs = Docs::builtin().clone();
-        if let Some(own) = custom_section(wasm, DOCS_SECTION)?
-            && let Ok(own) = serde_json::from_slice::<Docs>(own)
-        {
-            docs.0.extend(own.0);
-        }
-        let (pre, imports) = self.link(&manifest, &component)?;
-        let functions = reflect_exports(&component, &docs);
-        let dialogue =
-            match manifest.kind {
-                Kind::Intent => Some(dialogue::GuestIndices::new(&pre).map_err(|_| {
-                    invalid("is of kind intent but does not export confab:plugin/dialogue@1.0.0".into())
-                })?),
-                _ => None,
-            };
-        if manifest.kind == Kind::Connector && !functions.keys().any(|interface| capability_name(interface).is_some()) {
-            return Err(invalid(
-                "is of kind connector but exports no capability, such as confab:capabilities/orders@1.0.0".into(),
-            ));
-        }
-        Ok(Plugin {
-            inner: Arc::new(Loaded {
+        let plugin = Plugin {
+            inner: Arc::new(Known {
                 sandbox: self.clone(),
-                manifest,
+                shape,
                 limits,
-                digest,
-                pre,
-                dialogue,
-                functions,
-                imports,
+                digest: source.digest.clone(),
+                name: source.digest.clone(),
+                path: source.path.clone(),
+                warm: None,
+                live: ArcSwapOption::empty(),
+                loading: Mutex::new(()),
+                used: AtomicU64::new(0),
             }),
-        })
-    }
-
-    /// Links what the component's kind may import, and nothing else.
-    fn link(
-        &self,
-        manifest: &Manifest,
-        component: &Component,
-    ) -> Result<(InstancePre<CallState>, Vec<String>), LoadError> {
-        let engine = &self.inner.engine;
-        let invalid =
-            |e: wasmtime::Error| LoadError::Invalid { plugin: manifest.name.clone(), message: format!("{e:#}") };
-        let mut linker = self.inner.base.clone();
-        let mut imports = Vec::new();
-        let mut wasi = false;
-        for (import, item) in component.component_type().imports(engine) {
-            imports.push(import.to_owned());
-            let refuse = |help: &str| LoadError::Import {
-                plugin: manifest.name.clone(),
-                import: import.to_owned(),
-                help: help.to_owned(),
-            };
-            if import.starts_with("wasi:http") || import.starts_with("wasi:sockets") {
-                return Err(refuse("Use confab:plugin/http instead."));
-            }
-            if import.starts_with("wasi:") {
-                wasi = true;
-            } else if let Some(capability) = capability_name(import) {
-                if manifest.kind != Kind::Intent {
-                    return Err(refuse("Only intent plugins call capabilities."));
-                }
-                if let ComponentItem::ComponentInstance(instance) = &item.ty {
-                    forward::define(&mut linker, engine, import, &capability, instance).map_err(invalid)?;
-                }
-            } else if manifest.kind == Kind::Intent
-                && (import.starts_with("confab:plugin/http@") || import.starts_with("confab:plugin/connection@"))
-            {
-                return Err(refuse(
-                    "Intent plugins reach systems through capabilities: import confab:plugin/call or a confab:capabilities interface.",
-                ));
-            } else if manifest.kind != Kind::Intent && import.starts_with("confab:plugin/call@") {
-                return Err(refuse("Only intent plugins call capabilities."));
-            }
+        };
+        if let Some(live) = live {
+            plugin.keep(live);
         }
-        if wasi {
-            wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(invalid)?;
-        }
-        let pre = linker.instantiate_pre(component).map_err(invalid)?;
-        Ok((pre, imports))
+        Ok(plugin)
     }
-}
-
-fn reflect_exports(component: &Component, docs: &Docs) -> BTreeMap<String, BTreeMap<String, Callable>> {
-    let engine = component.engine();
-    let mut all = BTreeMap::new();
-    for (interface, item) in component.component_type().exports(engine) {
-        let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
-        let Some((_, interface_index)) = component.get_export(None, interface) else { continue };
-        let path = interface.split('@').next().unwrap_or(interface).to_owned();
-        let mut functions = BTreeMap::new();
-        for (function, item) in instance.exports(engine) {
-            let ComponentItem::ComponentFunc(ty) = item.ty else { continue };
-            let Some((_, index)) = component.get_export(Some(&interface_index), function) else { continue };
-            let returns = ty.results().next().map_or(Value::Null, |ty| match ty {
-                wasmtime::component::types::Type::Result(result) => {
-                    result.ok().map_or(Value::Null, |ok| reflect::schema_of(&ok))
-                }
-                other => reflect::schema_of(&other),
-            });
-            functions.insert(
-                function.to_owned(),
-                Callable {
-                    capability: capability_name(interface).unwrap_or_else(|| path.clone()),
-                    function: function.to_owned(),
-                    description: docs.get(interface, Some(function)).unwrap_or_default().to_owned(),
-                    parameters: reflect::parameters_schema(ty.params()),
-                    returns,
-                    export: FunctionExport { interface: interface.to_owned(), index, ty },
-                },
-            );
-        }
-        all.insert(path, functions);
-    }
-    all
 }
 
 impl Plugin {
-    /// Its manifest.
-    pub fn manifest(&self) -> &Manifest {
-        &self.inner.manifest
+    /// The same plugin after its preparation: other code, larger by what was prepared; or prepared anew for each instance.
+    pub(crate) fn prepared(&self, name: String, path: PathBuf, more_mib: u64, warm: Option<Warm>) -> Plugin {
+        let known = &self.inner;
+        Plugin {
+            inner: Arc::new(Known {
+                sandbox: known.sandbox.clone(),
+                shape: known.shape.clone(),
+                limits: Limits { memory_mib: known.limits.memory_mib + more_mib, ..known.limits },
+                digest: known.digest.clone(),
+                name,
+                path,
+                warm,
+                live: ArcSwapOption::empty(),
+                loading: Mutex::new(()),
+                used: AtomicU64::new(0),
+            }),
+        }
     }
 
-    /// SHA-256 of the component it was loaded from, in hexadecimal.
+    fn keep(&self, live: Live) -> Arc<Live> {
+        let live = Arc::new(live);
+        self.inner.used.store(self.now(), Ordering::Relaxed);
+        self.inner.live.store(Some(live.clone()));
+        self.inner.sandbox.inner.loaded.add(&self.inner);
+        live
+    }
+
+    fn now(&self) -> u64 {
+        self.inner.sandbox.inner.ticks.load(Ordering::Relaxed)
+    }
+
+    /// Its code, mapped now if it isn't.
+    pub(crate) async fn live(&self) -> Result<Arc<Live>, LoadError> {
+        if let Some(live) = self.inner.live.load_full() {
+            self.inner.used.store(self.now(), Ordering::Relaxed);
+            return Ok(live);
+        }
+        let plugin = self.clone();
+        let loaded = tokio::task::spawn_blocking(move || plugin.load_code()).await;
+        loaded.unwrap_or_else(|e| {
+            Err(LoadError::Unavailable { plugin: self.manifest().name.clone(), message: e.to_string() })
+        })
+    }
+
+    /// Maps the code, or compiles it where the cache has lost it. Blocks.
+    pub(crate) fn load_code(&self) -> Result<Arc<Live>, LoadError> {
+        let _one = self.inner.loading.lock();
+        if let Some(live) = self.inner.live.load_full() {
+            return Ok(live);
+        }
+        let (known, inner) = (&self.inner, &self.inner.sandbox.inner);
+        let component = inner
+            .cache
+            .load(&inner.engine, &known.name, &known.path)
+            .map_err(|e| LoadError::of_compiler(&self.manifest().name, e))?;
+        Ok(self.keep(known.sandbox.live(self.manifest(), &component)?))
+    }
+
+    /// Its manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.inner.shape.manifest
+    }
+
+    /// SHA-256 of the component that its publisher ships, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.inner.digest
+    }
+
+    /// What tells one preparation of a plugin from another; the digest where it is not prepared.
+    pub fn key(&self) -> &str {
+        &self.inner.name
     }
 
     /// Its limits, after clamping.
@@ -270,17 +304,18 @@ impl Plugin {
 
     /// The interfaces it imports: all that it can do to the outside.
     pub fn imports(&self) -> &[String] {
-        &self.inner.imports
+        &self.inner.shape.imports
     }
 
     /// Names of the capabilities it serves.
     pub fn capabilities(&self) -> impl Iterator<Item = String> + '_ {
-        self.inner.functions.keys().filter_map(|interface| capability_name(interface))
+        self.inner.shape.functions.keys().filter_map(|interface| capability_name(interface))
     }
 
     /// The functions of the capabilities it serves.
     pub fn callables(&self) -> impl Iterator<Item = &Callable> + '_ {
         self.inner
+            .shape
             .functions
             .iter()
             .filter(|(interface, _)| capability_name(interface).is_some())
@@ -289,25 +324,32 @@ impl Plugin {
 
     /// A function of a capability (`orders`, `get`).
     pub fn callable(&self, capability: &str, function: &str) -> Option<&Callable> {
+        self.interface(capability).and_then(|(_, functions)| functions.get(function))
+    }
+
+    /// The interface of a capability (without version) with its functions.
+    pub(crate) fn interface(&self, capability: &str) -> Option<(&str, &BTreeMap<String, Callable>)> {
+        let all = &self.inner.shape.functions;
         let ours = format!("confab:capabilities/{capability}");
-        let functions = self.inner.functions.get(&ours).or_else(|| self.inner.functions.get(capability))?;
-        functions.get(function)
+        let found = all.get_key_value(&ours).or_else(|| all.get_key_value(capability));
+        found.map(|(path, functions)| (path.as_str(), functions))
     }
 
     /// Whether it exports an interface of the plugin contract (`lifecycle`, `files`, `health`).
     pub fn has(&self, interface: &str) -> bool {
-        self.inner.functions.contains_key(&format!("confab:plugin/{interface}"))
+        self.inner.shape.functions.contains_key(&format!("confab:plugin/{interface}"))
     }
 }
 
 /// Raise it when snapshots are made in another way: those kept by an older host are then made again.
-const SNAPSHOT_FORM: u8 = 1;
+const SNAPSHOT_FORM: u8 = 2;
 
-/// Digest of a prepared plugin: the component and all that `prepare` was given.
-pub(crate) fn prepared_digest(component: &str, input: &Value) -> String {
+/// Key of a preparation: the component, its limits, and all that `prepare` was given. Equal ones share a snapshot.
+pub(crate) fn prepared_key(component: &str, limits: &Limits, input: &Value) -> String {
     let mut hasher = Sha256::new();
     hasher.update([SNAPSHOT_FORM]);
     hasher.update(component.as_bytes());
+    hasher.update(serde_json::to_vec(limits).unwrap_or_default());
     hasher.update([0]);
     hasher.update(input.to_string().as_bytes());
     hex(&hasher.finalize(), 32)

@@ -24,6 +24,17 @@ pub struct Mismatch {
     pub message: String,
 }
 
+/// About how many bytes a value takes as JSON.
+pub(crate) fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 4,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| bytes_of(item) + 1).sum::<usize>() + 2,
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + bytes_of(value) + 4).sum::<usize>() + 2,
+    }
+}
+
 /// JSON Schema (2020-12) of a type. `docs` gives the text for `TYPE.FIELD`.
 pub(crate) fn schema_of(ty: &Type) -> Value {
     schema_at(ty, DEPTH)

@@ -102,6 +102,10 @@ pub struct CallContext {
 /// What the host does for a plugin. Errors are data that the plugin sees; limits are enforced before a method is called.
 #[async_trait]
 pub trait HostServices: Send + 'static {
+    /// The tenant whose call this is: what it uses is counted for it.
+    fn tenant(&self) -> Arc<str> {
+        Arc::from("")
+    }
     /// Called for each log line, already cut to size.
     fn log(&mut self, _level: LogLevel, _line: &str) {}
     /// Milliseconds since 1970; the same all through a call.

@@ -8,15 +8,18 @@ use crate::bindings::types::Diagnostic;
 use crate::call::{call_on, new_store};
 use crate::engine::{Sandbox, digest};
 use crate::failure::{Failure, FailureKind, classify};
+use crate::lanes::{Laned, Measured, Moving};
 use crate::limits::Limits;
-use crate::plugin::{LoadError, Plugin, prepared_digest};
+use crate::plugin::{Export, Plugin, prepared_key};
 use crate::reflect;
 use crate::services::DenyAll;
 use crate::state::CallState;
+use crate::warm::Warm;
 use serde_json::{Map, Value};
 use std::time::Duration;
 use wasmtime::Store;
-use wasmtime::component::{Instance, Lift, Linker, WasmList};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Instance, Lift, Linker, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 /// Why a plugin could not be prepared.
@@ -34,16 +37,29 @@ pub enum PrepareError {
 }
 
 /// A prepared plugin, with what it had to say.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Prepared {
     /// Ready to be called; starts from the snapshot.
     pub plugin: Plugin,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
+    /// Whether equal bots may use the same one. Not where instances are kept, see [`crate::warm`].
+    pub shared: bool,
+}
+
+/// The tenant that preparing is counted for.
+const PUBLISHING: &str = "(publishing)";
+
+/// What came of preparing.
+enum Made {
+    Snapshot(Vec<u8>, Vec<Diagnostic>),
+    /// It prepares, but can't be snapshotted, and why.
+    Unsnapshotable(String, Vec<Diagnostic>),
 }
 
 impl Sandbox {
-    /// Prepares a plugin and loads the snapshot. `wasm` is the component that `plugin` was loaded from.
+    /// Prepares a plugin; calls of what comes back start from a snapshot of it, or, where that can't be had, from instances that
+    /// are prepared and kept.
     ///
     /// `interface` is `dialogue` or `lifecycle`; `input` are the arguments of its `prepare`. Runs with
     /// [`Limits::PREPARE`] and a host that grants nothing. Takes 0.1 s to some seconds: a background job.
@@ -53,117 +69,186 @@ impl Sandbox {
     pub async fn prepare(
         &self,
         plugin: &Plugin,
-        wasm: &[u8],
         interface: &str,
-        input: &Map<String, Value>,
+        input: Map<String, Value>,
     ) -> Result<Prepared, PrepareError> {
-        let key = Self::prepared_key(plugin, input);
-        let (snapshot, warnings) = match self.inner.cache.prepared(&key) {
-            Some((snapshot, warnings)) => (snapshot, serde_json::from_slice(&warnings).unwrap_or_default()),
-            None => {
-                let (snapshot, warnings) = self.make_snapshot(plugin, wasm, interface, input).await?;
-                let kept = serde_json::to_vec(&warnings).unwrap_or_default();
-                if let Err(e) = self.inner.cache.keep_prepared(&key, &snapshot, &kept) {
-                    tracing::warn!(error = %e, "the snapshot could not be kept; it will be made again at the next start");
-                }
-                (snapshot, warnings)
+        let key = Self::prepared_key(plugin, &input);
+        if let Some((path, bytes, warnings)) = self.inner.cache.prepared(&key) {
+            let warnings = serde_json::from_slice(&warnings).unwrap_or_default();
+            let plugin = plugin.prepared(key, path, bytes.div_ceil(1 << 20), None);
+            return Ok(Prepared { plugin, warnings, shared: true });
+        }
+        let _one = self.inner.preparing.acquire().await;
+        match self.make(plugin, interface, &input).await? {
+            Made::Snapshot(snapshot, warnings) => {
+                let notes = serde_json::to_vec(&warnings).unwrap_or_default();
+                let kept = self.inner.cache.keep_prepared(&key, &snapshot, &notes);
+                let path = kept.map_err(|e| PrepareError::Unusable(format!("the snapshot can't be kept: {e:#}")))?;
+                // The snapshot is larger by what was prepared; the call's own allowance comes on top.
+                let prepared = plugin.prepared(key, path, (snapshot.len() as u64).div_ceil(1 << 20), None);
+                let loading = prepared.clone();
+                tokio::task::spawn_blocking(move || loading.load_code())
+                    .await
+                    .map_err(|e| PrepareError::Unusable(format!("loading the snapshot failed: {e}")))?
+                    .map_err(|e| PrepareError::Unusable(format!("the snapshot can't be loaded: {e}")))?;
+                Ok(Prepared { plugin: prepared, warnings, shared: true })
             }
-        };
-        let sandbox = self.clone();
-        let mut manifest = plugin.inner.manifest.clone();
-        // The snapshot is larger by what was prepared; the call's own allowance comes on top.
-        let prepared_mib = (snapshot.len() as u64).div_ceil(1 << 20);
-        manifest.limits.memory_mib = Some(plugin.inner.limits.memory_mib + prepared_mib);
-        let loaded = tokio::task::spawn_blocking(move || sandbox.load_as(manifest, &snapshot))
-            .await
-            .map_err(|e| PrepareError::Unusable(format!("loading the snapshot failed: {e}")))?
-            .map_err(|e: LoadError| PrepareError::Unusable(format!("the snapshot can't be loaded: {e}")))?;
-        Ok(Prepared { plugin: loaded, warnings })
-    }
-
-    /// Key under which equal preparations can be shared.
-    pub fn prepared_key(plugin: &Plugin, input: &Map<String, Value>) -> String {
-        prepared_digest(plugin.digest(), &Value::Object(input.clone()))
-    }
-
-    /// Runs `prepare` under its own limits and takes the snapshot.
-    async fn make_snapshot(
-        &self,
-        plugin: &Plugin,
-        wasm: &[u8],
-        interface: &str,
-        input: &Map<String, Value>,
-    ) -> Result<(Vec<u8>, Vec<Diagnostic>), PrepareError> {
-        let limits =
-            Limits { memory_mib: plugin.inner.limits.memory_mib.max(Limits::PREPARE.memory_mib), ..Limits::PREPARE };
-        let wall = Duration::from_millis(limits.wall_ms);
-        match tokio::time::timeout(wall, self.snapshot(plugin, wasm, interface, input, limits)).await {
-            Ok(done) => done,
-            Err(_) => {
-                let message = format!("took longer than {} ms to prepare", limits.wall_ms);
-                Err(Box::new(plugin.failure("prepare", FailureKind::Time, message, None)).into())
+            Made::Unsnapshotable(why, warnings) => {
+                let name = &plugin.manifest().name;
+                tracing::info!(plugin = name, "can't be snapshotted ({why}): prepared instances are kept instead");
+                let warm = Warm::new(interface, input);
+                let (name, path) = (plugin.key().to_owned(), plugin.inner.path.clone());
+                let plugin = plugin.prepared(name, path, Limits::PREPARE.memory_mib, Some(warm));
+                Ok(Prepared { plugin, warnings, shared: false })
             }
         }
     }
 
-    async fn snapshot(
-        &self,
-        plugin: &Plugin,
-        wasm: &[u8],
-        interface: &str,
-        input: &Map<String, Value>,
-        limits: Limits,
-    ) -> Result<(Vec<u8>, Vec<Diagnostic>), PrepareError> {
-        let unusable = |what: &str, e: wasmtime::Error| PrepareError::Unusable(format!("{what}: {e:#}"));
-        let mut wizer = Wizer::new();
-        wizer.keep_init_func(true);
-        let (context, instrumented) =
-            wizer.instrument_component(wasm).map_err(|e| unusable("this component can't be snapshotted", e))?;
-        let engine = &self.inner.engine;
-        let component = {
-            // The same for every definition: through the code cache, so that only the first one waits for the compiler.
-            let inner = self.inner.clone();
-            tokio::task::spawn_blocking(move || inner.cache.load(&inner.engine, &digest(&instrumented), &instrumented))
-                .await
-                .map_err(|e| PrepareError::Unusable(format!("compiling failed: {e}")))?
-                .map_err(|e| unusable("this component does not compile for its snapshot", e))?
-        };
+    /// Key under which equal preparations can be shared: component, limits and input.
+    pub fn prepared_key(plugin: &Plugin, input: &Map<String, Value>) -> String {
+        prepared_key(plugin.digest(), &plugin.inner.limits, &Value::Object(input.clone()))
+    }
+
+    /// Runs `prepare` under its own limits, in the slow lane as soon as the clock ticks, and takes the snapshot.
+    async fn make(&self, plugin: &Plugin, interface: &str, input: &Map<String, Value>) -> Result<Made, PrepareError> {
+        let most = self.inner.policy.ceiling.memory_mib;
+        let memory_mib = plugin.inner.limits.memory_mib.max(Limits::PREPARE.memory_mib).min(most);
+        let limits = Limits { memory_mib, ..Limits::PREPARE };
+        let wall = Duration::from_millis(limits.wall_ms);
         let path = format!("confab:plugin/{interface}");
-        let callable = plugin
-            .inner
-            .functions
-            .get(&path)
-            .and_then(|functions| functions.get("prepare"))
-            .ok_or_else(|| PrepareError::Unusable(format!("exports no {path}#prepare")))?;
-        let mut linker: Linker<CallState> = self.inner.base.clone();
-        linker.define_unknown_imports_as_traps(&component).map_err(|e| unusable("linking", e))?;
-        let mut store = new_store(engine, Box::new(DenyAll), limits);
+        let wasm = tokio::fs::read(&plugin.inner.path)
+            .await
+            .map_err(|e| PrepareError::Unusable(format!("{} can't be read: {e}", plugin.inner.path.display())))?;
+        let tenant = self.inner.tenants.of(PUBLISHING);
+        let run = Preparation { sandbox: self.clone(), plugin: plugin.clone(), path, limits, input: input.clone() };
+        let work = async move {
+            let mut wizer = Wizer::new();
+            wizer.keep_init_func(true);
+            let (instrumented, context) = match wizer.instrument_component(&wasm) {
+                Ok((context, instrumented)) => (run.instrumented(instrumented).await?, Ok(context)),
+                Err(e) => (run.plain().await?, Err(format!("{e:#}"))),
+            };
+            let (warnings, mut store, instance) = match tokio::time::timeout(wall, run.run(&instrumented)).await {
+                Ok(outcome) => outcome?,
+                Err(_) => {
+                    let message = format!("took longer than {} ms to prepare", limits.wall_ms);
+                    return Err(Box::new(run.plugin.failure("prepare", FailureKind::Time, message, None)).into());
+                }
+            };
+            let context = match context {
+                Ok(context) => context,
+                Err(why) => return Ok(Made::Unsnapshotable(why, warnings)),
+            };
+            store.set_fuel(u64::MAX).map_err(|e| PrepareError::Unusable(format!("fuel: {e:#}")))?;
+            let mut reader = MemoryReader { store: &mut store, instance };
+            match wizer.snapshot_component(&context, &mut reader).await {
+                Ok(snapshot) => Ok(Made::Snapshot(snapshot, warnings)),
+                Err(e) => Ok(Made::Unsnapshotable(format!("{e:#}"), warnings)),
+            }
+        };
+        let work: Moving<_> = Box::pin(Measured::new(tenant, work));
+        match Laned::new(self.inner.lanes.clone(), work).await {
+            Some((made, _)) => made,
+            None => Err(PrepareError::Unusable("the host is stopping".into())),
+        }
+    }
+}
+
+/// The component that `prepare` is run in, and its `prepare`.
+struct Instrumented {
+    component: Component,
+    export: Export,
+}
+
+/// One run of `prepare`.
+struct Preparation {
+    sandbox: Sandbox,
+    plugin: Plugin,
+    path: String,
+    limits: Limits,
+    input: Map<String, Value>,
+}
+
+impl Preparation {
+    /// The instrumented component. The same for every definition: through the code cache, so that only the first one waits
+    /// for the compiler.
+    async fn instrumented(&self, wasm: Vec<u8>) -> Result<Instrumented, PrepareError> {
+        let (inner, name) = (self.sandbox.inner.clone(), self.plugin.manifest().name.clone());
+        let component = tokio::task::spawn_blocking(move || {
+            let digest = digest(&wasm);
+            if let Some(component) = inner.cache.map(&inner.engine, &digest) {
+                return Ok(component);
+            }
+            let path = inner.cache.keep_wasm(&digest, &wasm).map_err(|e| format!("{e:#}"))?;
+            let component = inner.cache.load(&inner.engine, &digest, &path).map_err(|e| e.to_string());
+            let _ = std::fs::remove_file(path);
+            component
+        })
+        .await
+        .map_err(|e| PrepareError::Unusable(format!("compiling failed: {e}")))?
+        .map_err(|e| PrepareError::Unusable(format!("{name} for its snapshot: {e}")))?;
+        let export = self.export_of(&component)?;
+        Ok(Instrumented { component, export })
+    }
+
+    /// The component as it is.
+    async fn plain(&self) -> Result<Instrumented, PrepareError> {
+        let live = self.plugin.live().await.map_err(|e| PrepareError::Unusable(e.to_string()))?;
+        let component = live.pre.component().clone();
+        let export = self.export_of(&component)?;
+        Ok(Instrumented { component, export })
+    }
+
+    async fn run(
+        &self,
+        instrumented: &Instrumented,
+    ) -> Result<(Vec<Diagnostic>, Store<CallState>, Instance), PrepareError> {
+        let unusable = |what: &str, e: wasmtime::Error| PrepareError::Unusable(format!("{what}: {e:#}"));
         let failed = |e: &wasmtime::Error| {
             let (kind, message, backtrace) = classify(e);
-            PrepareError::Failed(Box::new(Failure { backtrace, ..plugin.failure("prepare", kind, message, None) }))
+            let failure = self.plugin.failure("prepare", kind, message, None);
+            PrepareError::Failed(Box::new(Failure { backtrace, ..failure }))
         };
-        store.set_fuel(limits.instantiation_fuel).map_err(|e| unusable("fuel", e))?;
-        let instance = linker.instantiate_async(&mut store, &component).await.map_err(|e| failed(&e))?;
-        store.set_fuel(limits.fuel).map_err(|e| unusable("fuel", e))?;
-        let values = reflect::arguments(callable.export.ty.params(), input)
+        let inner = &self.sandbox.inner;
+        let component = &instrumented.component;
+        let mut linker: Linker<CallState> = inner.base.clone();
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|e| unusable("linking", e))?;
+        linker.define_unknown_imports_as_traps(component).map_err(|e| unusable("linking", e))?;
+        let mut store = new_store(&inner.engine, Box::new(DenyAll), inner.tenants.of(PUBLISHING), self.limits);
+        store.set_fuel(self.limits.instantiation_fuel).map_err(|e| unusable("fuel", e))?;
+        let instance = linker.instantiate_async(&mut store, component).await.map_err(|e| failed(&e))?;
+        store.set_fuel(self.limits.fuel).map_err(|e| unusable("fuel", e))?;
+        let export = &instrumented.export;
+        let values = reflect::arguments(export.ty.params(), &self.input)
             .map_err(|e| PrepareError::Unusable(format!("arguments of prepare: {e}")))?;
-        // The instrumented component has other export indices than the plain one.
-        let index = component
-            .get_export_index(None, &callable.export.interface)
-            .and_then(|i| component.get_export_index(Some(&i), "prepare"))
-            .ok_or_else(|| PrepareError::Unusable(format!("exports no {path}#prepare")))?;
-        let mut callable = callable.clone();
-        callable.export.index = index;
-        let outcome = call_on(&mut store, &instance, &callable, &values).await.map_err(|e| failed(&e))?;
+        let outcome = call_on(&mut store, &instance, export, &values).await.map_err(|e| failed(&e))?;
         let diagnostics = |value: Value| serde_json::from_value::<Vec<Diagnostic>>(value).unwrap_or_default();
-        let warnings = match outcome {
-            Ok(warnings) => diagnostics(warnings),
-            Err(errors) => return Err(PrepareError::Refused(diagnostics(errors))),
-        };
-        store.set_fuel(u64::MAX).map_err(|e| unusable("fuel", e))?;
-        let mut reader = MemoryReader { store: &mut store, instance };
-        let snapshot = wizer.snapshot_component(&context, &mut reader).await.map_err(|e| unusable("snapshot", e))?;
-        Ok((snapshot, warnings))
+        match outcome {
+            Ok(warnings) => Ok((diagnostics(warnings), store, instance)),
+            Err(errors) => Err(PrepareError::Refused(diagnostics(errors))),
+        }
+    }
+
+    /// `prepare` of the instrumented component: it has other export indices than the plain one.
+    fn export_of(&self, component: &Component) -> Result<Export, PrepareError> {
+        let engine = component.engine();
+        let missing = || PrepareError::Unusable(format!("exports no {}#prepare", self.path));
+        for (interface, item) in component.component_type().exports(engine) {
+            if interface.split('@').next() != Some(self.path.as_str()) {
+                continue;
+            }
+            let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+            let Some((_, interface)) = component.get_export(None, interface) else { continue };
+            for (function, item) in instance.exports(engine) {
+                if let ComponentItem::ComponentFunc(ty) = item.ty
+                    && function == "prepare"
+                    && let Some((_, index)) = component.get_export(Some(&interface), function)
+                {
+                    return Ok(Export { index, ty });
+                }
+            }
+        }
+        Err(missing())
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a store holds during one call: the services, the budgets, and what has been used of them.
 
 use crate::failure::{FailureKind, LimitHit};
-use crate::limits::{LOG_LINE_BYTES, LOG_LINES, Limits, RESOURCES, TABLE_ELEMENTS};
-use crate::services::{HostServices, LogLevel};
+use crate::limits::{LOG_LINE_BYTES, Limits, RESOURCES, SMALL_CALLS};
+use crate::services::{DenyAll, HostServices, LogLevel};
+use crate::tenants::Tenant;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
@@ -11,13 +13,18 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 /// Data of a store.
 pub(crate) struct CallState {
     pub(crate) services: Box<dyn HostServices>,
+    pub(crate) tenant: Arc<Tenant>,
     pub(crate) limits: Limits,
     pub(crate) started: Instant,
     pub(crate) memory: MemoryAccount,
+    tables: u64,
     pub(crate) host_calls: u32,
     pub(crate) http_calls: u32,
+    pub(crate) http_bytes: u64,
     pub(crate) kv_calls: u32,
+    small_calls: u32,
     log_lines: u32,
+    dropped_log_lines: u32,
     pub(crate) last_lines: Vec<String>,
     table: Option<ResourceTable>,
     wasi: Option<WasiCtx>,
@@ -27,20 +34,43 @@ pub(crate) struct CallState {
 const KEPT_LINES: usize = 10;
 
 impl CallState {
-    pub(crate) fn new(services: Box<dyn HostServices>, limits: Limits) -> Self {
+    pub(crate) fn new(services: Box<dyn HostServices>, tenant: Arc<Tenant>, limits: Limits) -> Self {
         CallState {
             services,
+            tenant,
             limits,
             started: Instant::now(),
             memory: MemoryAccount { limit: (limits.memory_mib as usize) << 20, used: 0, peak: 0 },
+            tables: 0,
             host_calls: 0,
             http_calls: 0,
+            http_bytes: 0,
             kv_calls: 0,
+            small_calls: 0,
             log_lines: 0,
+            dropped_log_lines: 0,
             last_lines: Vec::new(),
             table: None,
             wasi: None,
         }
+    }
+
+    /// Begins another call on the same instance. What it holds of memory and tables is still counted.
+    pub(crate) fn begin(&mut self, services: Box<dyn HostServices>, tenant: Arc<Tenant>, limits: Limits) {
+        let (used, tables) = (self.memory.used, self.tables);
+        let (table, wasi) = (self.table.take(), self.wasi.take());
+        *self = CallState::new(services, tenant, limits);
+        self.memory.used = used;
+        self.memory.peak = used;
+        self.tables = tables;
+        self.table = table;
+        self.wasi = wasi;
+    }
+
+    /// Lets go of the call that was served.
+    pub(crate) fn rest(&mut self) {
+        self.services = Box::new(DenyAll);
+        self.last_lines = Vec::new();
     }
 
     pub(crate) fn time_left(&self) -> Duration {
@@ -68,10 +98,27 @@ impl CallState {
         Self::count(&mut self.kv_calls, self.limits.kv_calls, "reads and writes of stored data")
     }
 
+    /// Counts a call that nothing else counts.
+    pub(crate) fn count_small(&mut self) -> Result<(), LimitHit> {
+        Self::count(&mut self.small_calls, SMALL_CALLS, "calls of clock, random, log and settings")
+    }
+
+    /// Counts what goes out.
+    pub(crate) fn count_outgoing(&mut self, bytes: usize) -> Result<(), LimitHit> {
+        self.http_bytes = self.http_bytes.saturating_add(bytes as u64);
+        let limit = u64::from(self.limits.http_kib) << 10;
+        if self.http_bytes > limit {
+            let message = format!("sent more than {} KiB in the requests of one call", self.limits.http_kib);
+            return Err(LimitHit::new(FailureKind::Outgoing, message));
+        }
+        Ok(())
+    }
+
     /// Passes a line on, unless the call has written enough. Control characters can't forge lines.
     pub(crate) fn log(&mut self, level: LogLevel, message: &str) {
         self.log_lines = self.log_lines.saturating_add(1);
-        if self.log_lines > LOG_LINES {
+        if self.log_lines > self.limits.log_lines || !self.tenant.may_log() {
+            self.dropped_log_lines = self.dropped_log_lines.saturating_add(1);
             return;
         }
         let mut end = message.len().min(LOG_LINE_BYTES);
@@ -92,7 +139,7 @@ impl CallState {
     }
 
     pub(crate) fn dropped_log_lines(&self) -> u32 {
-        self.log_lines.saturating_sub(LOG_LINES)
+        self.dropped_log_lines
     }
 }
 
@@ -123,14 +170,17 @@ impl ResourceLimiter for CallState {
         Err(error)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS {
+    fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        let after = self.tables.saturating_add(desired.saturating_sub(current) as u64);
+        let limit = self.limits.table_elements;
+        if after > u64::from(limit) {
             return Err(LimitHit::new(
-                FailureKind::Resources,
-                format!("wanted a table of {desired} elements, may have {TABLE_ELEMENTS}"),
+                FailureKind::Table,
+                format!("wanted tables of {after} elements together, may have {limit}"),
             )
             .into());
         }
+        self.tables = after;
         Ok(true)
     }
 }

@@ -56,6 +56,10 @@ impl BotServices {
 
 #[async_trait]
 impl HostServices for BotServices {
+    fn tenant(&self) -> Arc<str> {
+        self.bot.tenant_name.clone()
+    }
+
     fn log(&mut self, level: LogLevel, line: &str) {
         let plugin = &self.bot.plugin.manifest().name;
         super::log_line(level, self.bot.tenant.as_str(), self.bot.id.as_str(), plugin, &self.request_id, line);

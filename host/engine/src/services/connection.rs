@@ -22,6 +22,10 @@ pub(crate) struct ConnectionServices {
 
 #[async_trait]
 impl HostServices for ConnectionServices {
+    fn tenant(&self) -> Arc<str> {
+        self.connection.tenant_name.clone()
+    }
+
     fn log(&mut self, level: LogLevel, line: &str) {
         let plugin = &self.connection.plugin.manifest().name;
         super::log_line(

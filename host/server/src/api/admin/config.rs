@@ -151,8 +151,7 @@ pub(crate) async fn plugins(State(app): State<App>, caller: Caller) -> Result<Js
     let listed = tokio::task::spawn_blocking(move || {
         let library = engine.library();
         let each = library.names().into_iter().map(|name| match library.get(&name) {
-            Ok(file) => {
-                let plugin = &file.plugin;
+            Ok(plugin) => {
                 json!({"name": name, "manifest": plugin.manifest(), "digest": plugin.digest(), "limits": plugin.limits(),
                     "imports": plugin.imports(), "functions": plugin.callables().collect::<Vec<_>>()})
             }
