@@ -22,12 +22,16 @@
 //! | `keys.rs` | names of keys |
 //! | `scripts.rs`, `scripts/*.lua` | the scripts |
 //! | `turns.rs` | begin, commit, give back |
+//! | `documents.rs` | configuration; large documents go a way of their own |
+//! | `records.rs` | bounded logs |
 //! | `config_watch.rs` | hears of other hosts' configuration changes |
 //! | `store.rs` | the trait |
 
 mod config_watch;
+mod documents;
 mod keys;
 mod link;
+mod records;
 mod scripts;
 mod store;
 mod turns;
