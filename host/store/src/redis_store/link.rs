@@ -51,6 +51,16 @@ pub(super) enum Repeat {
     Never,
 }
 
+/// What is sent over a connection of its own.
+#[derive(Clone, Copy)]
+pub(super) enum Large<'a> {
+    Command(&'a Cmd),
+    /// A script, and the run of it.
+    Script(&'a Script, &'a Cmd),
+    /// Commands that are made together.
+    Transaction(&'a Pipeline),
+}
+
 #[derive(Clone)]
 pub(super) struct Link {
     manager: ConnectionManager,
@@ -121,7 +131,7 @@ impl Link {
         let command = call.command(script);
         let size = call.size();
         if size > LARGE {
-            return self.send_large(wanted, repeat, Some(script), &command, size).await;
+            return self.send_large(wanted, repeat, Large::Script(script, &command), size).await;
         }
         self.limited(wanted, OPERATION_TIMEOUT, async {
             let mut manager = self.manager.clone();
@@ -142,14 +152,12 @@ impl Link {
         .await
     }
 
-    /// Sends a command that moves about `size` bytes, with a connection and time of its own. A script is loaded
-    /// before, so that the bytes are not sent in vain.
+    /// Sends what moves about `size` bytes, with a connection and time of its own.
     pub(super) async fn send_large<T: FromRedisValue>(
         &self,
         wanted: &str,
         repeat: Repeat,
-        script: Option<&Script>,
-        command: &Cmd,
+        large: Large<'_>,
         size: u64,
     ) -> Result<T, StoreError> {
         let time = OPERATION_TIMEOUT + Duration::from_secs(size / SLOWEST_LARGE);
@@ -157,10 +165,15 @@ impl Link {
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
         let once = async || {
             let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            if let Some(script) = script {
-                script.load_async(&mut connection).await?;
+            match large {
+                Large::Command(command) => command.query_async(&mut connection).await,
+                Large::Script(script, command) => {
+                    // Loaded before, so that the bytes are not sent in vain.
+                    script.load_async(&mut connection).await?;
+                    command.query_async(&mut connection).await
+                }
+                Large::Transaction(commands) => commands.query_async(&mut connection).await,
             }
-            command.query_async(&mut connection).await
         };
         self.limited(wanted, time, async {
             match once().await {

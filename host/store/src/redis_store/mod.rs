@@ -1,6 +1,6 @@
 //! The shared store: any number of hosts on one Redis server.
 //!
-//! Each change is one Lua script, so it happens whole or not at all and takes one round trip. All keys of one
+//! Each change is one Lua script (or one transaction), so it happens whole or not at all and takes one round trip. All keys of one
 //! conversation, of one plugin space, and of the configuration carry a hash tag (`keys.rs`), so each script stays
 //! within one slot of a cluster.
 //!
