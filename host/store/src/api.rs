@@ -130,6 +130,25 @@ pub struct CounterIncrement {
     pub keep: Duration,
 }
 
+/// One step of a number in [`Store::kv_tally`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tally {
+    /// Adds; a number that is absent counts as 0. The sum stops at the ends of an `i64`.
+    Add(i64),
+    /// Keeps the larger of this and the number; where there is none yet, this.
+    Max(i64),
+}
+
+impl Tally {
+    /// What the number is after this step.
+    pub(crate) fn onto(self, number: Option<i64>) -> i64 {
+        match self {
+            Self::Add(delta) => number.unwrap_or(0).saturating_add(delta),
+            Self::Max(value) => number.map_or(value, |number| number.max(value)),
+        }
+    }
+}
+
 /// All that is persistent. One instance serves the whole process, as `Arc<dyn Store>`.
 ///
 /// Every method may answer [`StoreError::Unavailable`] (the backend is down, full or closed) and
@@ -174,13 +193,20 @@ pub trait Store: Send + Sync + 'static {
     /// The answer stored under `answer_key` by a commit of this conversation, unless it has expired.
     async fn answer(&self, key: &ConversationKey, answer_key: &str) -> Result<Option<Bytes>, StoreError>;
 
-    /// All documents of a kind with their ids, in id order.
+    /// All documents of a kind with their ids, in id order. For kinds of large documents ask
+    /// [`Store::document_ids`], then read the ones that are needed.
     async fn documents(&self, kind: &str) -> Result<Vec<(String, Bytes)>, StoreError>;
+
+    /// The ids of a kind, in order. No body is sent, so this is cheap however large the documents are.
+    async fn document_ids(&self, kind: &str) -> Result<Vec<String>, StoreError>;
 
     /// One document.
     async fn document(&self, kind: &str, id: &str) -> Result<Option<Bytes>, StoreError>;
 
     /// Makes all of the changes or none, in order, and returns the new configuration version.
+    ///
+    /// A body may be as large as a plugin's file (64 MiB). A change that large holds up the writes that come behind
+    /// it: in the embedded store until it is on disk, in Redis while the server takes it in.
     async fn change_documents(&self, changes: Vec<DocumentChange>) -> Result<u64, StoreError>;
 
     /// The configuration version. It changes when this or any other host changed documents, within a second even if
@@ -213,6 +239,34 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NotANumber`] if the value is something else, or the sum overflows.
     async fn kv_add(&self, space: &str, key: &str, delta: i64) -> Result<i64, StoreError>;
+
+    /// Makes all steps in one write, in order: [`Tally::Add`] is `kv_add` but for sums that leave an `i64`, which stay
+    /// at its end.
+    ///
+    /// # Errors
+    /// [`StoreError::NotANumber`] if one of the values is something else. Then none of the steps was made.
+    async fn kv_tally(&self, space: &str, tallies: Vec<(String, Tally)>) -> Result<(), StoreError>;
+
+    /// Appends records to a bounded log (failure records and the like), in order, all in one write. `log` is an
+    /// opaque scope made by the caller; the first record makes the log.
+    ///
+    /// At least the newest `keep` records of the log stay, and at most a tenth more. The older ones go with the
+    /// append that makes them too many, a bunch at a time, so an append costs the same however long the log is.
+    /// An empty list does nothing.
+    async fn append_records(&self, log: &str, records: Vec<Bytes>, keep: usize) -> Result<(), StoreError>;
+
+    /// Up to `limit` records of a log, newest first, each with its number; with `before`, only those with a smaller
+    /// number.
+    ///
+    /// Numbers grow in the order of appending. All logs share one sequence, so a log has gaps, records of several
+    /// logs can be merged by their numbers, and no number is used twice, even after its log was deleted. Below 2^53.
+    async fn records(&self, log: &str, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError>;
+
+    /// Up to `limit` names of logs that begin with `prefix`, in order of their UTF-8 bytes.
+    async fn record_logs(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StoreError>;
+
+    /// Deletes a log with its records (deleting what isn't there is no error).
+    async fn delete_records(&self, log: &str) -> Result<(), StoreError>;
 
     /// Adds to each counter and returns the new values in the same order. Meant for rate limits: after a lost
     /// connection a step may be counted twice. The embedded store keeps counters in memory only: **a restart

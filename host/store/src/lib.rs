@@ -1,4 +1,5 @@
-//! Everything of Confab that outlives a request: conversations, configuration, plugin data and rate-limit counters.
+//! Everything of Confab that outlives a request: conversations, configuration, plugin data, bounded logs and
+//! rate-limit counters.
 //!
 //! One trait, two backends, no other crate knows which one runs:
 //!
@@ -8,6 +9,7 @@
 //! | [`error`] | [`StoreError`]: the few outcomes that a caller can act on |
 //! | [`address`] | `embedded:PATH` or `redis://...`, parsed once, printed without its password |
 //! | [`clock`] | the time that expiry is measured with; tests bring their own |
+//! | `bound` | how long a bounded log may grow before it is cut |
 //! | `turn_queue` | who may run the next turn of a conversation within this process, in arrival order |
 //! | [`embedded`] | redb in one file; one writer thread, group commit |
 //! | [`redis_store`] | Redis shared by any number of hosts; every change is one Lua script |
@@ -21,6 +23,7 @@
 
 pub mod address;
 pub mod api;
+mod bound;
 pub mod clock;
 pub mod embedded;
 pub mod error;
@@ -31,7 +34,8 @@ use std::sync::Arc;
 
 pub use address::Address;
 pub use api::{
-    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store, StoredAnswer, TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store, StoredAnswer, Tally,
+    TurnCommit,
 };
 pub use clock::Clock;
 pub use embedded::Embedded;

@@ -13,7 +13,9 @@ use parking_lot::RwLock;
 use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase};
 
 use super::FILE_NAME;
-use super::keys::{ANSWERS, CONVERSATIONS, DOCUMENTS, EXPIRY, KV, META, TRANSCRIPT};
+use super::keys::{
+    ANSWERS, CONVERSATIONS, DOCUMENT_PARTS, DOCUMENTS, EXPIRY, KV, LARGE_DOCUMENTS, LOGS, META, RECORDS, TRANSCRIPT,
+};
 use crate::error::StoreError;
 
 /// redb's page cache. Its default of 1 GiB is too much for the small machine that the embedded store is for; the
@@ -21,7 +23,15 @@ use crate::error::StoreError;
 const PAGE_CACHE_BYTES: usize = 128 * 1024 * 1024;
 
 /// Written into each file. Raise it when an older confab would misread a newer file.
-const FORMAT: u64 = 1;
+///
+/// | format | what came with it |
+/// |---|---|
+/// | 1 | the first |
+/// | 2 | logs; large documents, which the first would not find |
+const FORMAT: u64 = 2;
+
+/// Older formats that become this one when the tables they lack are made.
+const UPGRADED: [u64; 1] = [1];
 const FORMAT_ROW: &str = "format";
 
 const OPENING: &str = "open the database";
@@ -123,19 +133,22 @@ impl FoundFormat {
     }
 }
 
-/// Makes all tables, so that readers never miss one, and tells the file's format.
+/// Makes all tables, so that readers never miss one, and tells the file's format. A file of a format that this
+/// confab can't bring up to its own is left as it is.
 fn prepare(database: &Database) -> Result<FoundFormat, redb::Error> {
     let read = database.begin_read()?;
     if let Ok(meta) = read.open_table(META)
         && let Some(format) = meta.get(FORMAT_ROW)?
+        && !UPGRADED.contains(&format.value())
     {
         return Ok(FoundFormat(format.value()));
     }
     drop(read);
     let txn = database.begin_write()?;
-    for table in [CONVERSATIONS, TRANSCRIPT, ANSWERS, EXPIRY, DOCUMENTS, KV] {
+    for table in [CONVERSATIONS, TRANSCRIPT, ANSWERS, EXPIRY, DOCUMENTS, LARGE_DOCUMENTS, DOCUMENT_PARTS, KV, RECORDS] {
         txn.open_table(table)?;
     }
+    txn.open_table(LOGS)?;
     txn.open_table(META)?.insert(FORMAT_ROW, FORMAT)?;
     txn.commit()?;
     Ok(FoundFormat(FORMAT))
@@ -169,6 +182,32 @@ mod tests {
         assert!(file.heal().unwrap());
         assert!(!file.heal().unwrap());
         assert!(file.read("read", |txn| Ok(txn.open_table(KV)?)).is_ok());
+    }
+
+    #[test]
+    fn a_file_of_the_first_format_is_brought_up_to_this_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::create(directory.path().join(FILE_NAME)).unwrap();
+        let txn = database.begin_write().unwrap();
+        for table in [CONVERSATIONS, TRANSCRIPT, ANSWERS, EXPIRY, DOCUMENTS, KV] {
+            txn.open_table(table).unwrap();
+        }
+        txn.open_table(KV).unwrap().insert(b"k".as_slice(), b"v".as_slice()).unwrap();
+        txn.open_table(META).unwrap().insert(FORMAT_ROW, 1).unwrap();
+        txn.commit().unwrap();
+        drop(database);
+
+        let file = DatabaseFile::open(directory.path()).unwrap();
+        file.read("read", |txn| {
+            for table in [LARGE_DOCUMENTS, DOCUMENT_PARTS, RECORDS] {
+                txn.open_table(table)?;
+            }
+            txn.open_table(LOGS)?;
+            assert_eq!(txn.open_table(META)?.get(FORMAT_ROW)?.unwrap().value(), FORMAT);
+            assert_eq!(txn.open_table(KV)?.get(b"k".as_slice())?.unwrap().value(), b"v");
+            Ok(())
+        })
+        .unwrap();
     }
 
     #[test]

@@ -9,8 +9,12 @@
 //! | transcript | conversation, number (8 bytes, big endian) | entry |
 //! | answers | conversation, answer key | expires at, body |
 //! | expiry | expires at (8 bytes, big endian), what (1 byte), key in its table | nothing |
-//! | documents | kind, id | body |
+//! | documents | kind, id | body, unless it is large |
+//! | large_documents | kind, id | length of the body (8 bytes, big endian) |
+//! | document_parts | kind, id, number of the part (4 bytes, big endian) | that part of a large body |
 //! | kv | space, key | value |
+//! | logs | name | number of records |
+//! | records | log, number (8 bytes, big endian) | record |
 //! | meta | name | number |
 
 use redb::TableDefinition;
@@ -24,7 +28,11 @@ pub(super) const TRANSCRIPT: Rows = TableDefinition::new("transcript");
 pub(super) const ANSWERS: Rows = TableDefinition::new("answers");
 pub(super) const EXPIRY: Rows = TableDefinition::new("expiry");
 pub(super) const DOCUMENTS: Rows = TableDefinition::new("documents");
+pub(super) const LARGE_DOCUMENTS: Rows = TableDefinition::new("large_documents");
+pub(super) const DOCUMENT_PARTS: Rows = TableDefinition::new("document_parts");
 pub(super) const KV: Rows = TableDefinition::new("kv");
+pub(super) const LOGS: TableDefinition<'static, &'static str, u64> = TableDefinition::new("logs");
+pub(super) const RECORDS: Rows = TableDefinition::new("records");
 pub(super) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
 
 /// A length below this takes one byte; this byte says that four more bytes hold the length.
@@ -61,6 +69,14 @@ pub(super) fn scope(name: &str) -> Vec<u8> {
     bytes
 }
 
+/// What the keys of a large document's parts begin with.
+pub(super) fn document_parts(kind: &str, id: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(kind.len() + id.len() + 8);
+    push_text(&mut bytes, kind);
+    push_text(&mut bytes, id);
+    bytes
+}
+
 /// The smallest key above all keys that begin with `prefix`; `None` if there is none.
 pub(super) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = prefix.to_vec();
@@ -71,6 +87,12 @@ pub(super) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
         }
     }
     None
+}
+
+/// The end of the rows of an owner whose key begins with a text: its length in front is never all full bytes, so
+/// there always is one.
+pub(super) fn end_of(owner: &[u8]) -> Vec<u8> {
+    after_prefix(owner).unwrap_or_default()
 }
 
 /// What an expiry row points to.

@@ -1,5 +1,6 @@
 //! Plugin data in the file.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use redb::{ReadTransaction, ReadableTable};
 
 use super::keys::{self, KV, Rows};
 use super::writer::{Batch, Failure};
+use crate::api::Tally;
 use crate::error::StoreError;
 
 fn row_key(space: &str, key: &str) -> Vec<u8> {
@@ -46,17 +48,49 @@ pub(super) fn delete(batch: &mut Batch<'_>, space: &str, key: &str) -> Result<bo
 }
 
 pub(super) fn add(batch: &mut Batch<'_>, space: &str, key: &str, delta: i64) -> Result<i64, Failure> {
-    let refused = || Failure::Refused(StoreError::NotANumber { key: key.to_owned() });
-    let row = row_key(space, key);
     let mut table = batch.txn.open_table(KV)?;
-    let before = match table.get(row.as_slice())? {
-        Some(value) => parse_number(value.value()).ok_or_else(refused)?,
-        None => 0,
-    };
-    let sum = before.checked_add(delta).ok_or_else(refused)?;
+    let row = row_key(space, key);
+    let before = number(&table, &row, key)?.unwrap_or(0);
+    let sum = before.checked_add(delta).ok_or_else(|| not_a_number(key))?;
     batch.changes();
     table.insert(row.as_slice(), sum.to_string().as_bytes())?;
     Ok(sum)
+}
+
+/// Makes all steps, or none if one of the values is no number.
+pub(super) fn tally(batch: &mut Batch<'_>, space: &str, tallies: &[(String, Tally)]) -> Result<(), Failure> {
+    let scope = keys::scope(space);
+    let mut table = batch.txn.open_table(KV)?;
+    let mut numbers = BTreeMap::new();
+    for (key, tally) in tallies {
+        let row = keys::child(&scope, key.as_bytes());
+        let before = match numbers.get(&row) {
+            Some(number) => Some(*number),
+            None => number(&table, &row, key)?,
+        };
+        numbers.insert(row, tally.onto(before));
+    }
+    for (row, number) in numbers {
+        batch.changes();
+        table.insert(row.as_slice(), number.to_string().as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The number in a row; `None` if there is no row.
+fn number(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    row: &[u8],
+    key: &str,
+) -> Result<Option<i64>, Failure> {
+    match table.get(row)? {
+        Some(value) => parse_number(value.value()).map(Some).ok_or_else(|| not_a_number(key)),
+        None => Ok(None),
+    }
+}
+
+fn not_a_number(key: &str) -> Failure {
+    Failure::Refused(StoreError::NotANumber { key: key.to_owned() })
 }
 
 /// A number as Redis reads it: plain decimal, no sign but a minus, no leading zeros, no spaces.
@@ -73,18 +107,19 @@ pub(super) fn scan(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<(String, Bytes)>, redb::Error> {
-    scan_rows(txn, KV, &keys::scope(space), prefix, after, limit)
+    scan_rows(txn, KV, &keys::scope(space), prefix, after, limit, Bytes::copy_from_slice)
 }
 
-/// Rows of one scope whose name begins with `prefix` and comes after `after`.
-pub(super) fn scan_rows(
+/// Rows of one scope whose name begins with `prefix` and comes after `after`, with what `take` makes of their values.
+pub(super) fn scan_rows<T>(
     txn: &ReadTransaction,
     table: Rows,
     scope: &[u8],
     prefix: &str,
     after: Option<&str>,
     limit: usize,
-) -> Result<Vec<(String, Bytes)>, redb::Error> {
+    take: impl Fn(&[u8]) -> T,
+) -> Result<Vec<(String, T)>, redb::Error> {
     let first = keys::child(scope, prefix.as_bytes());
     let end = keys::after_prefix(&first);
     let after = after.filter(|after| *after >= prefix).map(|after| keys::child(scope, after.as_bytes()));
@@ -101,7 +136,7 @@ pub(super) fn scan_rows(
         let name = key.value().get(scope.len()..).unwrap_or_default();
         let name =
             std::str::from_utf8(name).map_err(|_| redb::Error::Corrupted("a key is not UTF-8".to_owned()))?.to_owned();
-        found.push((name, Bytes::copy_from_slice(value.value())));
+        found.push((name, take(value.value())));
     }
     Ok(found)
 }

@@ -20,7 +20,9 @@
 //! | `conversations.rs` | commit, delete, transcript, answers |
 //! | `sweep.rs` | removal of what has expired |
 //! | `heads.rs` | the cache |
-//! | `kv.rs`, `documents.rs`, `counters.rs` | the rest of the trait |
+//! | `documents.rs` | configuration; large bodies in parts |
+//! | `records.rs` | bounded logs |
+//! | `kv.rs`, `counters.rs` | the rest of the trait |
 
 mod conversations;
 mod counters;
@@ -29,6 +31,7 @@ mod file;
 mod heads;
 mod keys;
 mod kv;
+mod records;
 mod store;
 mod sweep;
 mod writer;

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
-use super::{Embedded, conversations, documents, kv};
+use super::documents::Place;
+use super::{Embedded, conversations, documents, kv, records};
 use crate::api::{
-    ConversationKey, CounterIncrement, DocumentChange, Hold, Lease, LeaseOptions, OpenTurn, Store, TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, Hold, Lease, LeaseOptions, OpenTurn, Store, Tally, TurnCommit,
 };
+use crate::bound::Bound;
 use crate::error::StoreError;
 
 #[async_trait]
@@ -91,8 +93,22 @@ impl Store for Embedded {
         self.read_aside("read configuration documents", move |txn, _| documents::all(txn, &kind)).await
     }
 
+    async fn document_ids(&self, kind: &str) -> Result<Vec<String>, StoreError> {
+        let kind = kind.to_owned();
+        self.read_aside("list configuration documents", move |txn, _| documents::ids(txn, &kind)).await
+    }
+
     async fn document(&self, kind: &str, id: &str) -> Result<Option<Bytes>, StoreError> {
-        self.shared.file.read("read a configuration document", |txn| documents::one(txn, kind, id))
+        const WANTED: &str = "read a configuration document";
+        match self.shared.file.read(WANTED, |txn| documents::find(txn, kind, id))? {
+            Place::Nowhere => Ok(None),
+            Place::Row(body) => Ok(Some(body)),
+            // Looked up again over there: between the two it may have been changed.
+            Place::Parts => {
+                let (kind, id) = (kind.to_owned(), id.to_owned());
+                self.read_aside(WANTED, move |txn, _| documents::one(txn, &kind, &id)).await
+            }
+        }
     }
 
     async fn change_documents(&self, changes: Vec<DocumentChange>) -> Result<u64, StoreError> {
@@ -150,6 +166,31 @@ impl Store for Embedded {
     async fn kv_add(&self, space: &str, key: &str, delta: i64) -> Result<i64, StoreError> {
         let (space, key) = (space.to_owned(), key.to_owned());
         self.writer.submit("add to a plugin's number", move |batch| kv::add(batch, &space, &key, delta)).await
+    }
+
+    async fn kv_tally(&self, space: &str, tallies: Vec<(String, Tally)>) -> Result<(), StoreError> {
+        let space = space.to_owned();
+        self.writer.submit("add to a plugin's numbers", move |batch| kv::tally(batch, &space, &tallies)).await
+    }
+
+    async fn append_records(&self, log: &str, records: Vec<Bytes>, keep: usize) -> Result<(), StoreError> {
+        let (log, bound) = (log.to_owned(), Bound::of(keep));
+        self.writer.submit("append to a log", move |batch| records::append(batch, &log, &records, bound)).await
+    }
+
+    async fn records(&self, log: &str, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        let log = log.to_owned();
+        self.read_aside("read a log", move |txn, _| records::newest(txn, &log, before, limit)).await
+    }
+
+    async fn record_logs(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.read_aside("list logs", move |txn, _| records::logs(txn, &prefix, limit)).await
+    }
+
+    async fn delete_records(&self, log: &str) -> Result<(), StoreError> {
+        let log = log.to_owned();
+        self.writer.submit("delete a log", move |batch| records::delete(batch, &log)).await
     }
 
     async fn count(&self, increments: Vec<CounterIncrement>) -> Result<Vec<u64>, StoreError> {

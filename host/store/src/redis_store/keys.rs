@@ -8,14 +8,19 @@
 //! | `...:answers`, `...:answers-due` | hash, zset | stored answers; when each expires (ms) |
 //! | `confab:{k/SPACE}:values`, `...:order` | hash, zset | plugin data; its keys in order |
 //! | `confab:{config}:version`, `confab:{config}:KIND` | string, hash | configuration |
+//! | `confab:{records}:names`, `...:last` | zset, string | names of the logs in order; number of the newest record |
+//! | `confab:{records}:log/LOG` | stream | a bounded log; an entry's id is its number |
 //! | `confab:count:WINDOW:KEY` | string | a counter; no tag, so that counters spread over a cluster |
 //!
 //! Braces, slashes and percent signs within names are percent-encoded: a `}` would end the hash tag early, a `/`
-//! would let two conversations share their keys.
+//! would let two conversations share their keys. Where the name comes last and the tag before it, neither can happen.
 
 use crate::api::ConversationKey;
 
 pub(super) const CONFIG_VERSION: &str = "confab:{config}:version";
+
+pub(super) const LOG_NAMES: &str = "confab:{records}:names";
+pub(super) const LAST_RECORD: &str = "confab:{records}:last";
 
 /// Where a change of the configuration is announced. Channels know no database number; so whoever hears it reads the
 /// version of its own database.
@@ -79,6 +84,11 @@ fn space_key(space: &str, part: &str) -> String {
 /// A kind's hash. The slash keeps a kind named "version" apart from the version.
 pub(super) fn documents(kind: &str) -> String {
     format!("confab:{{config}}:kind/{kind}")
+}
+
+/// A log's stream. All logs share a tag, because they share their numbers and their list.
+pub(super) fn log(log: &str) -> String {
+    format!("confab:{{records}}:log/{log}")
 }
 
 pub(super) fn counter(key: &str, window: u64) -> String {

@@ -1,6 +1,6 @@
 //! The shared store: any number of hosts on one Redis server.
 //!
-//! Each change is one Lua script, so it happens whole or not at all and takes one round trip. All keys of one
+//! Each change is one Lua script (or one transaction), so it happens whole or not at all and takes one round trip. All keys of one
 //! conversation, of one plugin space, and of the configuration carry a hash tag (`keys.rs`), so each script stays
 //! within one slot of a cluster.
 //!
@@ -22,12 +22,16 @@
 //! | `keys.rs` | names of keys |
 //! | `scripts.rs`, `scripts/*.lua` | the scripts |
 //! | `turns.rs` | begin, commit, give back |
+//! | `documents.rs` | configuration; large documents go a way of their own |
+//! | `records.rs` | bounded logs |
 //! | `config_watch.rs` | hears of other hosts' configuration changes |
 //! | `store.rs` | the trait |
 
 mod config_watch;
+mod documents;
 mod keys;
 mod link;
+mod records;
 mod scripts;
 mod store;
 mod turns;

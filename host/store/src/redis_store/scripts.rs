@@ -9,12 +9,16 @@ pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) release: Script,
     pub(super) answer: Script,
+    pub(super) document: Script,
+    pub(super) documents: Script,
     pub(super) change_documents: Script,
     pub(super) kv_set: Script,
     pub(super) kv_insert: Script,
     pub(super) kv_delete: Script,
     pub(super) kv_add: Script,
     pub(super) kv_scan: Script,
+    pub(super) kv_tally: Script,
+    pub(super) append_records: Script,
 }
 
 impl Default for Scripts {
@@ -24,12 +28,16 @@ impl Default for Scripts {
             commit: Script::new(include_str!("scripts/commit.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
             answer: Script::new(include_str!("scripts/answer.lua")),
+            document: Script::new(include_str!("scripts/document.lua")),
+            documents: Script::new(include_str!("scripts/documents.lua")),
             change_documents: Script::new(include_str!("scripts/change_documents.lua")),
             kv_set: Script::new(include_str!("scripts/kv_set.lua")),
             kv_insert: Script::new(include_str!("scripts/kv_insert.lua")),
             kv_delete: Script::new(include_str!("scripts/kv_delete.lua")),
             kv_add: Script::new(include_str!("scripts/kv_add.lua")),
             kv_scan: Script::new(include_str!("scripts/kv_scan.lua")),
+            kv_tally: Script::new(include_str!("scripts/kv_tally.lua")),
+            append_records: Script::new(include_str!("scripts/append_records.lua")),
         }
     }
 }

@@ -5,21 +5,33 @@ use bytes::Bytes;
 use redis::{Cmd, cmd};
 use tokio::sync::watch;
 
-use super::keys::{self, CONFIG_CHANNEL, CONFIG_VERSION, ConversationKeys};
+use super::RedisStore;
+use super::keys::{self, ConversationKeys};
 use super::link::{Repeat, ScriptCall};
-use super::{RedisStore, config_watch};
-use crate::api::{ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store, TurnCommit};
+use crate::api::{
+    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store, Tally, TurnCommit,
+};
 use crate::clock::millis;
 use crate::error::StoreError;
 
 impl RedisStore {
-    async fn read<T: redis::FromRedisValue>(&self, wanted: &str, command: &Cmd) -> Result<T, StoreError> {
+    pub(super) async fn read<T: redis::FromRedisValue>(&self, wanted: &str, command: &Cmd) -> Result<T, StoreError> {
         self.shared.link.send(wanted, Repeat::Safe, command).await
     }
 }
 
 fn of_space(space: &str) -> ScriptCall {
     ScriptCall::default().key(keys::space_values(space)).key(keys::space_order(space))
+}
+
+/// The end of all texts that begin with the prefix, as ZRANGEBYLEX writes it: no UTF-8 text holds the byte 0xFF.
+pub(super) fn end_of_prefix(prefix: &str) -> Vec<u8> {
+    [b"(", prefix.as_bytes(), &[0xFF]].concat()
+}
+
+/// A number of rows as Redis takes it.
+pub(super) fn count_of(limit: usize) -> u64 {
+    u64::try_from(limit).unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs())
 }
 
 fn command(name: &str, key: &str) -> Cmd {
@@ -85,32 +97,22 @@ impl Store for RedisStore {
     }
 
     async fn documents(&self, kind: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        let mut documents: Vec<(String, Bytes)> =
-            self.read("read configuration documents", &command("HGETALL", &keys::documents(kind))).await?;
-        documents.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        Ok(documents)
+        self.read_documents(kind).await
+    }
+
+    async fn document_ids(&self, kind: &str) -> Result<Vec<String>, StoreError> {
+        let mut ids: Vec<String> =
+            self.read("list configuration documents", &command("HKEYS", &keys::documents(kind))).await?;
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     async fn document(&self, kind: &str, id: &str) -> Result<Option<Bytes>, StoreError> {
-        let mut get = command("HGET", &keys::documents(kind));
-        get.arg(id);
-        self.read("read a configuration document", &get).await
+        self.read_document(kind, id).await
     }
 
     async fn change_documents(&self, changes: Vec<DocumentChange>) -> Result<u64, StoreError> {
-        let mut call = ScriptCall::default().key(CONFIG_VERSION.to_owned()).text(CONFIG_CHANNEL);
-        for change in changes {
-            call = call.key(keys::documents(&change.kind)).text(change.id);
-            call = match &change.body {
-                Some(body) => call.text("1").bytes(body),
-                None => call.text("0").text(""),
-            };
-        }
-        // Made twice, the changes are the same; only the version grows twice.
-        let script = &self.shared.scripts.change_documents;
-        let version = self.shared.link.run("change configuration documents", Repeat::Safe, script, &call).await?;
-        config_watch::announce(version, &self.config_version);
-        Ok(version)
+        self.change(changes).await
     }
 
     fn config_version(&self) -> watch::Receiver<u64> {
@@ -155,12 +157,10 @@ impl Store for RedisStore {
             Some(after) => format!("({after}").into_bytes(),
             None => format!("[{prefix}").into_bytes(),
         };
-        // No UTF-8 text holds the byte 0xFF, so it marks the end of all that begins with the prefix.
-        let to = [b"(", prefix.as_bytes(), &[0xFF]].concat();
         let call = of_space(space)
             .bytes(&Bytes::from(from))
-            .bytes(&Bytes::from(to))
-            .number(u64::try_from(limit).unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs()));
+            .bytes(&Bytes::from(end_of_prefix(prefix)))
+            .number(count_of(limit));
         self.shared.link.run("scan a plugin's values", Repeat::Safe, &self.shared.scripts.kv_scan, &call).await
     }
 
@@ -169,6 +169,41 @@ impl Store for RedisStore {
         let script = &self.shared.scripts.kv_add;
         let sum: Option<i64> = self.shared.link.run("add to a plugin's number", Repeat::Never, script, &call).await?;
         sum.ok_or_else(|| StoreError::NotANumber { key: key.to_owned() })
+    }
+
+    async fn kv_tally(&self, space: &str, tallies: Vec<(String, Tally)>) -> Result<(), StoreError> {
+        if tallies.is_empty() {
+            return Ok(());
+        }
+        let mut call = of_space(space);
+        for (key, tally) in tallies {
+            let (step, number) = match tally {
+                Tally::Add(delta) => ("add", delta),
+                Tally::Max(value) => ("max", value),
+            };
+            call = call.text(key).text(step).text(number.to_string());
+        }
+        let script = &self.shared.scripts.kv_tally;
+        match self.shared.link.run("add to a plugin's numbers", Repeat::Never, script, &call).await? {
+            None => Ok(()),
+            Some(key) => Err(StoreError::NotANumber { key }),
+        }
+    }
+
+    async fn append_records(&self, log: &str, records: Vec<Bytes>, keep: usize) -> Result<(), StoreError> {
+        self.append(log, records, keep).await
+    }
+
+    async fn records(&self, log: &str, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        self.newest(log, before, limit).await
+    }
+
+    async fn record_logs(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.log_names(prefix, limit).await
+    }
+
+    async fn delete_records(&self, log: &str) -> Result<(), StoreError> {
+        self.delete_log(log).await
     }
 
     async fn count(&self, increments: Vec<CounterIncrement>) -> Result<Vec<u64>, StoreError> {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use confab_store::{Clock, Embedded, Store, StoreError, TurnCommit};
+use confab_store::{Clock, Embedded, Store, StoreError, Tally, TurnCommit};
 
-use crate::documents::put;
+use crate::documents::{MIB, delete, large, put};
 use crate::harness::{answer, bytes, commit, key, options, turn};
 
 const DIRECTORY: &str = "CONFAB_CRASH_TEST_DIRECTORY";
@@ -39,6 +39,13 @@ async fn what_was_answered_is_in_the_file_without_a_close() {
     turn(&store, &key("c"), first).await;
     store.kv_set("s", "k", bytes("v")).await.unwrap();
     let version = store.change_documents(vec![put("bot", "b", "1")]).await.unwrap();
+    let file = large("plugin-file", "p", 3 * MIB);
+    let version = store.change_documents(vec![file.clone()]).await.unwrap().max(version);
+    store.kv_tally("s", vec![("n".to_owned(), Tally::Add(7))]).await.unwrap();
+    store.append_records("log", (0..30).map(|number| bytes(number.to_string())).collect(), 20).await.unwrap();
+    let records = store.records("log", None, 99).await.unwrap();
+    store.append_records("gone", vec![bytes("newest")], 20).await.unwrap();
+    store.delete_records("gone").await.unwrap();
     let held = store.begin_turn(&key("c"), options()).await.unwrap();
 
     let (_kept, copy) = reopened_copy(directory.path()).await;
@@ -49,6 +56,13 @@ async fn what_was_answered_is_in_the_file_without_a_close() {
     assert_eq!(copy.answer(&key("c"), "request").await.unwrap(), Some(bytes("200")));
     assert_eq!(copy.kv_get("s", "k").await.unwrap(), Some(bytes("v")));
     assert_eq!(*copy.config_version().borrow(), version);
+    assert!(copy.document("plugin-file", "p").await.unwrap() == file.body);
+    assert_eq!(copy.kv_get("s", "n").await.unwrap(), Some(bytes("7")));
+    assert_eq!(copy.records("log", None, 99).await.unwrap(), records);
+    assert_eq!(copy.record_logs("", 9).await.unwrap(), ["log"]);
+    copy.append_records("log", vec![bytes("next")], 20).await.unwrap();
+    let next = copy.records("log", None, 1).await.unwrap();
+    assert_eq!(next, [(records[0].0 + 2, bytes("next"))], "one number went with the deleted log");
 }
 
 #[tokio::test]
@@ -156,12 +170,31 @@ async fn what_expired_is_unseen_at_once_and_removed_by_the_sweep() {
     drop(store);
 
     // Nothing is left, not even an index row.
-    use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
-    let file = redb::Database::open(directory.path().join(confab_store::embedded::FILE_NAME)).unwrap();
-    let read = file.begin_read().unwrap();
     for table in ["conversations", "transcript", "answers", "expiry"] {
-        let definition: TableDefinition<&[u8], &[u8]> = TableDefinition::new(table);
-        assert_eq!(read.open_table(definition).unwrap().len().unwrap(), 0, "{table}");
+        assert_eq!(rows(directory.path(), table), 0, "{table}");
+    }
+}
+
+/// Rows of a table of a store that is closed.
+fn rows(directory: &Path, table: &str) -> u64 {
+    use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
+    let file = redb::Database::open(directory.join(confab_store::embedded::FILE_NAME)).unwrap();
+    let definition: TableDefinition<&[u8], &[u8]> = TableDefinition::new(table);
+    file.begin_read().unwrap().open_table(definition).unwrap().len().unwrap()
+}
+
+#[tokio::test]
+async fn deleted_logs_and_large_documents_leave_no_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Embedded::open(directory.path()).await.unwrap();
+    store.change_documents(vec![large("k", "a", 5 * MIB), large("k", "b", 5 * MIB)]).await.unwrap();
+    store.change_documents(vec![put("k", "a", "small"), delete("k", "b")]).await.unwrap();
+    store.append_records("log", vec![bytes("x"); 1_000], 100).await.unwrap();
+    store.append_records("kept", vec![bytes("x"); 1_000], 100).await.unwrap();
+    store.delete_records("log").await.unwrap();
+    drop(store);
+    for (table, left) in [("documents", 1), ("large_documents", 0), ("document_parts", 0), ("records", 100)] {
+        assert_eq!(rows(directory.path(), table), left, "{table}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! One suite for both backends: what a caller may rely on must not depend on where the bytes are.
 //!
-//! `shared_by_both!` makes two tests of each function of `turns`, `documents`, `plugin_data` and `counters`: one on a
-//! fresh embedded store, one on an empty database of a real redis-server. What only one backend has (crash safety,
+//! `shared_by_both!` makes two tests of each function of `turns`, `documents`, `plugin_data`, `records` and `counters`:
+//! one on a fresh embedded store, one on an empty database of a real redis-server. What only one backend has (crash safety,
 //! expiry by an injected clock; a server that goes away, two hosts) is in `embedded_only` and `redis_only`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that can't go on has failed")]
 
@@ -10,6 +10,7 @@ mod documents;
 mod embedded_only;
 mod harness;
 mod plugin_data;
+mod records;
 mod redis_only;
 mod redis_server;
 mod turns;
@@ -51,12 +52,24 @@ shared_by_both! {
         a_large_turn_is_stored_whole;
     documents:
         changes_are_made_together_and_versioned
-        watchers_see_the_version_change;
+        watchers_see_the_version_change
+        a_document_of_64_mib_comes_back_whole
+        a_document_may_grow_large_and_small_again
+        many_documents_are_read_whole_though_they_are_large_together;
     plugin_data:
         values_can_be_set_read_and_deleted
         a_scan_is_in_byte_order_and_pages
         twenty_inserts_have_one_winner
-        numbers_add_up_and_refuse_other_values;
+        numbers_add_up_and_refuse_other_values
+        a_tally_makes_all_its_steps_or_none
+        a_tally_stays_within_its_range
+        tallies_at_once_are_all_counted;
+    records:
+        records_come_newest_first_and_page
+        a_log_keeps_its_newest_and_at_most_a_tenth_more
+        no_number_is_used_twice
+        appenders_at_once_lose_nothing_and_do_not_mix
+        logs_with_odd_names_do_not_meet_and_are_listed_by_prefix;
     counters:
         windows_count_apart
         two_hundred_steps_at_once_are_all_counted;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use confab_store::{Store, StoreError};
+use confab_store::{Store, StoreError, Tally};
 
 use crate::harness::bytes;
 
@@ -109,4 +109,101 @@ pub(crate) async fn numbers_add_up_and_refuse_other_values(store: Arc<dyn Store>
         assert_eq!(refused, StoreError::NotANumber { key: key.to_owned() });
     }
     assert_eq!(store.kv_get("s", "big").await.unwrap(), Some(bytes(i64::MAX.to_string())));
+}
+
+async fn number(store: &dyn Store, key: &str) -> String {
+    let value = store.kv_get("s", key).await.unwrap().unwrap();
+    String::from_utf8(value.to_vec()).unwrap()
+}
+
+fn steps(steps: &[(&str, Tally)]) -> Vec<(String, Tally)> {
+    steps.iter().map(|(key, tally)| ((*key).to_owned(), *tally)).collect()
+}
+
+pub(crate) async fn a_tally_makes_all_its_steps_or_none(store: Arc<dyn Store>) {
+    store.kv_tally("s", Vec::new()).await.unwrap();
+    assert!(store.kv_scan("s", "", None, 9).await.unwrap().is_empty());
+    let first = [
+        ("calls", Tally::Add(2)),
+        ("peak", Tally::Max(10)),
+        ("low", Tally::Max(-7)),
+        ("calls", Tally::Add(-5)),
+        ("odd}/{\0 ä", Tally::Add(0)),
+        ("", Tally::Add(1)),
+    ];
+    store.kv_tally("s", steps(&first)).await.unwrap();
+    assert_eq!(number(&*store, "calls").await, "-3");
+    assert_eq!(number(&*store, "low").await, "-7", "the largest so far is the only one");
+    let second = [("peak", Tally::Max(9)), ("low", Tally::Max(-8)), ("peak", Tally::Add(1)), ("peak", Tally::Max(10))];
+    store.kv_tally("s", steps(&second)).await.unwrap();
+    assert_eq!(number(&*store, "peak").await, "11");
+    assert_eq!(number(&*store, "low").await, "-7");
+    assert_eq!(store.kv_add("s", "calls", 4).await.unwrap(), 1);
+    store.kv_tally("s", steps(&[("calls", Tally::Max(100)), ("low", Tally::Max(3))])).await.unwrap();
+    assert_eq!((number(&*store, "calls").await, number(&*store, "low").await), ("100".to_owned(), "3".to_owned()));
+
+    for wrong in
+        ["", " 5", "+5", "05", "-0", "5 ", "x", "1.5", "9223372036854775808", "-9223372036854775809", "5\0", "\n"]
+    {
+        store.kv_set("s", "text", bytes(wrong)).await.unwrap();
+        for tally in [Tally::Add(1), Tally::Max(1)] {
+            let refused =
+                store.kv_tally("s", steps(&[("calls", Tally::Add(1)), ("text", tally), ("new", tally)])).await;
+            assert_eq!(refused.unwrap_err(), StoreError::NotANumber { key: "text".to_owned() }, "{wrong:?}");
+        }
+    }
+    assert_eq!(number(&*store, "calls").await, "100");
+    let names: Vec<String> = store.kv_scan("s", "", None, 99).await.unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(names, ["", "calls", "low", "odd}/{\0 ä", "peak", "text"]);
+    assert!(store.kv_scan("", "", None, 9).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_tally_stays_within_its_range(store: Arc<dyn Store>) {
+    let numbers = [
+        i64::MIN,
+        i64::MIN + 1,
+        -(1 << 60) - 1,
+        -(1 << 60),
+        -10,
+        -9,
+        -1,
+        0,
+        1,
+        9,
+        10,
+        1 << 60,
+        (1 << 60) + 1,
+        i64::MAX - 1,
+        i64::MAX,
+    ];
+    for before in numbers {
+        for step in numbers {
+            store.kv_set("s", "sum", bytes(before.to_string())).await.unwrap();
+            store.kv_set("s", "top", bytes(before.to_string())).await.unwrap();
+            store.kv_tally("s", steps(&[("sum", Tally::Add(step)), ("top", Tally::Max(step))])).await.unwrap();
+            assert_eq!(number(&*store, "sum").await, before.saturating_add(step).to_string(), "{before} + {step}");
+            assert_eq!(number(&*store, "top").await, before.max(step).to_string(), "{before} or {step}");
+        }
+    }
+    store.kv_tally("s", steps(&[("least", Tally::Add(i64::MIN)), ("least", Tally::Add(-1))])).await.unwrap();
+    assert_eq!(number(&*store, "least").await, i64::MIN.to_string());
+}
+
+pub(crate) async fn tallies_at_once_are_all_counted(store: Arc<dyn Store>) {
+    let tasks: Vec<_> = (0..20_i64)
+        .map(|task| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for step in 0..10 {
+                    let peak = Tally::Max(task * 10 + step);
+                    store.kv_tally("s", steps(&[("calls", Tally::Add(3)), ("peak", peak)])).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(number(&*store, "calls").await, "600");
+    assert_eq!(number(&*store, "peak").await, "199");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use confab_store::{LeaseOptions, StoreError};
 use tokio::time::timeout;
 
-use crate::documents::put;
+use crate::documents::{MIB, large, put};
 use crate::harness::{LONG, answer, bytes, commit, eventually, key, options, turn};
 use crate::redis_server::{RedisServer, shared};
 
@@ -66,6 +66,84 @@ async fn another_host_hears_of_changed_documents() {
         assert_eq!(other.document("bot", "a").await.unwrap(), Some(bytes(body)));
         assert_eq!(other.document("tenant", "t").await.unwrap(), Some(bytes(body)));
     }
+}
+
+/// Bytes that the server has sent since it started.
+async fn sent(url: &str) -> usize {
+    let info: String = redis::from_redis_value(raw(url, redis::cmd("INFO").arg("stats")).await).unwrap();
+    let line = info.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:")).unwrap();
+    line.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_document_is_sent_to_nobody_who_did_not_ask_for_it() {
+    // A server of its own: it counts what it sends to all.
+    let server = RedisServer::start(&[]);
+    let url = server.url(0);
+    let one = confab_store::open(&url).await.unwrap();
+    let other = confab_store::open(&url).await.unwrap();
+    let mut watched = other.config_version();
+    let file = large("plugin-file", "p", 64 * MIB);
+    let version = one.change_documents(vec![file.clone(), put("bot", "b", "1")]).await.unwrap();
+    timeout(LONG, watched.wait_for(|seen| *seen == version)).await.unwrap().unwrap();
+    assert_eq!(other.documents("bot").await.unwrap().len(), 1);
+    assert_eq!(other.document_ids("plugin-file").await.unwrap(), ["p"]);
+    assert_eq!(other.document("plugin-file", "none").await.unwrap(), None);
+    let before = sent(&url).await;
+    assert!(before < MIB, "{before} bytes");
+    assert!(other.document("plugin-file", "p").await.unwrap() == file.body);
+    assert!(sent(&url).await > 64 * MIB);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_document_has_more_time_than_a_small_one() {
+    let server = RedisServer::start(&[]);
+    let url = server.url(0);
+    let store = confab_store::open(&url).await.unwrap();
+    // For longer than a small call waits for its answer, scripts stand still.
+    raw(&url, redis::cmd("CLIENT").arg("PAUSE").arg(4_000).arg("WRITE")).await;
+    let file = large("plugin-file", "p", 64 * MIB);
+    let (small, large) =
+        tokio::join!(store.change_documents(vec![put("bot", "b", "1")]), store.change_documents(vec![file.clone()]),);
+    assert!(matches!(small, Err(StoreError::Unavailable { .. })), "{small:?}");
+    large.unwrap();
+    assert!(store.document("plugin-file", "p").await.unwrap() == file.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_document_works_when_the_server_forgot_the_scripts_and_the_connections() {
+    let server = RedisServer::start(&["--requirepass", "secret"]);
+    let url = format!("redis://:secret@127.0.0.1:{}/3", server.port);
+    let store = confab_store::open(&url).await.unwrap();
+    let file = large("plugin-file", "p", 2 * MIB);
+    store.change_documents(vec![file.clone()]).await.unwrap();
+    raw(&url, redis::cmd("SCRIPT").arg("FLUSH")).await;
+    raw(&url, redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes")).await;
+    store.change_documents(vec![file.clone()]).await.unwrap();
+    raw(&url, redis::cmd("SCRIPT").arg("FLUSH")).await;
+    assert!(store.document("plugin-file", "p").await.unwrap() == file.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_append_to_one_log_and_a_deleted_one_leaves_no_key() {
+    let (_server, url) = shared();
+    let hosts = [confab_store::open(&url).await.unwrap(), confab_store::open(&url).await.unwrap()];
+    let tasks: Vec<_> = (0..40)
+        .map(|number| {
+            let host = Arc::clone(&hosts[number % 2]);
+            tokio::spawn(async move { host.append_records("l", vec![bytes(number.to_string())], 100).await.unwrap() })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let records = hosts[0].records("l", None, 99).await.unwrap();
+    assert_eq!(records.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (1..=40).rev().collect::<Vec<_>>());
+    assert_eq!(hosts[1].records("l", None, 99).await.unwrap(), records);
+    hosts[1].delete_records("l").await.unwrap();
+    let redis::Value::Array(keys) = raw(&url, redis::cmd("KEYS").arg("*")).await else { panic!("no list") };
+    let names: Vec<String> = keys.iter().map(|name| redis::from_redis_value_ref(name).unwrap()).collect();
+    assert_eq!(names, ["confab:{records}:last"], "only the count stays, so that no number comes again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
