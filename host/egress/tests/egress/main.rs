@@ -13,6 +13,7 @@ mod support;
 
 mod addresses;
 mod answers;
+mod breaker;
 mod config;
 mod credentials;
 mod requests;
