@@ -3,6 +3,9 @@
 //! The answer's body is read piece by piece as it comes out of the decompressor, and reading stops at the cap: a few
 //! kilobytes of gzip can't become gigabytes here. What went wrong is found by its type in the error's chain of
 //! causes, never by its text; reqwest's own text has the URL in it, and is not used.
+//!
+//! hyper cuts off heads, chunk extensions and trailers that do not end (tests/egress/hostile_systems.rs). Interim answers
+//! (1xx) without end it reads until the deadline: they take no memory, and are not in the count of [`Traffic`].
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};

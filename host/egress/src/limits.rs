@@ -75,6 +75,10 @@ pub(crate) const POOL_IDLE: Duration = Duration::from_secs(50);
 /// damage it.
 pub(crate) const REDACT_MIN_CHARS: usize = 6;
 
+/// Secrets with at least this many characters are looked for in lower case too (a header's name comes back so).
+/// Shorter ones may be words, which an ERP's answers are full of.
+pub(crate) const REDACT_LOWER_MIN_CHARS: usize = 12;
+
 /// Session credentials that are still looked for in answers after newer ones replaced them.
 pub(crate) const REDACT_SESSIONS: usize = 64;
 
