@@ -206,6 +206,25 @@ impl Server {
         &self.host
     }
 
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the server has ended")
+    }
+
+    /// Resident memory in MB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn rss_mb(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kb: f64 = line.split_whitespace().next().context("no VmRSS")?.parse()?;
+        Ok(kb / 1e3)
+    }
+
     /// kill -9: it gets no chance to do anything.
     ///
     /// # Errors
