@@ -130,6 +130,9 @@ pub(crate) fn classify(error: &wasmtime::Error) -> (FailureKind, String, Vec<Str
         };
         return (kind, message, backtrace);
     }
+    if let Some(wasmtime::component::ResourceTableError::Full) = error.downcast_ref() {
+        return (FailureKind::Resources, "took more handles of the host than it may hold".into(), backtrace);
+    }
     // The outermost text is wasmtime's backtrace; the cause is at the bottom.
     let text = error.root_cause().to_string();
     let kind = if text.contains("fuel") || text.contains("too large") || text.contains("exceeds") {

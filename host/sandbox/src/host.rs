@@ -1,6 +1,7 @@
 //! The host's side of `confab:plugin`: counts, cuts to size, and passes on to [`HostServices`](crate::HostServices).
 
 use crate::bindings::{call, clock, connection, http, kv, log, random, types};
+use crate::limits::HOSTCALL_BYTES;
 use crate::reflect::normalise_keys;
 use crate::services::{HttpRequest, LogLevel};
 use crate::state::CallState;
@@ -13,6 +14,9 @@ const KV_KEY_BYTES: usize = 256;
 const KV_VALUE_BYTES: usize = 64 << 10;
 /// Most entries of one scan.
 const KV_SCAN: u32 = 1_000;
+/// Entries that a scan reads from the store at a time: a thousand of the largest would be 64 MiB of the host's memory, while
+/// no more than [`HOSTCALL_BYTES`] may cross the border.
+const KV_SCAN_PART: u32 = 64;
 /// Most random bytes of one call.
 const RANDOM_BYTES: u32 = 1_024;
 
@@ -21,6 +25,7 @@ impl crate::bindings::confab::capabilities::types::Host for CallState {}
 
 impl log::Host for CallState {
     async fn write(&mut self, level: log::Level, message: String) -> Result<()> {
+        self.count_log(message.len())?;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
@@ -34,12 +39,14 @@ impl log::Host for CallState {
 
 impl clock::Host for CallState {
     async fn now(&mut self) -> Result<u64> {
+        self.count_small()?;
         Ok(self.services.now_millis())
     }
 }
 
 impl random::Host for CallState {
     async fn bytes(&mut self, len: u32) -> Result<Vec<u8>> {
+        self.count_small()?;
         let mut bytes = vec![0; len.min(RANDOM_BYTES) as usize];
         self.services.random(&mut bytes);
         Ok(bytes)
@@ -48,10 +55,12 @@ impl random::Host for CallState {
 
 impl connection::Host for CallState {
     async fn settings(&mut self) -> Result<String> {
+        self.count_small()?;
         Ok(self.services.settings().to_string())
     }
 
     async fn context(&mut self) -> Result<connection::CallContext> {
+        self.count_small()?;
         let context = self.services.context();
         Ok(connection::CallContext {
             connection: context.connection,
@@ -138,10 +147,35 @@ impl kv::Host for CallState {
 
     async fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> KvResult<Vec<kv::Entry>> {
         self.count_kv()?;
-        let found = data!(self).scan(&prefix, after.as_deref(), limit.min(KV_SCAN)).await;
-        Ok(found
-            .map(|entries| entries.into_iter().map(|(key, value)| kv::Entry { key, value: value.into() }).collect())
-            .map_err(kv_error))
+        let (mut after, mut left, mut bytes) = (after, limit.min(KV_SCAN), 0);
+        let mut found = Vec::new();
+        while left > 0 {
+            let wanted = left.min(KV_SCAN_PART);
+            let part = match data!(self).scan(&prefix, after.as_deref(), wanted).await {
+                Ok(part) => part,
+                Err(e) => return Ok(Err(kv_error(e))),
+            };
+            let last = part.len() < wanted as usize;
+            for (key, value) in part {
+                bytes += key.len() + value.len();
+                found.push(kv::Entry { key, value: value.into() });
+            }
+            if bytes > HOSTCALL_BYTES {
+                return Ok(Err(refuse(
+                    "too-large",
+                    format!(
+                        "the entries have more than {} MiB together: ask for fewer at a time",
+                        HOSTCALL_BYTES >> 20
+                    ),
+                )));
+            }
+            if last {
+                break;
+            }
+            left -= wanted;
+            after = found.last().map(|entry| entry.key.clone());
+        }
+        Ok(Ok(found))
     }
 
     async fn add(&mut self, key: String, delta: i64) -> KvResult<i64> {
@@ -203,6 +237,7 @@ impl call::Host for CallState {
     }
 
     async fn available(&mut self) -> Result<Vec<call::Callable>> {
+        self.count_small()?;
         Ok(self
             .services
             .available()

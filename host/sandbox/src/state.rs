@@ -17,11 +17,23 @@ pub(crate) struct CallState {
     pub(crate) host_calls: u32,
     pub(crate) http_calls: u32,
     pub(crate) kv_calls: u32,
+    small_calls: u32,
     log_lines: u32,
+    log_bytes: usize,
     pub(crate) last_lines: Vec<String>,
     table: Option<ResourceTable>,
     wasi: Option<WasiCtx>,
 }
+
+/// Calls for time, chance, settings and the like, and lines of log, in one call. Each costs the guest a few units of fuel and
+/// the host a hundred times that: counted by fuel alone, a guest keeps a core busy until its time is over. Guests that
+/// mean well make some hundred.
+const SMALL_CALLS: u32 = 10_000;
+/// Bytes of log lines in one call, those that are cut or dropped among them: the host has copied and checked them before it
+/// can know. Enough for all the lines there may be, eight times as long as they are kept.
+const LOG_BYTES: usize = 8 * LOG_LINES as usize * LOG_LINE_BYTES;
+/// Random bytes that a guest may ask WASI for at once. 64 MiB would be the default; a hash map takes 16 bytes, a key 32.
+const WASI_RANDOM_BYTES: u64 = 64 << 10;
 
 /// Lines of log that a failure record keeps.
 const KEPT_LINES: usize = 10;
@@ -36,7 +48,9 @@ impl CallState {
             host_calls: 0,
             http_calls: 0,
             kv_calls: 0,
+            small_calls: 0,
             log_lines: 0,
+            log_bytes: 0,
             last_lines: Vec::new(),
             table: None,
             wasi: None,
@@ -66,6 +80,22 @@ impl CallState {
 
     pub(crate) fn count_kv(&mut self) -> Result<(), LimitHit> {
         Self::count(&mut self.kv_calls, self.limits.kv_calls, "reads and writes of stored data")
+    }
+
+    /// Counts a call that has no limit of its own kind.
+    pub(crate) fn count_small(&mut self) -> Result<(), LimitHit> {
+        Self::count(&mut self.small_calls, SMALL_CALLS, "calls for time, chance, settings and log lines")
+    }
+
+    /// Counts a line of log.
+    pub(crate) fn count_log(&mut self, bytes: usize) -> Result<(), LimitHit> {
+        self.count_small()?;
+        self.log_bytes = self.log_bytes.saturating_add(bytes);
+        if self.log_bytes > LOG_BYTES {
+            let message = format!("wrote more than {} MiB of log lines in one call", LOG_BYTES >> 20);
+            return Err(LimitHit::new(FailureKind::HostCalls, message));
+        }
+        Ok(())
     }
 
     /// Passes a line on, unless the call has written enough. Control characters can't forge lines.
@@ -138,7 +168,7 @@ impl ResourceLimiter for CallState {
 impl WasiView for CallState {
     /// Made on first use: most guests import no WASI at all. Nothing is granted: no files, no environment, no network.
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| WasiCtxBuilder::new().build());
+        let ctx = self.wasi.get_or_insert_with(|| WasiCtxBuilder::new().max_random_size(WASI_RANDOM_BYTES).build());
         let table = self.table.get_or_insert_with(|| {
             let mut table = ResourceTable::new();
             table.set_max_capacity(RESOURCES);
