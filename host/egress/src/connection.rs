@@ -199,7 +199,8 @@ impl Connection {
             self.exchange(endpoint, checked, None, cap).await?
         };
         let headers = headers::for_guest(&answer.headers, endpoint.auth.header(), &self.shared.limits)?;
-        let headers = headers.into_iter().map(|(name, value)| (name, self.redactor.text(value))).collect();
+        let headers =
+            headers.into_iter().map(|(name, value)| (self.redactor.text(name), self.redactor.text(value))).collect();
         Ok(InResponse { status: answer.status, headers, body: self.redactor.bytes(answer.body) })
     }
 
