@@ -9,7 +9,7 @@ export CARGO_TERM_COLOR ?= never
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
 CONFAB := $(TARGET)/release/confab
 PLUGINS := plugins/flow plugins/sheet plugins/tryton examples/connector
-GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml))
+GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml tests/guests-wat/*/plugin.toml))
 
 .PHONY: run test bench lint build plugins all deps-build deps-test clean
 

@@ -11,11 +11,14 @@
 //! | [`refusals`] | bad input: each with its own status and words |
 //! | [`apply`] | a folder with mistakes is refused with file and line, and changes nothing |
 //! | [`hostile`] | plugins that misbehave cost nobody but their own bot |
+//! | [`hostile_museum`] | every exhibit of the museum is stopped by what the table says |
+//! | [`hostile_data`] | plugins that look at the data of others, and answer nonsense |
+//! | [`hostile_network`] | plugins after credentials, and requests that go astray |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`] | a credential is never seen again |
 //! | [`pages`] | health, readiness, description and documentation |
 //! | [`rooms`] | which crate may know which |
-//! | [`guests`] | every guest has a test |
+//! | [`guests`] | every guest is in the museum |
 #![allow(clippy::indexing_slicing, reason = "JSON gives null for what is not in it, and a test that panics has failed")]
 
 mod apply;
@@ -24,6 +27,9 @@ mod conversations;
 mod crashes;
 mod guests;
 mod hostile;
+mod hostile_data;
+mod hostile_museum;
+mod hostile_network;
 mod pages;
 mod refusals;
 mod rooms;
