@@ -37,8 +37,8 @@ pub(crate) struct Options {
 pub(crate) struct Seen {
     /// Answers by status.
     pub(crate) answers: BTreeMap<u16, u64>,
-    /// Half of the answers came within, in milliseconds.
-    pub(crate) p50_ms: f64,
+    /// Half of the answers came within, in milliseconds; none where no answer came at all.
+    pub(crate) p50_ms: Option<f64>,
 }
 
 /// Attacks, and prints what it saw as JSON. The key comes by the environment, as `ATTACK_KEY`.
@@ -46,7 +46,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let key = std::env::var("ATTACK_KEY").context("ATTACK_KEY")?;
     let until = Instant::now() + Duration::from_secs_f64(options.seconds);
     let body = Bytes::from(serde_json::json!({"message": options.message, "bot": options.bot}).to_string());
-    let each = (0..options.connections).map(|_| tokio::spawn(one(options.address.clone(), key.clone(), body.clone(), until)));
+    let each =
+        (0..options.connections).map(|_| tokio::spawn(one(options.address.clone(), key.clone(), body.clone(), until)));
     let mut seen = Seen::default();
     let mut times = Vec::new();
     for connection in each.collect::<Vec<_>>() {
@@ -59,7 +60,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         }
     }
     times.sort_unstable();
-    seen.p50_ms = times.get(times.len() / 2).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3);
+    seen.p50_ms = times.get(times.len() / 2).map(|time| time.as_secs_f64() * 1e3);
     println!("{}", serde_json::to_string(&seen)?);
     Ok(())
 }

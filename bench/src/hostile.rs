@@ -81,7 +81,11 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let key = host.key("attacker", &[]).await?;
     talk(&visitors, Duration::from_secs(2)).await?;
     let rss = server.rss_mb()?;
-    println!("{} exhibits, {} attackers each; visitors of another tenant: {VISITORS} at a time", running.len(), options.attackers);
+    println!(
+        "{} exhibits, {} attackers each; visitors of another tenant: {VISITORS} at a time",
+        running.len(),
+        options.attackers
+    );
     println!(
         "  {:<26} {:<44} {:<24} {:>9} {:>8} {:>7} {:>7} {:>6}",
         "guest", "tries", "stopped by", "after ms", "answers", "quiet", "attack", "ratio"
@@ -140,18 +144,27 @@ async fn attack(
 
 /// Every kind of failure that a call may end with.
 const KINDS: &[&str] = &[
-    "fuel", "time", "memory", "table", "handles", "bytes", "host-calls", "outgoing", "stack", "trap", "contract",
-    "instantiation", "overloaded", "quota", "quarantined", "host",
+    "fuel",
+    "time",
+    "memory",
+    "table",
+    "handles",
+    "bytes",
+    "host-calls",
+    "outgoing",
+    "stack",
+    "trap",
+    "contract",
+    "instantiation",
+    "overloaded",
+    "quota",
+    "quarantined",
+    "host",
 ];
 /// Kinds that say that the attacker was too much for its tenant's share, not that its guest did something.
 const LOAD: &[&str] = &["overloaded", "quota", "quarantined", "time"];
 
-fn start_attacker(
-    options: &Options,
-    server: &Server,
-    key: &str,
-    exhibit: &Exhibit,
-) -> Result<tokio::process::Child> {
+fn start_attacker(options: &Options, server: &Server, key: &str, exhibit: &Exhibit) -> Result<tokio::process::Child> {
     let me = std::env::current_exe()?;
     let mut command = if options.eager {
         tokio::process::Command::new(me)
@@ -227,8 +240,11 @@ async fn summary(server: &Server, visitors: &Client, lines: &[Line], refusals: u
     let metrics = Metrics::of(visitors).await?;
     let free = |kind: &str| metrics.sum("confab_plugin_places_free", &[("kind", kind)]);
     let lost = metrics.sum("confab_turns_total", &[("bot", "shop"), ("outcome", "fallback")]);
-    let loose: Vec<String> =
-        lines.iter().filter(|line| !line.contained).map(|line| format!("{} ({})", line.exhibit.guest, line.stopped_by)).collect();
+    let loose: Vec<String> = lines
+        .iter()
+        .filter(|line| !line.contained)
+        .map(|line| format!("{} ({})", line.exhibit.guest, line.stopped_by))
+        .collect();
     let mut ratios: Vec<(f64, &str)> = lines.iter().map(|line| (line.ratio(), line.exhibit.guest)).collect();
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
     let over: Vec<String> =
@@ -236,7 +252,11 @@ async fn summary(server: &Server, visitors: &Client, lines: &[Line], refusals: u
     let all_quiet: Vec<Duration> = lines.iter().flat_map(|line| line.quiet.iter().copied()).collect();
     let all_attacked: Vec<Duration> = lines.iter().flat_map(|line| line.attacked.iter().copied()).collect();
     println!("\ncontained: {} of {}; refused before they ran: {refusals}", lines.len() - loose.len(), lines.len());
-    println!("host alive; places free: {} intents, {} connectors; visitors who read a fallback: {lost}", free("intent"), free("connector"));
+    println!(
+        "host alive; places free: {} intents, {} connectors; visitors who read a fallback: {lost}",
+        free("intent"),
+        free("connector")
+    );
     println!("memory: {rss:.0} MB at the start, {now:.0} MB at the end");
     println!(
         "p99 of the other tenant's turns: median ratio {:.2}, worst {:.2} ({}); all attacks together {:.2} ms against {:.2} ms quiet, {:.2}. Goal: 1.5 at most.",
@@ -261,13 +281,14 @@ impl Line {
     }
 
     fn print(&self) {
-        let answers: Vec<String> = self.seen.answers.iter().map(|(status, count)| format!("{count}x{status}")).collect();
+        let answers: Vec<String> =
+            self.seen.answers.iter().map(|(status, count)| format!("{count}x{status}")).collect();
         println!(
-            "  {:<26} {:<44} {:<24} {:>9.2} {:>8} {:>7.2} {:>7.2} {:>6.2}{}",
+            "  {:<26} {:<44} {:<24} {:>9} {:>8} {:>7.2} {:>7.2} {:>6.2}{}",
             self.exhibit.guest,
             short(self.exhibit.tries, 44),
             short(&self.stopped_by, 24),
-            self.seen.p50_ms,
+            self.seen.p50_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}")),
             answers.join(" "),
             p99(&self.quiet),
             p99(&self.attacked),

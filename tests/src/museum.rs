@@ -53,11 +53,6 @@ pub struct Exhibit {
 /// See [`Exhibit::stopped_by`].
 pub const HARMLESS: &str = "harmless: ";
 
-/// The kinds that a host which does not tell them apart calls [`UNDIVIDED`].
-const DIVIDED: &[&str] = &["table", "handles", "bytes", "outgoing"];
-/// See [`DIVIDED`].
-const UNDIVIDED: &str = "resources";
-
 impl Exhibit {
     /// Whether it runs at all.
     pub fn runs(&self) -> bool {
@@ -77,9 +72,7 @@ impl Exhibit {
 
     /// The kinds of failure without what is harmless.
     pub fn failures(&self) -> impl Iterator<Item = &'static str> {
-        let kinds = self.stopped_by.iter().copied().filter(|kind| !kind.starts_with(HARMLESS));
-        let undivided = self.stopped_by.iter().any(|kind| DIVIDED.contains(kind)).then_some(UNDIVIDED);
-        kinds.chain(undivided)
+        self.stopped_by.iter().copied().filter(|kind| !kind.starts_with(HARMLESS))
     }
 
     /// Whether it may also come to its end.

@@ -246,14 +246,7 @@ impl Publisher {
         }))
     }
 
-    fn plugin(
-        &self,
-        file: &str,
-        field: &str,
-        name: &str,
-        kind: Kind,
-        findings: &mut Vec<Finding>,
-    ) -> Option<Plugin> {
+    fn plugin(&self, file: &str, field: &str, name: &str, kind: Kind, findings: &mut Vec<Finding>) -> Option<Plugin> {
         // Compiling takes up to seconds and runs once per plugin file.
         match tokio::task::block_in_place(|| self.library.get(name)) {
             Ok(source) if source.manifest().kind == kind => Some(source),

@@ -131,7 +131,9 @@ impl kv::Host for CallState {
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> KvResult<()> {
         self.count_kv()?;
-        if let Err(e) = check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len())) {
+        if let Err(e) =
+            check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len()))
+        {
             return Ok(Err(e));
         }
         Ok(data!(self).set(&key, Bytes::from(value)).await.map_err(kv_error))
@@ -139,7 +141,9 @@ impl kv::Host for CallState {
 
     async fn insert(&mut self, key: String, value: Vec<u8>) -> KvResult<Option<Vec<u8>>> {
         self.count_kv()?;
-        if let Err(e) = check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len())) {
+        if let Err(e) =
+            check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len()))
+        {
             return Ok(Err(e));
         }
         let there = data!(self).insert(&key, Bytes::from(value)).await;

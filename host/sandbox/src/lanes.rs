@@ -43,7 +43,9 @@ pub(crate) struct Lanes {
 /// # Errors
 /// When the system doesn't allow it; the text says what it said.
 pub(crate) fn only_idle_time() -> Result<(), String> {
-    use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id};
+    use thread_priority::unix::{
+        NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+    };
     set_thread_priority_and_policy(
         thread_native_id(),
         thread_priority::ThreadPriority::Min,

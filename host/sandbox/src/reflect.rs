@@ -281,7 +281,10 @@ impl Reader {
             Type::U32 => Val::U32(self.integer(value)?),
             Type::S64 => Val::S64(self.integer(value)?),
             Type::U64 => Val::U64(self.integer(value)?),
-            Type::Float32 => Val::Float32(self.number(value)? as f32),
+            Type::Float32 => match self.number(value)? as f32 {
+                small if small.is_finite() => Val::Float32(small),
+                _ => return self.fail(format!("wanted a number of 32 bits, got {}", brief(value))),
+            },
             Type::Float64 => Val::Float64(self.number(value)?),
             Type::Char => {
                 let mut chars = self.text(value)?.chars();
