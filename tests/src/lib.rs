@@ -11,6 +11,7 @@
 //! | [`tryton`] | a real Tryton |
 //! | [`erp`] | a business system that is slow or hostile on demand |
 //! | [`endpoint`] | an endpoint that keeps every byte it got, echoes, drips, redirects, hangs up |
+//! | [`memory`] | the memory of every guest of a running server |
 //! | [`museum`] | the hostile guests: what each tries, and what stops it |
 //! | [`wait`] | waiting for something with a deadline, never for a time |
 //!
@@ -23,6 +24,7 @@ pub mod client;
 pub mod endpoint;
 pub mod erp;
 pub mod folder;
+pub mod memory;
 pub mod metric;
 pub mod museum;
 pub mod place;

@@ -91,6 +91,30 @@ impl Host {
         self.home.path().join("log")
     }
 
+    /// Every byte of the store, the plugins and the code, as they lie on disk.
+    ///
+    /// # Errors
+    /// When something can't be read.
+    pub fn disk(&self) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+        let mut folders = vec![self.home.path().join("data")];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let path = entry?.path();
+                if path.is_symlink() {
+                    continue;
+                }
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.is_file() {
+                    files.push((path.clone(), std::fs::read(&path).with_context(|| path.display().to_string())?));
+                }
+            }
+        }
+        ensure!(!files.is_empty(), "nothing is on disk");
+        Ok(files)
+    }
+
     /// Everything that the servers on this host wrote to their logs so far.
     ///
     /// # Errors
