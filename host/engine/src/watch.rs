@@ -92,6 +92,10 @@ impl Watch {
 
     /// The call went well.
     pub(crate) fn well(&self, post: &Post, pass: Pass<'_>, report: &CallReport, whose: &Whose<'_>) {
+        if report.fuel == 0 && report.wall_us == 0 {
+            // Answered without running it, because it has no such function: says nothing about it.
+            return drop(pass);
+        }
         post.account.add(report, false);
         if let Some(change) = post.ward.well(pass) {
             self.changed(&post.ward, change, whose);

@@ -10,6 +10,7 @@
 //! | [`shutdown`] | a host that is told to stop finishes its turns |
 //! | [`refusals`] | bad input: each with its own status and words |
 //! | [`apply`] | a folder with mistakes is refused with file and line, and changes nothing |
+//! | [`failures`] | what went wrong is kept for its author; what keeps going wrong is left alone |
 //! | [`hostile`] | plugins that misbehave cost nobody but their own bot |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`] | a credential is never seen again |
@@ -22,6 +23,7 @@ mod apply;
 mod capabilities;
 mod conversations;
 mod crashes;
+mod failures;
 mod guests;
 mod hostile;
 mod pages;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Most rows of a report. More is for a database, not for an answer.
-pub const ROWS: usize = 10_000;
+const ROWS: usize = 10_000;
 
 /// What was used: by one bot or connection of one plugin on one day, or in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
