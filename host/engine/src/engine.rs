@@ -5,6 +5,7 @@ use crate::config::{Bundle, Finding, Severity, SourceFile};
 use crate::ids::{ConnectionId, TenantId};
 use crate::library::Library;
 use crate::registry::{Publisher, Registry, Slot, Tenant};
+use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use confab_egress::{Egress, EgressPolicy, SecretSource};
@@ -98,6 +99,7 @@ pub(crate) struct Inner {
     /// One change of configuration at a time.
     changing: tokio::sync::Mutex<()>,
     pub(crate) turns: TaskTracker,
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl Inner {
@@ -123,6 +125,7 @@ impl Engine {
         let library = Library::new(sandbox.clone(), config.plugins);
         let egress =
             Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?;
+        let watch = Arc::new(Watch::start(&store));
         let engine = Engine {
             inner: Arc::new(Inner {
                 store,
@@ -130,6 +133,7 @@ impl Engine {
                 registry: ArcSwap::from_pointee(Registry::default()),
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
+                watch,
             }),
         };
         let versions = engine.inner.store.config_version();
@@ -163,10 +167,11 @@ impl Engine {
         self.inner.turns.len()
     }
 
-    /// Waits for turns that are being served, then closes the store.
+    /// Waits for turns that are being served, writes what is known of them, then closes the store.
     pub async fn close(&self) {
         self.inner.turns.close();
         self.inner.turns.wait().await;
+        self.inner.watch.flush().await;
         self.inner.store.close().await;
     }
 

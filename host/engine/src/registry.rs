@@ -8,6 +8,7 @@ use crate::config::documents::{BotDoc, ConnectionDoc, EndpointDoc, TenantDoc};
 use crate::config::{Finding, Severity};
 use crate::ids::{BotId, ConnectionId, TenantId};
 use crate::library::Library;
+use crate::watch::{BotMetrics, Post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use confab_egress::{Auth, ConnectionSpec, Egress, EndpointConfig};
@@ -17,7 +18,7 @@ use confab_sandbox::{Kind, Plugin, Sandbox};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A bot that is ready to serve.
@@ -40,18 +41,12 @@ pub struct Bot {
     pub(crate) space: Arc<str>,
     /// The tenant's id once more, for accounts.
     pub(crate) tenant_name: Arc<str>,
-    pub(crate) metrics: BotMetrics,
+    /// Made at the first turn: see [`crate::watch`].
+    pub(crate) metrics: OnceLock<BotMetrics>,
+    /// See `metrics`.
+    pub(crate) post: OnceLock<Post>,
     doc: BotDoc,
     digest: String,
-}
-
-/// Metric handles, made once.
-#[derive(Debug)]
-pub(crate) struct BotMetrics {
-    pub(crate) answered: metrics::Counter,
-    pub(crate) fallback: metrics::Counter,
-    pub(crate) seconds: metrics::Histogram,
-    pub(crate) fuel: metrics::Counter,
 }
 
 /// A connection that is ready to serve.
@@ -68,6 +63,10 @@ pub struct Connection {
     pub(crate) space: Arc<str>,
     /// The tenant's id once more, for accounts.
     pub(crate) tenant_name: Arc<str>,
+    /// Made at the first call: see [`crate::watch`].
+    pub(crate) post: OnceLock<Post>,
+    /// The last failure of each endpoint that has not worked since.
+    pub(crate) troubles: crate::breakers::Troubles,
     doc: ConnectionDoc,
     digest: String,
 }
@@ -197,6 +196,8 @@ impl Publisher {
             egress: egress?,
             space: Arc::from(format!("connection/{}/{}", doc.tenant, doc.id)),
             tenant_name: Arc::from(doc.tenant.as_str()),
+            post: OnceLock::new(),
+            troubles: crate::breakers::Troubles::default(),
             doc: doc.clone(),
             digest: source.digest().to_owned(),
         }))
@@ -223,8 +224,6 @@ impl Publisher {
         let mut input = Map::new();
         input.insert("definition".into(), Value::String(doc.definition.clone()));
         let plugin = self.prepare(&doc.definition_file, &source, "dialogue", input, findings).await?;
-        let (tenant, bot) = (doc.tenant.to_string(), doc.id.to_string());
-        let counter = |outcome: &'static str| metrics::counter!("confab_turns_total", "tenant" => tenant.clone(), "bot" => bot.clone(), "outcome" => outcome);
         Some(Arc::new(Bot {
             tenant: doc.tenant.clone(),
             id: doc.id.clone(),
@@ -235,12 +234,8 @@ impl Publisher {
             conversation_ttl: Duration::from_secs(doc.conversation_ttl_s),
             space: Arc::from(format!("bot/{}/{}", doc.tenant, doc.id)),
             tenant_name: Arc::from(doc.tenant.as_str()),
-            metrics: BotMetrics {
-                answered: counter("answered"),
-                fallback: counter("fallback"),
-                seconds: metrics::histogram!("confab_turn_seconds", "tenant" => tenant.clone(), "bot" => bot.clone()),
-                fuel: metrics::counter!("confab_plugin_fuel_total", "tenant" => tenant.clone(), "plugin" => doc.plugin.clone()),
-            },
+            metrics: OnceLock::new(),
+            post: OnceLock::new(),
             doc: doc.clone(),
             digest: source.digest().to_owned(),
         }))

@@ -10,12 +10,14 @@
 //! | [`shutdown`] | a host that is told to stop finishes its turns |
 //! | [`refusals`] | bad input: each with its own status and words |
 //! | [`apply`] | a folder with mistakes is refused with file and line, and changes nothing |
+//! | [`failures`] | what went wrong is kept for its author; what keeps going wrong is left alone |
 //! | [`hostile`] | plugins that misbehave cost nobody but their own bot |
 //! | [`hostile_museum`] | every exhibit of the museum is stopped by what the table says |
 //! | [`hostile_data`] | plugins that look at the data of others, and answer nonsense |
 //! | [`hostile_network`] | plugins after credentials, and requests that go astray |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
-//! | [`secrets`] | a credential is never seen again |
+//! | [`secrets`], [`guest_memory`] | a credential is never seen again, in no guest's memory either |
+//! | [`random_turns`] | a bot answers whatever visitors write |
 //! | [`pages`] | health, readiness, description and documentation |
 //! | [`rooms`] | which crate may know which |
 //! | [`guests`] | every guest is in the museum |
@@ -25,6 +27,7 @@ mod apply;
 mod capabilities;
 mod conversations;
 mod crashes;
+mod failures;
 mod guest_memory;
 mod guests;
 mod hostile;

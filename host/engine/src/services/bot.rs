@@ -1,7 +1,9 @@
 //! What an intent plugin gets: the turn's time and chance, the bot's data, and calls of its capabilities.
 
+use crate::failures::Whose;
 use crate::registry::Bot;
 use crate::services::{ConnectionServices, Space};
+use crate::watch::Watch;
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
 use confab_sandbox::{CapabilityError, FailureKind, HostServices, KvServices};
@@ -21,6 +23,7 @@ pub(crate) struct BotServices {
     pub(crate) request_id: Arc<str>,
     pub(crate) locale: Option<String>,
     pub(crate) now: u64,
+    watch: Arc<Watch>,
     calls: u32,
     chance: Option<StdRng>,
 }
@@ -34,9 +37,10 @@ impl BotServices {
         request_id: Arc<str>,
         locale: Option<String>,
         now: u64,
+        watch: Arc<Watch>,
     ) -> Self {
         let data = Space { store, name: bot.space.clone() };
-        BotServices { bot, data, conversation, turn, request_id, locale, now, calls: 0, chance: None }
+        BotServices { bot, data, conversation, turn, request_id, locale, now, watch, calls: 0, chance: None }
     }
 
     /// The same for each try of the same call of the same turn, different for any other.
@@ -108,16 +112,36 @@ impl HostServices for BotServices {
             idempotency_key: self.idempotency_key(),
             locale: self.locale.clone(),
             now: self.now,
+            watch: self.watch.clone(),
+            bot: Some(self.bot.clone()),
+            turn: Some((self.conversation.clone(), self.turn.clone())),
+        };
+        let whose = Whose {
+            tenant: self.bot.tenant.as_str(),
+            bot: Some(self.bot.id.as_str()),
+            connection: Some(connection.id.as_str()),
+            conversation: Some(&self.conversation),
+            turn: Some(&self.turn),
+            request_id: &self.request_id,
+        };
+        let post = connection.post(&self.watch);
+        let pass = match self.watch.enter(post, &connection.plugin, function) {
+            Ok(pass) => pass,
+            Err(quarantined) => {
+                let retry_after = Some(quarantined.retry_after_s());
+                return Err(CapabilityError {
+                    retry_after,
+                    ..CapabilityError::new("unavailable", quarantined.to_string())
+                });
+            }
         };
         match connection.plugin.call(Box::new(services), capability, function, &arguments).await {
-            Ok(reported) => reported.value,
+            Ok(reported) => {
+                self.watch.well(post, pass, &reported.report, &whose);
+                reported.value
+            }
             Err(failure) => {
-                crate::turn::record_failure(
-                    &failure,
-                    self.bot.tenant.as_str(),
-                    connection.id.as_str(),
-                    &self.request_id,
-                );
+                self.watch.failed(post, pass, &failure, &whose);
                 Err(match failure.kind {
                     FailureKind::Overloaded => {
                         CapabilityError { retry_after: Some(1), ..CapabilityError::new("unavailable", failure.message) }
