@@ -6,6 +6,7 @@
 //! | [`bare`] | the bare handlers: axum, JSON, the same reads and writes, nothing else |
 //! | [`load`] | the client: keep-alive connections, each with a conversation of its own |
 //! | [`sandbox`] | the sandbox alone: fresh instance, call, drop |
+//! | [`scale`] | `make scale`: a thousand plugins and ten thousand bots |
 //! | [`hostile`], [`attack`] | `make hostile`: each hostile guest, and what another tenant's visitors feel of it |
 //!
 //! Targets are interleaved, round by round, and ratios are taken inside a round, because the machine's speed drifts. What
@@ -17,6 +18,7 @@ mod bare;
 mod hostile;
 mod load;
 mod sandbox;
+mod scale;
 mod targets;
 
 use anyhow::{Context, Result};
@@ -53,6 +55,8 @@ struct Args {
 enum Other {
     /// Every hostile guest: what it tries, what stops it, and what another tenant's visitors feel of it.
     Hostile(hostile::Options),
+    /// A thousand plugins and ten thousand bots beside one of each.
+    Scale(scale::Options),
     /// Puts load on a bot (used by `hostile` itself).
     Attack(attack::Options),
     /// Runs a bare handler (used by the benchmark itself).
@@ -68,6 +72,7 @@ fn main() -> Result<()> {
     match &args.other {
         Some(Other::Bare { store }) => runtime.block_on(bare::serve(store)),
         Some(Other::Hostile(options)) => runtime.block_on(hostile::run(options)),
+        Some(Other::Scale(options)) => runtime.block_on(scale::run(&args.confab, &args.plugins, options)),
         Some(Other::Attack(options)) => runtime.block_on(attack::run(options)),
         None => runtime.block_on(bench(&args)),
     }

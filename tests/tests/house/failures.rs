@@ -113,7 +113,9 @@ async fn a_panic_becomes_a_record_with_everything_an_author_needs_and_no_strange
     let (mut ids, mut path) = (Vec::new(), "/api/admin/failures?limit=1".to_owned());
     loop {
         let page = admin.json(&path).await?;
-        ids.extend(page["failures"].as_array().into_iter().flatten().filter_map(|r| r["id"].as_str()?.parse::<u64>().ok()));
+        ids.extend(
+            page["failures"].as_array().into_iter().flatten().filter_map(|r| r["id"].as_str()?.parse::<u64>().ok()),
+        );
         match page["next"].as_str() {
             Some(next) => path = format!("/api/admin/failures?limit=1&before={next}"),
             None => break,
@@ -241,7 +243,9 @@ async fn what_is_used_adds_up_over_turns_and_survives_a_restart() -> Result<()> 
     let theirs = stranger.json("/api/admin/usage").await?;
     ensure!(theirs["rows"] == json!([]) && theirs["total"]["calls"] == 0, "{theirs}");
     stranger.get("/api/admin/usage?tenant=shop").await?.problem(403, "forbidden")?;
-    for query in ["from=yesterday", "from=2026-13-01", "from=2026-11-22T10:00", "from=2026-11-22&to=2026-11-21", "to=2020-01-01"] {
+    for query in
+        ["from=yesterday", "from=2026-13-01", "from=2026-11-22T10:00", "from=2026-11-22&to=2026-11-21", "to=2020-01-01"]
+    {
         admin.get(&format!("/api/admin/usage?{query}")).await?.problem(422, "invalid-input").context(query)?;
     }
 
