@@ -6,9 +6,6 @@
 
 use std::panic::{PanicHookInfo, set_hook};
 
-/// Longest message, in bytes: the host cuts lines at 2 KiB.
-const MESSAGE_BYTES: usize = 1_500;
-
 // SAFETY: `.init_array` is the linker's list of constructors; they are called without arguments, once, and one after the other.
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -20,12 +17,9 @@ extern "C" fn install() {
 
 #[cold]
 fn say(panic: &PanicHookInfo<'_>) {
-    let mut message = panic.payload_as_str().unwrap_or("no message");
-    if let Some(cut) = message.get(..message.floor_char_boundary(MESSAGE_BYTES)) {
-        message = cut;
-    }
-    match panic.location() {
-        Some(place) => crate::log::error(format!("panicked at {}:{}: {message}", place.file(), place.line())),
-        None => crate::log::error(format!("panicked: {message}")),
+    let message = panic.payload_as_str().unwrap_or_default();
+    // There is always a place. The host cuts the line to its size.
+    if let Some(place) = panic.location() {
+        crate::log::error(format!("panicked at {}:{}: {message}", place.file(), place.line()));
     }
 }
