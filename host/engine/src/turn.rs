@@ -147,14 +147,13 @@ impl Engine {
             Inbound::Event { name, data } => ("event", name.clone(), Some(data.to_string())),
         };
         let services = BotServices::new(
+            &self.inner,
             bot.clone(),
-            self.inner.store.clone(),
             key.id.clone(),
             turn.clone(),
             request.request_id.clone(),
             locale.clone(),
             now,
-            watch.clone(),
         );
         let input = confab_sandbox::Turn {
             id: turn.clone(),

@@ -1,5 +1,6 @@
 //! What an intent plugin gets: the turn's time and chance, the bot's data, and calls of its capabilities.
 
+use crate::engine::Inner;
 use crate::failures::Whose;
 use crate::registry::Bot;
 use crate::services::{ConnectionServices, Space};
@@ -7,7 +8,6 @@ use crate::watch::Watch;
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
 use confab_sandbox::{CapabilityError, FailureKind, HostServices, KvServices};
-use confab_store::Store;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -30,16 +30,16 @@ pub(crate) struct BotServices {
 
 impl BotServices {
     pub(crate) fn new(
+        engine: &Inner,
         bot: Arc<Bot>,
-        store: Arc<dyn Store>,
         conversation: String,
         turn: String,
         request_id: Arc<str>,
         locale: Option<String>,
         now: u64,
-        watch: Arc<Watch>,
     ) -> Self {
-        let data = Space { store, name: bot.space.clone() };
+        let data = Space { store: engine.store.clone(), name: bot.space.clone() };
+        let watch = engine.watch.clone();
         BotServices { bot, data, conversation, turn, request_id, locale, now, watch, calls: 0, chance: None }
     }
 

@@ -38,9 +38,19 @@ pub(crate) struct Accounts {
     shared: Arc<Shared>,
 }
 
+/// Tenant, bot or connection, name of the plugin.
+type Key = (Arc<str>, User, String);
+
+/// What is to be written of an account, and under which key.
+struct Entry {
+    account: Arc<Account>,
+    key: String,
+    fields: Fields,
+}
+
 struct Shared {
     store: Arc<dyn Store>,
-    accounts: Mutex<HashMap<(Arc<str>, User, String), Arc<Account>>>,
+    accounts: Mutex<HashMap<Key, Arc<Account>>>,
     /// One writer at a time: the day on which old days were deleted last, and whose.
     writing: tokio::sync::Mutex<Swept>,
 }
@@ -107,7 +117,7 @@ impl Accounts {
 impl Shared {
     async fn flush(&self, today: Date) {
         let mut swept = self.writing.lock().await;
-        let mut by_tenant: BTreeMap<Arc<str>, Vec<(Arc<Account>, String, Fields)>> = BTreeMap::new();
+        let mut by_tenant: BTreeMap<Arc<str>, Vec<Entry>> = BTreeMap::new();
         self.accounts.lock().retain(|(tenant, user, plugin), account| {
             let fields = account.take();
             if fields.is_empty() {
@@ -115,7 +125,7 @@ impl Shared {
                 return Arc::strong_count(account) > 1;
             }
             let key = format!("{today}/{}/{}/{plugin}", user.kind(), user.id());
-            by_tenant.entry(tenant.clone()).or_default().push((account.clone(), key, fields));
+            by_tenant.entry(tenant.clone()).or_default().push(Entry { account: account.clone(), key, fields });
             true
         });
         if swept.day != today {
@@ -123,11 +133,11 @@ impl Shared {
         }
         for (tenant, entries) in by_tenant {
             let space = space_of(&tenant);
-            let tallies = entries.iter().flat_map(|(_, key, fields)| fields.tallies(key)).collect();
+            let tallies = entries.iter().flat_map(|entry| entry.fields.tallies(&entry.key)).collect();
             if let Err(e) = self.store.kv_tally(&space, tallies).await {
                 tracing::error!(tenant = &*tenant, error = %e, "usage can't be written; it is kept for the next time");
-                for (account, _, fields) in entries {
-                    account.put_back(fields);
+                for entry in entries {
+                    entry.account.put_back(entry.fields);
                 }
                 continue;
             }
