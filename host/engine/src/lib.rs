@@ -5,6 +5,10 @@
 //! | [`ids`] | names that can't be wrong |
 //! | [`config`] | what a tenant writes: files to documents, with errors that name file and line |
 //! | [`library`] | the plugin files of this host |
+//! | [`versions`] | which version of a plugin a bot or connection gets |
+//! | [`rollout`] | a new version beside the stable one: whose it is, and how it is judged |
+//! | [`upgrade`] | upgrade, promote, roll back: one switch each |
+//! | [`net`] | what a new version fails to serve, the stable one serves |
 //! | [`registry`] | bots and connections, prepared and ready |
 //! | [`engine`] | [`Engine`]: everything together |
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
@@ -20,10 +24,15 @@ pub mod conversation;
 pub mod engine;
 pub mod error;
 pub mod ids;
+pub mod installed;
 pub mod library;
+mod net;
 pub mod registry;
+pub mod rollout;
 mod services;
 pub mod turn;
+pub mod upgrade;
+pub mod versions;
 
 pub use confab_egress as egress;
 pub use confab_sandbox as sandbox;

@@ -170,19 +170,8 @@ impl Engine {
             },
             state: head.state.to_vec(),
         };
-        let outcome = match bot.plugin.handle(Box::new(services), input).await {
-            Ok(reported) => {
-                bot.metrics.fuel.increment(reported.report.fuel);
-                let kept = match reported.value {
-                    Ok(outcome) => check(outcome),
-                    Err(refusal) => Err(format!("refused the turn: {} ({})", refusal.message, refusal.code)),
-                };
-                kept.map_err(|message| {
-                    let failure = bot.plugin.broken_contract("handle", message, reported.report);
-                    record_failure(&failure, bot.tenant.as_str(), bot.id.as_str(), &request.request_id);
-                    failure.to_string()
-                })
-            }
+        let outcome = match crate::net::handle(&bot, services, input).await {
+            Ok(kept) => Ok(kept),
             Err(failure) => {
                 record_failure(&failure, bot.tenant.as_str(), bot.id.as_str(), &request.request_id);
                 if failure.kind == FailureKind::Overloaded {
@@ -277,7 +266,7 @@ fn busy(error: StoreError) -> TurnError {
 }
 
 /// Holds an outcome against what a plugin may return.
-fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
+pub(crate) fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
     if outcome.state.len() > STATE_BYTES {
         return Err(format!("returned a state of {} bytes, at most {STATE_BYTES} are kept", outcome.state.len()));
     }
@@ -309,7 +298,7 @@ fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
 
 /// What a turn came to, before it has its ids.
 #[derive(Default)]
-struct Said {
+pub(crate) struct Said {
     replies: Vec<StoredReply>,
     intent: Option<(String, f32)>,
     handoff: Option<(String, Option<String>)>,

@@ -1,14 +1,17 @@
 //! What an intent plugin gets: the turn's time and chance, the bot's data, and calls of its capabilities.
 
-use crate::registry::Bot;
+use crate::net::{Whose, caught};
+use crate::registry::{Bot, Connection};
 use crate::services::{ConnectionServices, Space};
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
-use confab_sandbox::{CapabilityError, FailureKind, HostServices, KvServices};
+use confab_sandbox::{CapabilityError, Failure, FailureKind, HostServices, KvServices};
 use confab_store::Store;
+use parking_lot::Mutex;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -22,7 +25,28 @@ pub(crate) struct BotServices {
     pub(crate) locale: Option<String>,
     pub(crate) now: u64,
     calls: u32,
+    memory: Memory,
     chance: Option<StdRng>,
+}
+
+/// What is known of calls that were made in this turn, see [`crate::net`].
+enum Memory {
+    /// Nothing will be asked for.
+    None,
+    /// Calls are noted for whoever may have to serve the turn again.
+    Noting(Notes),
+    /// Calls were made before; the same ones get their results.
+    Knowing(Notes),
+}
+
+/// Calls by number.
+type Notes = Arc<Mutex<HashMap<u32, Call>>>;
+
+struct Call {
+    capability: String,
+    function: String,
+    arguments: Map<String, Value>,
+    result: Result<Value, CapabilityError>,
 }
 
 impl BotServices {
@@ -36,7 +60,78 @@ impl BotServices {
         now: u64,
     ) -> Self {
         let data = Space { store, name: bot.space.clone() };
-        BotServices { bot, data, conversation, turn, request_id, locale, now, calls: 0, chance: None }
+        BotServices { bot, data, conversation, turn, request_id, locale, now, calls: 0, memory: Memory::None, chance: None }
+    }
+
+    /// Notes calls from now on, for the services that come back: those of the version that serves the turn if this one fails.
+    pub(crate) fn with_memory(&mut self) -> BotServices {
+        let notes = Notes::default();
+        self.memory = Memory::Noting(notes.clone());
+        BotServices {
+            bot: self.bot.clone(),
+            data: Space { store: self.data.store.clone(), name: self.data.name.clone() },
+            conversation: self.conversation.clone(),
+            turn: self.turn.clone(),
+            request_id: self.request_id.clone(),
+            locale: self.locale.clone(),
+            now: self.now,
+            calls: 0,
+            memory: Memory::Knowing(notes),
+            chance: None,
+        }
+    }
+
+    /// The result of this turn's call of the same number, if it was the same call.
+    fn known(
+        &self,
+        capability: &str,
+        function: &str,
+        arguments: &Map<String, Value>,
+    ) -> Option<Result<Value, CapabilityError>> {
+        let Memory::Knowing(notes) = &self.memory else { return None };
+        let notes = notes.lock();
+        let call = notes.get(&self.calls)?;
+        let same = call.capability == capability && call.function == function && call.arguments == *arguments;
+        same.then(|| call.result.clone())
+    }
+
+    /// Calls a connection: the version that the conversation is on.
+    async fn ask(
+        &self,
+        connection: &Arc<Connection>,
+        capability: &str,
+        function: &str,
+        arguments: &Map<String, Value>,
+    ) -> Result<Result<Value, CapabilityError>, Failure> {
+        let candidate = connection.candidate.as_ref().filter(|candidate| candidate.takes(&self.conversation));
+        let Some(candidate) = candidate else { return self.call(connection, capability, function, arguments).await };
+        let whose = Whose {
+            tenant: self.bot.tenant.as_str(),
+            scope: connection.id.as_str(),
+            request_id: &self.request_id,
+        };
+        let first = self.call(&candidate.serves, capability, function, arguments);
+        caught(&candidate.watch, whose, first, || self.call(connection, capability, function, arguments)).await
+    }
+
+    async fn call(
+        &self,
+        connection: &Arc<Connection>,
+        capability: &str,
+        function: &str,
+        arguments: &Map<String, Value>,
+    ) -> Result<Result<Value, CapabilityError>, Failure> {
+        let services = ConnectionServices {
+            connection: connection.clone(),
+            data: Space { store: self.data.store.clone(), name: connection.space.clone() },
+            request_id: self.request_id.clone(),
+            operation: format!("{capability}.{function}"),
+            idempotency_key: self.idempotency_key(),
+            locale: self.locale.clone(),
+            now: self.now,
+        };
+        let reported = connection.plugin.call(Box::new(services), capability, function, arguments).await?;
+        Ok(reported.value)
     }
 
     /// The same for each try of the same call of the same turn, different for any other.
@@ -100,17 +195,11 @@ impl HostServices for BotServices {
         let Value::Object(arguments) = arguments else {
             return Err(CapabilityError::new("invalid-input", "arguments must be an object"));
         };
-        let services = ConnectionServices {
-            connection: connection.clone(),
-            data: Space { store: self.data.store.clone(), name: connection.space.clone() },
-            request_id: self.request_id.clone(),
-            operation: format!("{capability}.{function}"),
-            idempotency_key: self.idempotency_key(),
-            locale: self.locale.clone(),
-            now: self.now,
-        };
-        match connection.plugin.call(Box::new(services), capability, function, &arguments).await {
-            Ok(reported) => reported.value,
+        if let Some(result) = self.known(capability, function, &arguments) {
+            return result;
+        }
+        let result = match self.ask(&connection, capability, function, &arguments).await {
+            Ok(result) => result,
             Err(failure) => {
                 crate::turn::record_failure(
                     &failure,
@@ -126,7 +215,12 @@ impl HostServices for BotServices {
                     _ => CapabilityError::new("internal", failure.to_string()),
                 })
             }
+        };
+        if let Memory::Noting(notes) = &self.memory {
+            let (capability, function) = (capability.to_owned(), function.to_owned());
+            notes.lock().insert(self.calls, Call { capability, function, arguments, result: result.clone() });
         }
+        result
     }
 
     fn kv(&mut self) -> Option<&mut dyn KvServices> {
