@@ -10,6 +10,7 @@
 //! | [`redis`] | a real redis-server |
 //! | [`tryton`] | a real Tryton |
 //! | [`erp`] | a business system that is slow or hostile on demand |
+//! | [`versions`] | versions of plugins made out of built ones, and load that notices a lost turn |
 //! | [`wait`] | waiting for something with a deadline, never for a time |
 //!
 //! The tests are in `tests/house`, named by behaviour; the programs that run in the sandbox are in `guests`. Nothing here
@@ -25,4 +26,5 @@ pub mod place;
 pub mod redis;
 pub mod server;
 pub mod tryton;
+pub mod versions;
 pub mod wait;

@@ -333,4 +333,28 @@ mod tests {
         }
         assert!(chosen(&shelf, "flow@new", None).unwrap_err().contains("flow@1.2.3"));
     }
+
+    #[test]
+    fn installed_versions_are_found_in_order_and_unreadable_ones_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = confab_sandbox::SandboxConfig::new(dir.path().join("code"));
+        let sandbox = confab_sandbox::Sandbox::new(confab_sandbox::SandboxConfig { calls: 2, ..config }).unwrap();
+        let library = Library::new(sandbox, dir.path());
+        let installed = ["0.10.0", "0.9.0", "new"].map(|version| InstalledVersion {
+            name: "flow".into(),
+            version: version.into(),
+            digest: version.into(),
+            kind: Kind::Intent,
+            publisher: "confab".into(),
+            signed_by: None,
+            size: 1,
+            installed_at: 1,
+        });
+        let versions = Versions::new(&library, installed.into(), Rollouts::default());
+        assert_eq!(versions.names(), ["flow"]);
+        let shelf = versions.shelf(&library, "flow");
+        assert_eq!(shelf.entries.iter().map(|entry| entry.digest.as_str()).collect::<Vec<_>>(), ["0.9.0", "0.10.0"]);
+        assert_eq!(chosen(&shelf, "flow", None), Ok(("0.10.0".into(), None)));
+        assert_eq!(chosen(&versions.shelf(&library, "sheet"), "sheet", None), Err("unknown".into()));
+    }
 }

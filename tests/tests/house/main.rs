@@ -11,6 +11,7 @@
 //! | [`refusals`] | bad input: each with its own status and words |
 //! | [`apply`] | a folder with mistakes is refused with file and line, and changes nothing |
 //! | [`hostile`] | plugins that misbehave cost nobody but their own bot |
+//! | [`upgrades`] | a new version comes and goes without a dropped turn, and a bad one goes by itself |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`] | a credential is never seen again |
 //! | [`pages`] | health, readiness, description and documentation |
@@ -32,3 +33,4 @@ mod shop;
 mod shutdown;
 mod tryton;
 mod two_hosts;
+mod upgrades;
