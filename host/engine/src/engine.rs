@@ -302,7 +302,8 @@ impl Engine {
             });
             let previous = old.connection(&tenant, &doc.id);
             let mut found = Vec::new();
-            let ready = self.inner.publisher.connection(&versions, file, doc, data.collect(), previous, &mut found).await;
+            let ready =
+                self.inner.publisher.connection(&versions, file, doc, data.collect(), previous, &mut found).await;
             bundle.locate(file, &mut found);
             findings.append(&mut found);
             let slot = match ready {

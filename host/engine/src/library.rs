@@ -71,7 +71,13 @@ pub(crate) struct Identity {
 impl Library {
     /// A library of the components in a directory.
     pub fn new(sandbox: Sandbox, dir: impl Into<PathBuf>) -> Self {
-        Library { sandbox, dir: dir.into(), files: Mutex::default(), opened: Mutex::default(), warned: Mutex::default() }
+        Library {
+            sandbox,
+            dir: dir.into(),
+            files: Mutex::default(),
+            opened: Mutex::default(),
+            warned: Mutex::default(),
+        }
     }
 
     /// The plugin in the file `NAME.wasm`. Reads the directory again, so that a file that was added or replaced is found.
@@ -129,11 +135,7 @@ impl Library {
                 message: format!("the plugin directory can't be read: {e}; name another with --plugins"),
             };
         }
-        LibraryError::Unknown {
-            name: name.to_owned(),
-            dir: self.dir.display().to_string(),
-            there: there.join(", "),
-        }
+        LibraryError::Unknown { name: name.to_owned(), dir: self.dir.display().to_string(), there: there.join(", ") }
     }
 
     /// Version and digest of a file. Reads it only when it changed.
@@ -158,24 +160,27 @@ impl Library {
             .map_err(|e| unusable(format!("its version `{}` is no semantic version: {e}", manifest.version)))?;
         let given = path.file_stem().and_then(|stem| stem.to_str()?.split_once('@'));
         if given.is_some_and(|(_, given)| given != manifest.version) {
-            return Err(unusable(format!(
-                "its manifest says version {version}: name the file {name}@{version}.wasm"
-            )));
+            return Err(unusable(format!("its manifest says version {version}: name the file {name}@{version}.wasm")));
         }
         let identity = Identity { version, digest: confab_sandbox::engine::digest(&wasm) };
         self.files.lock().insert(path.to_owned(), (stamp, identity.clone()));
         Ok(identity)
     }
 
+    /// A component that is open already.
+    pub(crate) fn opened(&self, digest: &str) -> Option<Plugin> {
+        self.opened.lock().get(digest).cloned()
+    }
+
     /// Opens a component, once for each digest. Blocks while compiling.
     pub(crate) fn open(&self, source: &Source) -> Result<Plugin, LibraryError> {
-        if let Some(known) = self.opened.lock().get(&source.digest) {
-            return Ok(known.clone());
+        if let Some(known) = self.opened(&source.digest) {
+            return Ok(known);
         }
-        let plugin = self.sandbox.open(source).map_err(|e| LibraryError::Unusable {
-            file: source.path.display().to_string(),
-            message: e.to_string(),
-        })?;
+        let plugin = self
+            .sandbox
+            .open(source)
+            .map_err(|e| LibraryError::Unusable { file: source.path.display().to_string(), message: e.to_string() })?;
         self.opened.lock().insert(source.digest.clone(), plugin.clone());
         Ok(plugin)
     }

@@ -377,9 +377,7 @@ fn same<T>(old: Option<&Candidate<T>>, chosen: Option<&ChosenCandidate>) -> bool
     match (old, chosen) {
         (None, None) => true,
         (Some(old), Some(chosen)) => {
-            old.share == chosen.share
-                && old.digest == chosen.plugin.digest()
-                && Arc::ptr_eq(&old.watch, &chosen.watch)
+            old.share == chosen.share && old.digest == chosen.plugin.digest() && Arc::ptr_eq(&old.watch, &chosen.watch)
         }
         _ => false,
     }
@@ -387,22 +385,17 @@ fn same<T>(old: Option<&Candidate<T>>, chosen: Option<&ChosenCandidate>) -> bool
 
 impl ChosenCandidate {
     fn serving<T>(&self, serves: T) -> Candidate<T> {
-        Candidate {
-            serves,
-            share: self.share,
-            digest: self.plugin.digest().to_owned(),
-            watch: self.watch.clone(),
-        }
+        Candidate { serves, share: self.share, digest: self.plugin.digest().to_owned(), watch: self.watch.clone() }
     }
 
     /// What the candidate refuses, in words that say which version it is. Its warnings are for the time when it is stable.
     fn refused(&self, found: Vec<Finding>) -> impl Iterator<Item = Finding> {
         let manifest = self.plugin.manifest();
         let who = format!("candidate {}@{}", manifest.name, manifest.version);
-        found.into_iter().filter(|finding| finding.severity == Severity::Error).map(move |finding| Finding {
-            message: format!("{who}: {}", finding.message),
-            ..finding
-        })
+        found
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .map(move |finding| Finding { message: format!("{who}: {}", finding.message), ..finding })
     }
 }
 

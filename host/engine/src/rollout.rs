@@ -140,7 +140,9 @@ impl Rollouts {
         for (id, body) in stored {
             match serde_json::from_slice(body) {
                 Ok(doc) => rollouts.put(id, doc),
-                Err(e) => tracing::error!(id, error = %e, "a rollout can't be read; roll the plugin back or upgrade it again"),
+                Err(e) => {
+                    tracing::error!(id, error = %e, "a rollout can't be read; roll the plugin back or upgrade it again")
+                }
             }
         }
         rollouts

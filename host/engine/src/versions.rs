@@ -175,11 +175,9 @@ impl Versions {
             match found {
                 // `NAME.wasm` comes first.
                 Ok(found) if shelf.entries.iter().any(|entry| entry.version == found.version) => {}
-                Ok(found) => shelf.entries.push(Entry {
-                    version: found.version,
-                    digest: found.digest,
-                    file: Some(file.clone()),
-                }),
+                Ok(found) => {
+                    shelf.entries.push(Entry { version: found.version, digest: found.digest, file: Some(file.clone()) })
+                }
                 Err(_) if plain => {}
                 Err(e) => shelf.broken.push(e),
             }
@@ -244,8 +242,12 @@ impl Publisher {
     ) -> Result<Chosen, String> {
         let plugin: PluginRef = text.parse()?;
         let name = &plugin.name;
-        // Reading and compiling takes up to seconds and happens once per plugin file.
-        let shelf = tokio::task::block_in_place(|| versions.shelf(&self.library, name));
+        // Reading and compiling takes up to seconds and happens once per plugin file; only then the thread is given up.
+        let known = versions.shelves.lock().get(name).cloned();
+        let shelf = match known {
+            Some(known) => known,
+            None => tokio::task::block_in_place(|| versions.shelf(&self.library, name)),
+        };
         let rollout = versions.rollouts.holding(name, place);
         let found = shelf.choose(&plugin, rollout.map(|(_, doc)| doc)).map_err(|e| e.to_string())?;
         let Some((stable, candidate)) = found else {
@@ -270,12 +272,17 @@ impl Publisher {
     }
 
     async fn opened(&self, name: &str, entry: &Entry, kind: Kind) -> Result<Plugin, String> {
-        let path = match &entry.file {
-            Some(path) => path.clone(),
-            None => self.installed.fetch(&entry.digest).await.map_err(|e| e.to_string())?,
+        let plugin = match self.library.opened(&entry.digest) {
+            Some(plugin) => plugin,
+            None => {
+                let path = match &entry.file {
+                    Some(path) => path.clone(),
+                    None => self.installed.fetch(&entry.digest).await.map_err(|e| e.to_string())?,
+                };
+                let source = Source { digest: entry.digest.clone(), path };
+                tokio::task::block_in_place(|| self.library.open(&source)).map_err(|e| e.to_string())?
+            }
         };
-        let source = Source { digest: entry.digest.clone(), path };
-        let plugin = tokio::task::block_in_place(|| self.library.open(&source)).map_err(|e| e.to_string())?;
         let is = plugin.manifest().kind;
         if is != kind {
             return Err(format!("plugin `{name}` is of kind {is:?}, here a plugin of kind {kind:?} is needed"));
@@ -303,8 +310,7 @@ mod tests {
     }
 
     fn rollout(stable: &str, candidate: Option<&str>) -> RolloutDoc {
-        let candidate =
-            candidate.map(|v| CandidateDoc { version: Version::parse(v).unwrap(), share: 10, since: 1 });
+        let candidate = candidate.map(|v| CandidateDoc { version: Version::parse(v).unwrap(), share: 10, since: 1 });
         RolloutDoc { candidate, ..RolloutDoc::of(Version::parse(stable).unwrap()) }
     }
 

@@ -183,6 +183,45 @@ async fn a_connector_that_fails_in_the_middle_of_a_write_leaves_one_record() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_fails_between_two_writes_leaves_one_record_of_each() -> Result<()> {
+    // Passing on a lead takes two calls: the contact is written, then the new version may call no more.
+    let shelf = Shelf::new(&["flow", "sheet"])?;
+    let flow = std::fs::read(place::plugins()?.join("flow.wasm"))?;
+    let broken = with_manifest(&flow, |manifest| {
+        manifest["version"] = json!("0.2.0");
+        manifest["limits"]["host_calls"] = json!(1);
+    })?;
+    std::fs::write(shelf.path().join("flow@0.2.0.wasm"), broken)?;
+    let folder = Folder::shop()?;
+    let (server, client) = serve(Host::new()?.plugins(shelf.path()), &folder).await?;
+    plugin(&server, &["upgrade", "flow", "0.2.0", "--tenant", "shop"]).await?;
+    for number in 1..=3 {
+        let mut talk = client.talk().with("shop");
+        let email = format!("ada{number}@example.test");
+        for message in ["have sales call me", "Ada Lovelace", &email, "twelve machines"] {
+            talk.say(message).await?;
+        }
+        talk.hears("yes", &["Done"]).await?;
+    }
+    until("the version is taken back", LONG, || async {
+        Ok(rollouts(&server).await?.contains("took 0.2.0 back").then_some(()))
+    })
+    .await?;
+    let listed = rollouts(&server).await?;
+    ensure!(listed.starts_with("flow shop: 0.1.0") && listed.contains("host-calls: "), "{listed}");
+    for file in ["contacts.csv", "leads.csv"] {
+        let download = ["connection", "download", "--tenant", "shop", "shop-data", file];
+        let rows = server.host().confab(&download).await?;
+        for number in 1..=3 {
+            let count = rows.lines().filter(|row| row.contains(&format!("ada{number}@example.test"))).count();
+            ensure!(count == 1, "{count} rows of visitor {number} in {file}: {rows}");
+        }
+    }
+    ensure!(fallbacks(&client).await? == 0.0, "a visitor got the fallback");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hosts_on_one_store_follow_each_others_rollouts() -> Result<()> {
     let redis = Redis::start().await?;
     let shelf = Shelf::new(&["echo"])?;

@@ -2,16 +2,15 @@
 
 use crate::net::{Whose, caught};
 use crate::registry::{Bot, Connection};
+use crate::services::calls::Calls;
 use crate::services::{ConnectionServices, Space};
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
 use confab_sandbox::{CapabilityError, Failure, FailureKind, HostServices, KvServices};
 use confab_store::Store;
-use parking_lot::Mutex;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -24,29 +23,8 @@ pub(crate) struct BotServices {
     pub(crate) request_id: Arc<str>,
     pub(crate) locale: Option<String>,
     pub(crate) now: u64,
-    calls: u32,
-    memory: Memory,
+    calls: Calls,
     chance: Option<StdRng>,
-}
-
-/// What is known of calls that were made in this turn, see [`crate::net`].
-enum Memory {
-    /// Nothing will be asked for.
-    None,
-    /// Calls are noted for whoever may have to serve the turn again.
-    Noting(Notes),
-    /// Calls were made before; the same ones get their results.
-    Knowing(Notes),
-}
-
-/// Calls by number.
-type Notes = Arc<Mutex<HashMap<u32, Call>>>;
-
-struct Call {
-    capability: String,
-    function: String,
-    arguments: Map<String, Value>,
-    result: Result<Value, CapabilityError>,
 }
 
 impl BotServices {
@@ -60,13 +38,23 @@ impl BotServices {
         now: u64,
     ) -> Self {
         let data = Space { store, name: bot.space.clone() };
-        BotServices { bot, data, conversation, turn, request_id, locale, now, calls: 0, memory: Memory::None, chance: None }
+        BotServices {
+            bot,
+            data,
+            conversation,
+            turn,
+            request_id,
+            locale,
+            now,
+            calls: 0,
+            memory: Memory::None,
+            chance: None,
+        }
     }
 
     /// Notes calls from now on, for the services that come back: those of the version that serves the turn if this one fails.
     pub(crate) fn with_memory(&mut self) -> BotServices {
-        let notes = Notes::default();
-        self.memory = Memory::Noting(notes.clone());
+        let calls = self.calls.noting();
         BotServices {
             bot: self.bot.clone(),
             data: Space { store: self.data.store.clone(), name: self.data.name.clone() },
@@ -75,24 +63,9 @@ impl BotServices {
             request_id: self.request_id.clone(),
             locale: self.locale.clone(),
             now: self.now,
-            calls: 0,
-            memory: Memory::Knowing(notes),
+            calls,
             chance: None,
         }
-    }
-
-    /// The result of this turn's call of the same number, if it was the same call.
-    fn known(
-        &self,
-        capability: &str,
-        function: &str,
-        arguments: &Map<String, Value>,
-    ) -> Option<Result<Value, CapabilityError>> {
-        let Memory::Knowing(notes) = &self.memory else { return None };
-        let notes = notes.lock();
-        let call = notes.get(&self.calls)?;
-        let same = call.capability == capability && call.function == function && call.arguments == *arguments;
-        same.then(|| call.result.clone())
     }
 
     /// Calls a connection: the version that the conversation is on.
@@ -105,11 +78,8 @@ impl BotServices {
     ) -> Result<Result<Value, CapabilityError>, Failure> {
         let candidate = connection.candidate.as_ref().filter(|candidate| candidate.takes(&self.conversation));
         let Some(candidate) = candidate else { return self.call(connection, capability, function, arguments).await };
-        let whose = Whose {
-            tenant: self.bot.tenant.as_str(),
-            scope: connection.id.as_str(),
-            request_id: &self.request_id,
-        };
+        let whose =
+            Whose { tenant: self.bot.tenant.as_str(), scope: connection.id.as_str(), request_id: &self.request_id };
         let first = self.call(&candidate.serves, capability, function, arguments);
         caught(&candidate.watch, whose, first, || self.call(connection, capability, function, arguments)).await
     }
@@ -141,7 +111,7 @@ impl BotServices {
             hasher.update(part.as_bytes());
             hasher.update([0]);
         }
-        hasher.update(self.calls.to_be_bytes());
+        hasher.update(self.calls.number().to_be_bytes());
         hasher.finalize().iter().take(16).fold(String::with_capacity(32), |mut key, byte| {
             let _ = write!(key, "{byte:02x}");
             key
@@ -191,11 +161,11 @@ impl HostServices for BotServices {
                 format!("bot {} has no connection for `{capability}`; it has: {}", self.bot.id, bound.join(", ")),
             ));
         };
-        self.calls += 1;
+        self.calls.begin();
         let Value::Object(arguments) = arguments else {
             return Err(CapabilityError::new("invalid-input", "arguments must be an object"));
         };
-        if let Some(result) = self.known(capability, function, &arguments) {
+        if let Some(result) = self.calls.known(capability, function, &arguments) {
             return result;
         }
         let result = match self.ask(&connection, capability, function, &arguments).await {
@@ -216,10 +186,7 @@ impl HostServices for BotServices {
                 })
             }
         };
-        if let Memory::Noting(notes) = &self.memory {
-            let (capability, function) = (capability.to_owned(), function.to_owned());
-            notes.lock().insert(self.calls, Call { capability, function, arguments, result: result.clone() });
-        }
+        self.calls.ended(capability, function, arguments, &result);
         result
     }
 
