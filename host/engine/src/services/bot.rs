@@ -46,8 +46,7 @@ impl BotServices {
             request_id,
             locale,
             now,
-            calls: 0,
-            memory: Memory::None,
+            calls: Calls::default(),
             chance: None,
         }
     }
