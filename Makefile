@@ -1,6 +1,8 @@
 # make run    serve the example shop on 127.0.0.1:8080, print a key and a request
 # make test   all tests, with real servers (Redis, Tryton)
 # make bench  a turn beside a bare handler that does the same I/O
+# make hostile  every hostile guest attacks, and what another tenant's visitors feel of it
+# make scale  a thousand plugins and ten thousand bots beside one of each
 # make lint   format, clippy
 # Each installs what it needs (Debian's apt, rustup, pip); nothing needs to be set up before but Rust itself.
 
@@ -9,9 +11,9 @@ export CARGO_TERM_COLOR ?= never
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
 CONFAB := $(TARGET)/release/confab
 PLUGINS := plugins/flow plugins/sheet plugins/tryton examples/connector
-GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml))
+GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml tests/guests-wat/*/plugin.toml))
 
-.PHONY: run test bench lint build plugins all deps-build deps-test clean
+.PHONY: run test bench hostile scale lint build plugins all deps-build deps-test clean
 
 run: plugins
 	@scripts/run $(CONFAB)
@@ -32,6 +34,12 @@ test: all
 
 bench: all
 	$(TARGET)/release/confab-bench --confab $(CONFAB) --plugins $(TARGET)/plugins
+
+hostile: all
+	$(TARGET)/release/confab-bench hostile
+
+scale: all
+	$(TARGET)/release/confab-bench --confab $(CONFAB) --plugins $(TARGET)/plugins scale
 
 lint:
 	cargo fmt --all --check

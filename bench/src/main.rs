@@ -6,14 +6,19 @@
 //! | [`bare`] | the bare handlers: axum, JSON, the same reads and writes, nothing else |
 //! | [`load`] | the client: keep-alive connections, each with a conversation of its own |
 //! | [`sandbox`] | the sandbox alone: fresh instance, call, drop |
+//! | [`scale`] | `make scale`: a thousand plugins and ten thousand bots |
+//! | [`hostile`], [`attack`] | `make hostile`: each hostile guest, and what another tenant's visitors feel of it |
 //!
 //! Targets are interleaved, round by round, and ratios are taken inside a round, because the machine's speed drifts. What
 //! counts is the CPU time of the server process a request; requests a second depend on who else is busy.
 #![forbid(unsafe_code)]
 
+mod attack;
 mod bare;
+mod hostile;
 mod load;
 mod sandbox;
+mod scale;
 mod targets;
 
 use anyhow::{Context, Result};
@@ -43,11 +48,17 @@ struct Args {
     #[arg(long, default_value_t = 32)]
     connections: usize,
     #[command(subcommand)]
-    bare: Option<Bare>,
+    other: Option<Other>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Bare {
+enum Other {
+    /// Every hostile guest: what it tries, what stops it, and what another tenant's visitors feel of it.
+    Hostile(hostile::Options),
+    /// A thousand plugins and ten thousand bots beside one of each.
+    Scale(scale::Options),
+    /// Puts load on a bot (used by `hostile` itself).
+    Attack(attack::Options),
     /// Runs a bare handler (used by the benchmark itself).
     Bare {
         /// `none`, `embedded:PATH` or `redis://...`
@@ -58,8 +69,11 @@ enum Bare {
 fn main() -> Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    match &args.bare {
-        Some(Bare::Bare { store }) => runtime.block_on(bare::serve(store)),
+    match &args.other {
+        Some(Other::Bare { store }) => runtime.block_on(bare::serve(store)),
+        Some(Other::Hostile(options)) => runtime.block_on(hostile::run(options)),
+        Some(Other::Scale(options)) => runtime.block_on(scale::run(&args.confab, &args.plugins, options)),
+        Some(Other::Attack(options)) => runtime.block_on(attack::run(options)),
         None => runtime.block_on(bench(&args)),
     }
 }

@@ -8,45 +8,63 @@ use std::time::{Duration, Instant};
 
 const CALLS: usize = 20_000;
 
+/// Words that the trained guest knows, as a visitor's sentence.
+const KNOWN: &str = "word00017 word04711 word09999 word12345 word15000 word19999";
+
 pub(crate) async fn report(plugins: &Path) -> Result<()> {
     let cache = tempfile::tempdir()?;
     let sandbox = Sandbox::new(SandboxConfig::new(cache.path())).map_err(|e| anyhow!("{e:#}"))?;
-    let file = plugins.join("echo.wasm");
-    let wasm = std::fs::read(&file).with_context(|| file.display().to_string())?;
-    let plugin = sandbox.load(&wasm)?;
-    println!("Sandbox alone: instantiate, call, drop; all limits on (echo guest, {} kB)", wasm.len() / 1000);
-    println!("  {:<20} {:>10} {:>8} {:>8} {:>9}", "", "calls/s", "p50 us", "p99 us", "CPU us");
-    for threads in [1, 2] {
-        calls(&plugin, CALLS / 10, threads).await?;
-        let before = cpu()?;
-        let started = Instant::now();
-        let mut times = calls(&plugin, CALLS, threads).await?;
-        let elapsed = started.elapsed();
-        let used = cpu()?.saturating_sub(before);
-        times.sort_unstable();
-        let at = |part: f64| {
-            times.get((times.len() as f64 * part) as usize).map_or(f64::NAN, |d: &Duration| d.as_secs_f64() * 1e6)
-        };
-        let count = times.len() as f64;
-        println!(
-            "  {:<20} {:>10.0} {:>8.1} {:>8.1} {:>9.1}",
-            format!("{threads} thread(s)"),
-            count / elapsed.as_secs_f64(),
-            at(0.5),
-            at(0.99),
-            used.as_secs_f64() * 1e6 / count
-        );
+    let read = |name: &str| {
+        let file = plugins.join(name);
+        std::fs::read(&file).with_context(|| file.display().to_string())
+    };
+    let echo = sandbox.load(&read("echo.wasm")?)?;
+    let trained = sandbox.load(&read("trained.wasm")?)?;
+    let mut definition = serde_json::Map::new();
+    definition.insert("definition".into(), "bench".into());
+    let trained = sandbox.prepare(&trained, "dialogue", definition).await?.plugin;
+    println!("Sandbox alone: instantiate, call, drop; all limits on");
+    println!("  {:<46} {:>10} {:>8} {:>8} {:>9}", "", "calls/s", "p50 us", "p99 us", "CPU us");
+    for (name, plugin, text) in [
+        ("echo, a small SDK guest", &echo, "Hello there, how are you today?"),
+        ("2.6 MB of prepared state", &trained, KNOWN),
+    ] {
+        for threads in [1, 2] {
+            measure(name, plugin, text, threads).await?;
+        }
     }
-    println!("Goal: p50 at most 10 us.");
+    println!("Goals: p50 at most 10 us for the small one, 100 us with prepared state.");
     Ok(())
 }
 
-async fn calls(plugin: &Plugin, count: usize, threads: usize) -> Result<Vec<Duration>> {
+async fn measure(name: &str, plugin: &Plugin, text: &str, threads: usize) -> Result<()> {
+    calls(plugin, text, CALLS / 10, threads).await?;
+    let before = cpu()?;
+    let started = Instant::now();
+    let mut times = calls(plugin, text, CALLS, threads).await?;
+    let elapsed = started.elapsed();
+    let used = cpu()?.saturating_sub(before);
+    times.sort_unstable();
+    let at = |part: f64| {
+        times.get((times.len() as f64 * part) as usize).map_or(f64::NAN, |d: &Duration| d.as_secs_f64() * 1e6)
+    };
+    let count = times.len() as f64;
+    println!(
+        "  {:<46} {:>10.0} {:>8.1} {:>8.1} {:>9.1}",
+        format!("{name}, {threads} thread(s)"),
+        count / elapsed.as_secs_f64(),
+        at(0.5),
+        at(0.99),
+        used.as_secs_f64() * 1e6 / count
+    );
+    Ok(())
+}
+
+async fn calls(plugin: &Plugin, text: &str, count: usize, threads: usize) -> Result<Vec<Duration>> {
     let workers: Vec<_> = (0..threads)
         .map(|_| {
-            let plugin = plugin.clone();
+            let (plugin, turn) = (plugin.clone(), turn(text));
             tokio::spawn(async move {
-                let turn = turn();
                 let mut times = Vec::with_capacity(count);
                 for _ in 0..count {
                     let started = Instant::now();
@@ -65,13 +83,13 @@ async fn calls(plugin: &Plugin, count: usize, threads: usize) -> Result<Vec<Dura
     Ok(all)
 }
 
-fn turn() -> Turn {
+fn turn(text: &str) -> Turn {
     Turn {
         id: "t".into(),
         conversation: "c".into(),
         number: 1,
         kind: "message".into(),
-        text: "Hello there, how are you today?".into(),
+        text: text.into(),
         data: None,
         locale: None,
         visitor: Visitor { id: None, verified: false, name: None, email: None, phone: None },

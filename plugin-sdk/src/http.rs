@@ -60,6 +60,12 @@ impl Request {
         self.inner.body = body.into();
         self
     }
+    /// Milliseconds to wait for the whole answer, instead of the connection's setting.
+    #[must_use]
+    pub fn timeout_ms(mut self, ms: u32) -> Self {
+        self.inner.timeout_ms = Some(ms);
+        self
+    }
     /// Sends it. Any status is an answer; see [`Response::ok`].
     pub fn send(self) -> Result<Response> {
         self.body?;
@@ -84,6 +90,10 @@ impl Response {
     /// First value of a header, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.as_str())
+    }
+    /// All headers, name and value.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|h| (h.name.as_str(), h.value.as_str()))
     }
     /// The answer if its status is 2xx, else the error that its status means.
     pub fn ok(self) -> Result<Self> {

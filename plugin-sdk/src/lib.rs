@@ -51,6 +51,8 @@ pub mod host;
 pub mod http;
 pub mod kv;
 pub mod log;
+#[cfg(target_arch = "wasm32")]
+mod panic;
 mod text;
 
 pub use bindings::{

@@ -11,17 +11,23 @@
 //! | [`tryton`] | a real Tryton |
 //! | [`erp`] | a business system that is slow or hostile on demand |
 //! | [`versions`] | versions of plugins made out of built ones, and load that notices a lost turn |
+//! | [`endpoint`] | an endpoint that keeps every byte it got, echoes, drips, redirects, hangs up |
+//! | [`memory`] | the memory of every guest of a running server |
+//! | [`museum`] | the hostile guests: what each tries, and what stops it |
 //! | [`wait`] | waiting for something with a deadline, never for a time |
 //!
-//! The tests are in `tests/house`, named by behaviour; the programs that run in the sandbox are in `guests`. Nothing here
+//! The tests are in `tests/house`, named by behaviour; the programs that run in the sandbox are in `guests` and `guests-wat`. Nothing here
 //! links the host: a test knows what a user knows.
 #![forbid(unsafe_code)]
 #![allow(clippy::indexing_slicing, reason = "only JSON is indexed here, and what is not in it is null")]
 
 pub mod client;
+pub mod endpoint;
 pub mod erp;
 pub mod folder;
+pub mod memory;
 pub mod metric;
+pub mod museum;
 pub mod place;
 pub mod redis;
 pub mod server;

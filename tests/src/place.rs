@@ -1,6 +1,6 @@
 //! Where things are. Everything that tests need from elsewhere is looked up here, and says what to run when it is missing.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -48,24 +48,36 @@ pub fn plugin(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Where guests are: Rust crates, and modules in text form.
+const GUESTS: [&str; 2] = ["tests/guests", "tests/guests-wat"];
+
 /// Names of the guests that there are sources of.
 ///
 /// # Errors
-/// When the directory can't be read.
+/// When a directory can't be read, or has none.
 pub fn guests() -> Result<Vec<String>> {
-    let dir = root().join("tests/guests");
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
-        let entry = entry?;
-        if entry.path().join("plugin.toml").is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+    for dir in GUESTS.map(|dir| root().join(dir)) {
+        let before = names.len();
+        for entry in std::fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
+            let entry = entry?;
+            if entry.path().join("plugin.toml").is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
         }
+        ensure!(names.len() > before, "{} has no guests", dir.display());
     }
     names.sort();
-    if names.is_empty() {
-        bail!("{} has no guests", dir.display());
-    }
     Ok(names)
+}
+
+/// The folder of a guest.
+///
+/// # Errors
+/// When there is none.
+pub fn guest(name: &str) -> Result<PathBuf> {
+    let found = GUESTS.map(|dir| root().join(dir).join(name)).into_iter().find(|dir| dir.is_dir());
+    found.with_context(|| format!("there is no guest {name}"))
 }
 
 /// The code cache that all servers of all tests share: a bot with a classifier takes 10 s to compile and 0.1 s to map.

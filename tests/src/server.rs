@@ -100,6 +100,30 @@ impl Host {
         self.home.path().join("log")
     }
 
+    /// Every byte of the store, the plugins and the code, as they lie on disk.
+    ///
+    /// # Errors
+    /// When something can't be read.
+    pub fn disk(&self) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+        let mut folders = vec![self.home.path().join("data")];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let path = entry?.path();
+                if path.is_symlink() {
+                    continue;
+                }
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.is_file() {
+                    files.push((path.clone(), std::fs::read(&path).with_context(|| path.display().to_string())?));
+                }
+            }
+        }
+        ensure!(!files.is_empty(), "nothing is on disk");
+        Ok(files)
+    }
+
     /// Everything that the servers on this host wrote to their logs so far.
     ///
     /// # Errors
@@ -213,6 +237,25 @@ impl Server {
     /// What it runs on.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the server has ended")
+    }
+
+    /// Resident memory in MB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn rss_mb(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kb: f64 = line.split_whitespace().next().context("no VmRSS")?.parse()?;
+        Ok(kb / 1e3)
     }
 
     /// kill -9: it gets no chance to do anything.

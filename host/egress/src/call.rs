@@ -37,6 +37,33 @@ pub struct InResponse {
     pub headers: Vec<(String, String)>,
     /// Body, decompressed, at most 4 MiB.
     pub body: Bytes,
+    /// What the call was, for records and accounts. Not for the guest.
+    pub sent: Sent,
+}
+
+/// What a call was on the wire, whether it got an answer or not: for failure records and for the accounts of a tenant.
+///
+/// Nothing in it is secret, and all of it can be shown: what a guest made up is escaped and cut.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// The endpoint, or `unknown`.
+    pub endpoint: String,
+    /// Method; escaped and cut where it was refused.
+    pub method: String,
+    /// Host and port of the endpoint; empty for an unknown one.
+    pub host: String,
+    /// Path with the endpoint's prefix, without query and credentials; as the guest wrote it, escaped and cut, where
+    /// it was refused.
+    pub path: String,
+    /// Status of the last answer, if one came: also where the answer was then too large or broke off.
+    pub status: Option<u16>,
+    /// Requests made: 0 where it was refused here, more than 1 with a login.
+    pub requests: u32,
+    /// Bytes of these requests as they were handed to the socket: request line, headers, bodies. What a connection
+    /// that never stood would have taken is not counted.
+    pub bytes_out: u64,
+    /// Bytes of the answers: headers, and bodies after decompression.
+    pub bytes_in: u64,
 }
 
 impl std::fmt::Debug for OutRequest {

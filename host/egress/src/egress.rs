@@ -10,11 +10,13 @@ use std::time::Duration;
 use http::Method;
 
 use crate::auth::Setup;
+use crate::breaker::Clock;
 use crate::client;
 use crate::config::{ConnectionSpec, EndpointConfig};
 use crate::connection::{Connection, Endpoint};
 use crate::dns::{Lookup, SystemLookup};
 use crate::error::ConfigError;
+use crate::health::Breakers;
 use crate::limits::{Limits, REDACT_MIN_CHARS};
 use crate::path::Base;
 use crate::policy::EgressPolicy;
@@ -26,6 +28,7 @@ use crate::source::SecretSource;
 pub struct Egress {
     secrets: SecretSource,
     shared: Arc<Shared>,
+    breakers: Breakers,
 }
 
 /// What all connections use.
@@ -57,7 +60,14 @@ impl Egress {
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, ConfigError> {
         let tls = client::tls(&policy.ca_files)?;
-        Ok(Self { secrets, shared: Arc::new(Shared { policy, limits, lookup, tls }) })
+        let shared = Arc::new(Shared { policy, limits, lookup, tls });
+        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System) })
+    }
+
+    /// Let the breakers of connections made from now on see another time: for tests.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { breakers: Breakers::new(clock), ..self }
     }
 
     /// Check a connection's configuration, read its secrets, and give the handle to call through. Keep the handle:
@@ -119,7 +129,10 @@ impl Egress {
         let setup = Setup { source: &self.secrets, tenant: &spec.tenant, at: &at, errors, secrets: Vec::new() };
         let authorised = setup.authorise(&config.auth, base?)?;
         secrets.extend(authorised.secrets);
+        // By the base URL as it is written: the one made ready may have a credential in it.
+        let key = [&spec.tenant, &spec.connection, &config.name, &config.base_url].map(String::clone);
         Some(Endpoint {
+            health: self.breakers.of(key, limits.breaker),
             name: config.name.clone(),
             base: authorised.base,
             methods: methods?,

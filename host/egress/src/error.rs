@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::call::Sent;
+
 /// Why a guest gets no answer. The strings are part of the plugin contract (`confab:plugin/http`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -32,6 +34,8 @@ pub enum ErrorCode {
     Limit,
     /// The system's answer is not HTTP as it should be.
     Protocol,
+    /// The system kept failing or asked for a pause, so it was not called.
+    Unavailable,
 }
 
 impl ErrorCode {
@@ -50,6 +54,7 @@ impl ErrorCode {
             Self::TooLarge => "too-large",
             Self::Limit => "limit",
             Self::Protocol => "protocol",
+            Self::Unavailable => "unavailable",
         }
     }
 }
@@ -70,11 +75,33 @@ pub struct SendError {
     pub message: String,
     /// Seconds after which another try may help.
     pub retry_after: Option<u32>,
+    /// What the call was, for records and accounts. [`Connection::send`](crate::Connection::send) always sets it.
+    pub sent: Option<Box<Sent>>,
 }
 
 impl SendError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
+        Self { code, message: message.into(), retry_after: None, sent: None }
+    }
+
+    /// Is the business system to blame, rather than the guest's request, the configuration or the host?
+    #[must_use]
+    pub fn is_upstream(&self) -> bool {
+        match self.code {
+            ErrorCode::Unauthorised
+            | ErrorCode::Connect
+            | ErrorCode::Tls
+            | ErrorCode::Timeout
+            | ErrorCode::Protocol
+            | ErrorCode::Unavailable => true,
+            // A request that is too large is never sent.
+            ErrorCode::TooLarge => self.sent.as_ref().is_some_and(|sent| sent.requests > 0),
+            ErrorCode::UnknownEndpoint
+            | ErrorCode::Refused
+            | ErrorCode::InvalidRequest
+            | ErrorCode::Misconfigured
+            | ErrorCode::Limit => false,
+        }
     }
 
     pub(crate) fn refused(message: impl Into<String>) -> Self {

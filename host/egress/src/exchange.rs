@@ -3,11 +3,16 @@
 //! The answer's body is read piece by piece as it comes out of the decompressor, and reading stops at the cap: a few
 //! kilobytes of gzip can't become gigabytes here. What went wrong is found by its type in the error's chain of
 //! causes, never by its text; reqwest's own text has the URL in it, and is not used.
+//!
+//! hyper cuts off heads, chunk extensions and trailers that do not end (tests/egress/hostile_systems.rs). Interim answers
+//! (1xx) without end it reads until the deadline: they take no memory, and are not in the count of [`Traffic`].
 
 use std::error::Error;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, header};
+use parking_lot::Mutex;
 
 use crate::dns::{AddressRefused, LookupError};
 use crate::error::{ErrorCode, SendError};
@@ -20,6 +25,75 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// What one call has moved so far. Kept beside the call's future, so that it is known of one that ran out of time too.
+#[derive(Default)]
+pub(crate) struct Wire(Mutex<Traffic>);
+
+/// See [`Wire`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    pub(crate) requests: u32,
+    pub(crate) bytes_out: u64,
+    pub(crate) bytes_in: u64,
+    /// Of the last request, when its answer's head has come.
+    pub(crate) status: Option<u16>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Wire {
+    pub(crate) fn traffic(&self) -> Traffic {
+        *self.0.lock()
+    }
+
+    fn begins(&self, bytes: u64) {
+        let mut traffic = self.0.lock();
+        traffic.requests = traffic.requests.saturating_add(1);
+        traffic.bytes_out = traffic.bytes_out.saturating_add(bytes);
+        (traffic.status, traffic.retry_after) = (None, None);
+    }
+
+    /// The connection never stood.
+    fn was_not_sent(&self, bytes: u64) {
+        let mut traffic = self.0.lock();
+        traffic.bytes_out = traffic.bytes_out.saturating_sub(bytes);
+    }
+
+    fn answered(&self, response: &reqwest::Response) {
+        let mut traffic = self.0.lock();
+        traffic.status = Some(response.status().as_u16());
+        traffic.retry_after = retry_after(response.headers(), SystemTime::now());
+        traffic.bytes_in = traffic.bytes_in.saturating_add(headers_size(response.headers()));
+    }
+
+    fn arrived(&self, bytes: usize) {
+        let mut traffic = self.0.lock();
+        traffic.bytes_in = traffic.bytes_in.saturating_add(bytes as u64);
+    }
+}
+
+/// How long the system asks to be left alone: seconds, or a date.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    httpdate::parse_http_date(text).ok().map(|date| date.duration_since(now).unwrap_or_default())
+}
+
+fn headers_size(headers: &HeaderMap) -> u64 {
+    // Colon, space, line end.
+    headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64).sum()
+}
+
+/// Bytes of a request as HTTP/1.1 writes it, without what the client adds (host, user agent, length).
+fn request_size(request: &reqwest::Request) -> u64 {
+    let url = request.url();
+    let target = url.path().len() + url.query().map_or(0, |query| query.len() + 1);
+    let line = request.method().as_str().len() + target + " ".len() + " HTTP/1.1\r\n\r\n".len();
+    let body = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
+    (line + body) as u64 + headers_size(request.headers())
+}
+
 /// Send a request and read its answer, with at most `cap` bytes of body.
 pub(crate) async fn exchange(
     client: &reqwest::Client,
@@ -27,9 +101,19 @@ pub(crate) async fn exchange(
     host: &str,
     cap: usize,
     limits: &Limits,
+    wire: &Wire,
 ) -> Result<Answer, SendError> {
     let bodiless = request.method() == Method::HEAD;
-    let response = client.execute(request).await.map_err(|error| classify(&error, host, limits))?;
+    let bytes = request_size(&request);
+    wire.begins(bytes);
+    let response = client.execute(request).await.map_err(|error| {
+        let error = classify(&error, host, limits);
+        if matches!(error.code, ErrorCode::Refused | ErrorCode::Connect | ErrorCode::Tls) {
+            wire.was_not_sent(bytes);
+        }
+        error
+    })?;
+    wire.answered(&response);
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     if bodiless || matches!(status, 204 | 304) {
@@ -43,11 +127,17 @@ pub(crate) async fn exchange(
             format!("{host} compressed its answer as \"{}\", which it was not asked for", encoding.escape_default()),
         ));
     }
-    let body = read(response, host, cap, limits).await?;
+    let body = read(response, host, cap, limits, wire).await?;
     Ok(Answer { status, headers, body })
 }
 
-async fn read(mut response: reqwest::Response, host: &str, cap: usize, limits: &Limits) -> Result<Bytes, SendError> {
+async fn read(
+    mut response: reqwest::Response,
+    host: &str,
+    cap: usize,
+    limits: &Limits,
+    wire: &Wire,
+) -> Result<Bytes, SendError> {
     let too_large = || {
         let message =
             format!("the answer of {host} has more than {cap} bytes; ask for fewer records or fields at a time");
@@ -59,6 +149,7 @@ async fn read(mut response: reqwest::Response, host: &str, cap: usize, limits: &
     }
     let mut body = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
     while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error, host, limits))? {
+        wire.arrived(chunk.len());
         if body.len().saturating_add(chunk.len()) > cap {
             return Err(too_large());
         }
@@ -118,4 +209,26 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = Some(next);
     }
     cause.map_or_else(|| "no further cause is known".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_asked_for_in_seconds_or_with_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 30);
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers, now).map(|pause| pause.as_secs())
+        };
+        assert_eq!(read("120"), Some(120));
+        assert_eq!(read(" 0 "), Some(0));
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(30));
+        assert_eq!(read("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0), "that is over");
+        for text in ["", "soon", "-1", "1.5", "99999999999999999999999"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 }

@@ -25,11 +25,25 @@ const HOST_OWNED: &[&str] = &[
     "expect",
     "forwarded",
     "via",
+    // Another client, as proxies of all makes tell it.
     "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-envoy-external-address",
+    "x-envoy-original-path",
+    "client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
     "http2-settings",
     // The host asks for what it can decompress, because caps and redaction look at the text.
     "accept-encoding",
-    // Another method or path than the one that was checked.
+    // Another method, host or path than the one that was checked.
+    "x-original-method",
+    "x-original-host",
+    "x-host",
+    "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",

@@ -12,6 +12,7 @@
 //! | `auth` | the credential: header, query, path, or a session that is logged in for at first use |
 //! | `policy` | scheme, host, port and path of the request *as it will be sent* |
 //! | `dns`, `address` | names are resolved here once, each address is checked, only checked ones are connected to |
+//! | `health`, [`breaker`] | an endpoint that keeps failing is left alone for a while |
 //! | `exchange` | one request and its answer, with caps that hold after decompression |
 //! | `redact` | credentials that the system echoes are replaced by `***` |
 //! | `report` | one log line for a failed call, two metrics for each |
@@ -20,11 +21,13 @@
 //! (names of secrets, and where their values come from), `limits` (every number, with its reason), `client` (TLS and
 //! connection pools), `error`.
 //!
-//! What it does not do yet: cache, retry, OAuth2, circuit breakers. Each wraps or follows one of the rooms above: a
-//! cache and a breaker go round `exchange`, a retry round the pipeline's inner part, OAuth2 is one more `auth`.
+//! What it does not do yet: cache, retry, OAuth2. Each wraps or follows one of the rooms above: a cache goes round
+//! `exchange`, a retry round the pipeline's inner part, OAuth2 is one more `auth`.
 //!
 //! This is the only crate that names reqwest.
 #![forbid(unsafe_code)]
+
+pub mod breaker;
 
 mod address;
 mod auth;
@@ -37,6 +40,7 @@ mod egress;
 mod error;
 mod exchange;
 mod headers;
+mod health;
 mod limits;
 mod path;
 mod policy;
@@ -46,7 +50,7 @@ mod secret;
 mod source;
 
 pub use address::{is_global, is_metadata};
-pub use call::{CallMeta, InResponse, OutRequest};
+pub use call::{CallMeta, InResponse, OutRequest, Sent};
 pub use config::{Auth, ConnectionSpec, EndpointConfig, LoginConfig, SessionConfig};
 pub use connection::Connection;
 pub use dns::{Lookup, LookupError, SystemLookup};

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::breaker::BreakerPolicy;
+
 /// Sizes, counts and times of outgoing calls. [`Limits::default`] is what the documentation promises to plugins.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -34,6 +36,8 @@ pub struct Limits {
     pub concurrency: usize,
     /// How long a refused login is not tried again: systems lock accounts after a handful of wrong passwords.
     pub login_refused_pause: Duration,
+    /// When an endpoint that keeps failing is left alone, and for how long.
+    pub breaker: BreakerPolicy,
     /// How long a login that got no answer is not tried again, so that callers who waited for it share the failure.
     pub login_failed_pause: Duration,
 }
@@ -52,11 +56,16 @@ impl Default for Limits {
             max_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             concurrency: 32,
+            breaker: BreakerPolicy::ENDPOINT,
             login_refused_pause: Duration::from_secs(30),
             login_failed_pause: Duration::from_secs(1),
         }
     }
 }
+
+/// A call that was given less time than this (by its guest, not by the endpoint's configuration) and got no answer in
+/// it says nothing about the system: a slow but well one takes this long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Idle connections are closed after this: shorter than the 60 to 75 s after which common servers close theirs, so
 /// that a request seldom meets a connection that is just being closed.
@@ -65,6 +74,10 @@ pub(crate) const POOL_IDLE: Duration = Duration::from_secs(50);
 /// Secrets with fewer characters are not looked for in answers: replacing every `1234` of an ERP's answer would
 /// damage it.
 pub(crate) const REDACT_MIN_CHARS: usize = 6;
+
+/// Secrets with at least this many characters are looked for in lower case too (a header's name comes back so).
+/// Shorter ones may be words, which an ERP's answers are full of.
+pub(crate) const REDACT_LOWER_MIN_CHARS: usize = 12;
 
 /// Session credentials that are still looked for in answers after newer ones replaced them.
 pub(crate) const REDACT_SESSIONS: usize = 64;
@@ -83,8 +96,18 @@ pub(crate) const TEMPLATE_FUEL: u64 = 50_000;
 /// Bytes of a secret's file. A private key in PEM has 3 KiB.
 pub(crate) const SECRET_FILE_BYTES: u64 = 64 * 1024;
 
-/// Characters of a path, endpoint name or request id in a log line.
+/// Characters of a path, endpoint name or request id in a log line or record.
 pub(crate) const LOG_FIELD_CHARS: usize = 256;
+
+/// Characters of a method that was refused. The longest real one has 7.
+pub(crate) const METHOD_CHARS: usize = 16;
+
+/// Bytes of a refused path that are looked at for showing it: a guest may write megabytes.
+pub(crate) const REFUSED_PATH_BYTES: usize = 4 * 1024;
+
+/// Characters of a message. Some have text of the system's in them (the names in its certificate, say), which can be
+/// as long as it likes.
+pub(crate) const MESSAGE_CHARS: usize = 1_000;
 
 /// DNS: time for one try at one server. Three tries stay within the connect timeout.
 pub(crate) const DNS_TRY: Duration = Duration::from_millis(1_500);

@@ -95,6 +95,8 @@ pub(crate) enum Reach {
 impl Reach {
     /// May a name resolve to this address?
     pub(crate) fn permits(self, ip: IpAddr) -> bool {
+        // A mapped address is the one that it carries.
+        let ip = ip.to_canonical();
         match self {
             Self::Global => is_global(ip),
             Self::Granted => !is_metadata(ip) && !ip.is_unspecified() && !ip.is_multicast(),
@@ -123,9 +125,12 @@ impl EgressPolicy {
             _ => return Err("only https (and http to granted hosts) is spoken".to_owned()),
         }
         // reqwest asks no resolver for literal addresses, so they are decided here.
-        let literal = match host {
-            Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
-            Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
+        let literal = match &host {
+            Host::Ipv4(ip) => Some(IpAddr::V4(*ip)),
+            Host::Ipv6(ip) => Some(IpAddr::V6(*ip)),
+            Host::Domain(name) if !granted && names_this_machine(name) => {
+                return Err(format!("{name} is this machine; {}", ask()));
+            }
             Host::Domain(_) => None,
         };
         match literal {
@@ -133,6 +138,12 @@ impl EgressPolicy {
             _ => Ok(reach),
         }
     }
+}
+
+/// `localhost` and all below it are this machine by definition (RFC 6761), whatever a resolver makes of them. The URL
+/// type has put the name into lower case.
+fn names_this_machine(name: &str) -> bool {
+    name.rsplit('.').next() == Some("localhost")
 }
 
 #[cfg(test)]
@@ -203,7 +214,14 @@ mod tests {
     #[test]
     fn a_granted_name_never_leads_to_metadata_but_a_granted_address_does() {
         assert!(Reach::Granted.permits("10.0.0.1".parse().unwrap()));
-        for ip in ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254", "0.0.0.0"] {
+        for ip in [
+            "169.254.169.254",
+            "fd00:ec2::254",
+            "::ffff:169.254.169.254",
+            "0.0.0.0",
+            "::ffff:0.0.0.0",
+            "::ffff:224.0.0.1",
+        ] {
             assert!(!Reach::Granted.permits(ip.parse().unwrap()), "{ip}");
         }
         assert_eq!(reach(&policy(&["169.254.169.254:80"]), "http://169.254.169.254/"), Ok(Reach::Granted));

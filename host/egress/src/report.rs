@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use metrics::{counter, histogram};
 
-use crate::call::{CallMeta, InResponse};
-use crate::error::SendError;
+use crate::call::{CallMeta, InResponse, Sent};
+use crate::error::{ErrorCode, SendError};
 use crate::limits::LOG_FIELD_CHARS;
 
 /// Headers in which systems give the id by which their support finds a request.
@@ -31,12 +31,6 @@ const REQUEST_IDS: &[&str] = &[
 pub(crate) struct Report<'a> {
     pub(crate) tenant: &'a str,
     pub(crate) connection: &'a str,
-    /// One of the connection's endpoints, or `unknown`: it is a metric's label, so a guest must not make it up.
-    pub(crate) endpoint: &'a str,
-    pub(crate) method: &'a str,
-    pub(crate) host: &'a str,
-    /// Checked, without query.
-    pub(crate) path: &'a str,
     pub(crate) meta: &'a CallMeta,
     pub(crate) started: Instant,
 }
@@ -49,10 +43,15 @@ impl Report<'_> {
             Ok(response) => class(response.status),
             Err(error) => error.code.as_str(),
         };
+        let nothing = Sent::default();
+        let sent = match result {
+            Ok(response) => &response.sent,
+            Err(error) => error.sent.as_deref().unwrap_or(&nothing),
+        };
         let labels = [
             ("tenant", self.tenant.to_owned()),
             ("connection", self.connection.to_owned()),
-            ("endpoint", self.endpoint.to_owned()),
+            ("endpoint", sent.endpoint.clone()),
         ];
         histogram!("confab_egress_request_seconds", &labels).record(took.as_secs_f64());
         let [tenant, connection, endpoint] = labels;
@@ -61,23 +60,32 @@ impl Report<'_> {
         match result {
             Ok(response) if response.status >= 400 && response.status != 404 => {
                 let provider = provider_id(response);
-                self.warn(Some(response.status), None, "the system answered with an error", provider.as_deref());
+                self.warn(sent, None, "the system answered with an error", provider.as_deref());
             }
             Ok(_) => {}
-            Err(error) => self.warn(None, Some(error.code.as_str()), &error.message, None),
+            // The breaker has said so once; a line for each call that it refuses would be a flood.
+            Err(error) if error.code == ErrorCode::Unavailable => {
+                tracing::debug!(
+                    tenant = self.tenant,
+                    connection = self.connection,
+                    reason = error.message,
+                    "call refused"
+                );
+            }
+            Err(error) => self.warn(sent, Some(error.code.as_str()), &error.message, None),
         }
     }
 
-    fn warn(&self, status: Option<u16>, code: Option<&str>, reason: &str, provider: Option<&str>) {
+    fn warn(&self, sent: &Sent, code: Option<&str>, reason: &str, provider: Option<&str>) {
         tracing::warn!(
             tenant = self.tenant,
             connection = self.connection,
-            endpoint = self.endpoint,
+            endpoint = sent.endpoint,
             operation = self.meta.operation,
-            method = self.method,
-            host = self.host,
-            path = short(self.path),
-            status,
+            method = sent.method,
+            host = sent.host,
+            path = sent.path,
+            status = sent.status,
             code,
             reason,
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -105,6 +113,12 @@ fn provider_id(response: &InResponse) -> Option<String> {
     Some(short(value).escape_default().to_string())
 }
 
-fn short(text: &str) -> &str {
-    text.char_indices().nth(LOG_FIELD_CHARS).and_then(|(at, _)| text.get(..at)).unwrap_or(text)
+/// A text that is short enough for a field of a log line.
+pub(crate) fn short(text: &str) -> &str {
+    cut(text, LOG_FIELD_CHARS)
+}
+
+/// At most so many characters of a text.
+pub(crate) fn cut(text: &str, chars: usize) -> &str {
+    text.char_indices().nth(chars).and_then(|(at, _)| text.get(..at)).unwrap_or(text)
 }

@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::ConnectionError;
+use crate::failures::Whose;
 use crate::ids::{ConnectionId, TenantId};
 use crate::registry::{Connection, Slot};
 use crate::services::{ConnectionServices, Space};
@@ -92,9 +93,30 @@ impl Engine {
             idempotency_key: request_id.to_string(),
             locale: None,
             now: now_millis(),
+            watch: self.inner.watch.clone(),
+            bot: None,
+            turn: None,
         };
-        let plugin = &connection.plugin;
+        let (plugin, watch) = (&connection.plugin, &self.inner.watch);
+        let whose = Whose {
+            tenant: tenant.as_str(),
+            connection: Some(connection.id.as_str()),
+            request_id: &request_id,
+            ..Whose::default()
+        };
+        let post = connection.post(watch);
+        let pass = match watch.enter(post, plugin, function) {
+            Ok(pass) => pass,
+            Err(quarantined) => {
+                return Err(ConnectionError::Failed(Box::new(quarantined.failure(plugin, function))));
+            }
+        };
         let outcome = plugin.call_contract(Box::new(services), interface, function, &arguments, *plugin.limits()).await;
+        match &outcome {
+            Ok(Some(reported)) => watch.well(post, pass, &reported.report, &whose),
+            Ok(None) => drop(pass),
+            Err(failure) => watch.failed(post, pass, failure, &whose),
+        }
         match outcome {
             Ok(Some(Reported { value: Ok(value), .. })) => Ok(value),
             Ok(Some(Reported { value: Err(error), .. })) => {
@@ -106,10 +128,7 @@ impl Engine {
                 }))
             }
             Ok(None) => Err(ConnectionError::Unsupported(plugin.manifest().name.clone())),
-            Err(failure) => {
-                crate::turn::record_failure(&failure, tenant.as_str(), connection.id.as_str(), &request_id);
-                Err(ConnectionError::Failed(Box::new(failure)))
-            }
+            Err(failure) => Err(ConnectionError::Failed(Box::new(failure))),
         }
     }
 }

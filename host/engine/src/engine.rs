@@ -9,6 +9,7 @@ use crate::registry::{Publisher, Registry, Slot, Tenant};
 use crate::rollout::{ROLLOUT, Rollouts, Verdict, Watches};
 use crate::upgrade::{About, Found};
 use crate::versions::Versions;
+use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use confab_egress::{Egress, EgressPolicy, SecretSource};
@@ -104,6 +105,7 @@ pub(crate) struct Inner {
     /// One change of configuration at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) turns: TaskTracker,
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl Inner {
@@ -131,6 +133,7 @@ impl Engine {
             Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?;
         let (watches, verdicts) = Watches::new();
         let installed = Installed::new(store.clone(), config.installed);
+        let watch = Arc::new(Watch::start(&store));
         let engine = Engine {
             inner: Arc::new(Inner {
                 store,
@@ -138,6 +141,7 @@ impl Engine {
                 registry: ArcSwap::from_pointee(Registry::default()),
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
+                watch,
             }),
         };
         let versions = engine.inner.store.config_version();
@@ -172,10 +176,11 @@ impl Engine {
         self.inner.turns.len()
     }
 
-    /// Waits for turns that are being served, then closes the store.
+    /// Waits for turns that are being served, writes what is known of them, then closes the store.
     pub async fn close(&self) {
         self.inner.turns.close();
         self.inner.turns.wait().await;
+        self.inner.watch.flush().await;
         self.inner.store.close().await;
     }
 

@@ -15,25 +15,32 @@
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
 //! | [`services`] | what a plugin gets from the host while it runs |
+//! | `watch` | what surrounds each call of a plugin: quarantine before it, account and record after it |
+//! | [`failures`], `quarantine`, [`usage`], [`breakers`] | what is known of plugins and systems that fail, and of what they use |
 //!
 //! It knows sandbox, egress and store, and no transport: who asks and whether they may is the server's.
 #![forbid(unsafe_code)]
 
+pub mod breakers;
 pub mod config;
 pub mod connections;
 pub mod conversation;
 pub mod engine;
 pub mod error;
+pub mod failures;
 pub mod ids;
 pub mod installed;
 pub mod library;
 mod net;
+mod quarantine;
 pub mod registry;
 pub mod rollout;
 mod services;
 pub mod turn;
 pub mod upgrade;
+pub mod usage;
 pub mod versions;
+mod watch;
 
 pub use confab_egress as egress;
 pub use confab_sandbox as sandbox;
@@ -41,5 +48,6 @@ pub use confab_store as store;
 pub use config::{Finding, Severity, SourceFile};
 pub use engine::{ApplyReport, Engine, EngineConfig};
 pub use error::{ConnectionError, TurnError};
+pub use failures::{FailureFilter, FailurePage, FailureRecord};
 pub use ids::{BotId, ConnectionId, ConversationId, NameError, TenantId};
 pub use turn::{Inbound, TurnAnswer, TurnRequest, Visitor};

@@ -8,41 +8,54 @@
 //! call. What the candidate wrote with `kv` stays. A connector's call is made again as a whole: reads change nothing, and a write
 //! has the same idempotency key.
 
+use crate::failures::Whose;
 use crate::registry::Bot;
-use crate::rollout::Watch;
+use crate::rollout;
 use crate::services::BotServices;
-use crate::turn::{Said, check, record_failure};
+use crate::turn::{Said, check};
+use crate::watch::{Post, Quarantined, Watch};
 use bytes::Bytes;
 use confab_sandbox::{Blame, Failure, FailureKind, Plugin, Turn};
 use std::sync::Arc;
 
-/// Whose call it is, for records.
-pub(crate) struct Whose<'a> {
-    pub(crate) tenant: &'a str,
-    pub(crate) scope: &'a str,
-    pub(crate) request_id: &'a Arc<str>,
+/// A call that failed.
+pub(crate) struct Fault {
+    pub(crate) failure: Failure,
+    /// Seconds after which a quarantined plugin is tried again.
+    pub(crate) retry_after: Option<u32>,
 }
 
-/// Calls the candidate, and the stable version if the candidate fails by its own fault.
-pub(crate) async fn caught<T, F: Future<Output = Result<T, Failure>>>(
-    watch: &Arc<Watch>,
-    whose: Whose<'_>,
-    candidate: impl Future<Output = Result<T, Failure>>,
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Fault { failure, retry_after: None }
+    }
+}
+
+impl Fault {
+    pub(crate) fn quarantined(quarantined: &Quarantined, plugin: &Plugin, function: &str) -> Self {
+        Fault { failure: quarantined.failure(plugin, function), retry_after: Some(quarantined.retry_after_s()) }
+    }
+}
+
+/// Calls the candidate, and the stable version if the candidate fails by its own fault. Both keep their own accounts and records.
+pub(crate) async fn caught<T, F: Future<Output = Result<T, Fault>>>(
+    trial: &Arc<rollout::Watch>,
+    whose: &Whose<'_>,
+    candidate: impl Future<Output = Result<T, Fault>>,
     stable: impl FnOnce() -> F,
-) -> Result<T, Failure> {
-    let failure = match candidate.await {
+) -> Result<T, Fault> {
+    let fault = match candidate.await {
         Ok(value) => {
-            watch.passed();
+            trial.passed();
             return Ok(value);
         }
-        Err(failure) if !own_fault(&failure) => return Err(failure),
-        Err(failure) => failure,
+        Err(fault) if !own_fault(&fault.failure) => return Err(fault),
+        Err(fault) => fault,
     };
-    record_failure(&failure, whose.tenant, whose.scope, whose.request_id);
     let served = stable().await;
     match &served {
-        Ok(_) => watch.strike(failure, whose.tenant, whose.scope, whose.request_id),
-        Err(_) => watch.passed(),
+        Ok(_) => trial.strike(fault.failure, whose),
+        Err(_) => trial.passed(),
     }
     served
 }
@@ -52,23 +65,52 @@ fn own_fault(failure: &Failure) -> bool {
 }
 
 /// Serves a turn with the version that the conversation is on.
-pub(crate) async fn handle(bot: &Arc<Bot>, mut services: BotServices, input: Turn) -> Result<(Said, Bytes), Failure> {
-    let Some(candidate) = bot.candidate.as_ref().filter(|candidate| candidate.takes(&input.conversation)) else {
-        return attempt(bot, &bot.plugin, services, input).await;
+pub(crate) async fn handle(
+    watch: &Watch,
+    bot: &Arc<Bot>,
+    whose: &Whose<'_>,
+    mut services: BotServices,
+    input: Turn,
+) -> Result<(Said, Bytes), Failure> {
+    let candidate = bot.candidate.as_ref().filter(|candidate| candidate.takes(&input.conversation));
+    let stable = |services, input| attempt(watch, bot.post(watch), whose, &bot.plugin, services, input);
+    let served = match candidate {
+        None => stable(services, input).await,
+        Some(candidate) => {
+            let again = services.with_memory();
+            let post = bot.candidate_post(candidate, watch);
+            let first = attempt(watch, post, whose, &candidate.serves, services, input.clone());
+            caught(&candidate.watch, whose, first, || stable(again, input)).await
+        }
     };
-    let request_id = services.request_id.clone();
-    let whose = Whose { tenant: bot.tenant.as_str(), scope: bot.id.as_str(), request_id: &request_id };
-    let again = services.with_memory();
-    let first = attempt(bot, &candidate.serves, services, input.clone());
-    caught(&candidate.watch, whose, first, || attempt(bot, &bot.plugin, again, input)).await
+    served.map_err(|fault| fault.failure)
 }
 
-async fn attempt(bot: &Bot, plugin: &Plugin, services: BotServices, input: Turn) -> Result<(Said, Bytes), Failure> {
-    let reported = plugin.handle(Box::new(services), input).await?;
-    bot.metrics.fuel.increment(reported.report.fuel);
-    let kept = match reported.value {
-        Ok(outcome) => check(outcome),
-        Err(refusal) => Err(format!("refused the turn: {} ({})", refusal.message, refusal.code)),
+async fn attempt(
+    watch: &Watch,
+    post: &Post,
+    whose: &Whose<'_>,
+    plugin: &Plugin,
+    services: BotServices,
+    input: Turn,
+) -> Result<(Said, Bytes), Fault> {
+    let pass = watch.enter(post, plugin, "handle").map_err(|e| Fault::quarantined(&e, plugin, "handle"))?;
+    let failure = match plugin.handle(Box::new(services), input).await {
+        Ok(reported) => {
+            let kept = match reported.value {
+                Ok(outcome) => check(outcome),
+                Err(refusal) => Err(format!("refused the turn: {} ({})", refusal.message, refusal.code)),
+            };
+            match kept {
+                Ok(kept) => {
+                    watch.well(post, pass, &reported.report, whose);
+                    return Ok(kept);
+                }
+                Err(message) => plugin.broken_contract("handle", message, reported.report),
+            }
+        }
+        Err(failure) => failure,
     };
-    kept.map_err(|message| plugin.broken_contract("handle", message, reported.report))
+    watch.failed(post, pass, &failure, whose);
+    Err(failure.into())
 }

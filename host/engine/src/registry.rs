@@ -11,6 +11,7 @@ use crate::installed::Installed;
 use crate::library::Library;
 use crate::rollout::{Candidate, Place, Rollouts, Watches};
 use crate::versions::{ChosenCandidate, Versions};
+use crate::watch::{BotMetrics, Post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use confab_egress::{Auth, ConnectionSpec, Egress, EndpointConfig};
@@ -20,7 +21,7 @@ use confab_sandbox::{Kind, Plugin, Sandbox};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A bot that is ready to serve.
@@ -45,18 +46,12 @@ pub struct Bot {
     pub(crate) space: Arc<str>,
     /// The tenant's id once more, for accounts.
     pub(crate) tenant_name: Arc<str>,
-    pub(crate) metrics: BotMetrics,
+    /// Made at the first turn: see [`crate::watch`].
+    pub(crate) metrics: OnceLock<BotMetrics>,
+    /// See `metrics`.
+    pub(crate) post: OnceLock<Post>,
     doc: BotDoc,
     digest: String,
-}
-
-/// Metric handles, made once.
-#[derive(Debug)]
-pub(crate) struct BotMetrics {
-    pub(crate) answered: metrics::Counter,
-    pub(crate) fallback: metrics::Counter,
-    pub(crate) seconds: metrics::Histogram,
-    pub(crate) fuel: metrics::Counter,
 }
 
 /// A connection that is ready to serve.
@@ -75,6 +70,10 @@ pub struct Connection {
     pub(crate) space: Arc<str>,
     /// The tenant's id once more, for accounts.
     pub(crate) tenant_name: Arc<str>,
+    /// Made at the first call: see [`crate::watch`].
+    pub(crate) post: OnceLock<Post>,
+    /// The last failure of each endpoint that has not worked since.
+    pub(crate) troubles: crate::breakers::Troubles,
     doc: ConnectionDoc,
     digest: String,
 }
@@ -252,6 +251,8 @@ impl Publisher {
             egress: egress?,
             space: Arc::from(format!("connection/{}/{}", doc.tenant, doc.id)),
             tenant_name: Arc::from(doc.tenant.as_str()),
+            post: OnceLock::new(),
+            troubles: crate::breakers::Troubles::default(),
             doc: doc.clone(),
             digest: source.digest().to_owned(),
         })
@@ -291,8 +292,6 @@ impl Publisher {
             findings.extend(chosen.refused(found));
             candidate = tried.map(|tried| chosen.serving(tried));
         }
-        let (tenant, bot) = (doc.tenant.to_string(), doc.id.to_string());
-        let counter = |outcome: &'static str| metrics::counter!("confab_turns_total", "tenant" => tenant.clone(), "bot" => bot.clone(), "outcome" => outcome);
         Some(Arc::new(Bot {
             tenant: doc.tenant.clone(),
             id: doc.id.clone(),
@@ -304,12 +303,8 @@ impl Publisher {
             conversation_ttl: Duration::from_secs(doc.conversation_ttl_s),
             space: Arc::from(format!("bot/{}/{}", doc.tenant, doc.id)),
             tenant_name: Arc::from(doc.tenant.as_str()),
-            metrics: BotMetrics {
-                answered: counter("answered"),
-                fallback: counter("fallback"),
-                seconds: metrics::histogram!("confab_turn_seconds", "tenant" => tenant.clone(), "bot" => bot.clone()),
-                fuel: metrics::counter!("confab_plugin_fuel_total", "tenant" => tenant.clone(), "plugin" => source.manifest().name.clone()),
-            },
+            metrics: OnceLock::new(),
+            post: OnceLock::new(),
             doc: doc.clone(),
             digest: source.digest().to_owned(),
         }))
@@ -385,7 +380,13 @@ fn same<T>(old: Option<&Candidate<T>>, chosen: Option<&ChosenCandidate>) -> bool
 
 impl ChosenCandidate {
     fn serving<T>(&self, serves: T) -> Candidate<T> {
-        Candidate { serves, share: self.share, digest: self.plugin.digest().to_owned(), watch: self.watch.clone() }
+        Candidate {
+            serves,
+            share: self.share,
+            digest: self.plugin.digest().to_owned(),
+            watch: self.watch.clone(),
+            post: OnceLock::new(),
+        }
     }
 
     /// What the candidate refuses, in words that say which version it is. Its warnings are for the time when it is stable.

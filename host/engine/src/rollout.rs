@@ -7,7 +7,9 @@
 //! A candidate's failure is no visitor's: the stable version serves the same call at once (see [`crate::net`]). Where it can,
 //! the failure was the candidate's own: a *strike*. [`STRIKES`] of them within the last [`WINDOW`] calls end the rollout.
 
+use crate::failures::Whose;
 use crate::ids::{BotId, ConnectionId, TenantId};
+use crate::watch::Post;
 use confab_sandbox::Failure;
 use parking_lot::Mutex;
 use semver::Version;
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use tokio::sync::mpsc;
 
 /// Kind of the documents. Id: `NAME`, `NAME/TENANT`, `NAME/TENANT/bot/BOT` or `NAME/TENANT/connection/CONNECTION`.
@@ -190,6 +192,7 @@ pub struct Candidate<T> {
     /// Digest of its component.
     pub(crate) digest: String,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) post: OnceLock<Post>,
 }
 
 impl<T> Candidate<T> {
@@ -230,8 +233,9 @@ pub(crate) struct Verdict {
     pub(crate) watch: Arc<Watch>,
     pub(crate) failure: Failure,
     pub(crate) tenant: String,
-    pub(crate) scope: String,
-    pub(crate) request_id: Arc<str>,
+    pub(crate) bot: Option<String>,
+    pub(crate) connection: Option<String>,
+    pub(crate) request_id: String,
 }
 
 impl Watch {
@@ -241,14 +245,15 @@ impl Watch {
     }
 
     /// The candidate failed where the stable version did not.
-    pub(crate) fn strike(self: &Arc<Self>, failure: Failure, tenant: &str, scope: &str, request_id: &Arc<str>) {
+    pub(crate) fn strike(self: &Arc<Self>, failure: Failure, whose: &Whose<'_>) {
         if self.note(true) {
             let verdict = Verdict {
                 watch: self.clone(),
                 failure,
-                tenant: tenant.to_owned(),
-                scope: scope.to_owned(),
-                request_id: request_id.clone(),
+                tenant: whose.tenant.to_owned(),
+                bot: whose.bot.map(str::to_owned),
+                connection: whose.connection.map(str::to_owned),
+                request_id: whose.request_id.to_string(),
             };
             // Nobody listens only where the engine is gone.
             let _ = self.verdicts.send(verdict);
@@ -350,7 +355,7 @@ mod tests {
     fn candidate(share: u8) -> (Candidate<()>, mpsc::UnboundedReceiver<Verdict>) {
         let (watches, verdicts) = Watches::new();
         let watch = watches.of("flow", "flow", &CandidateDoc { version: version("1.1.0"), share, since: 1 });
-        (Candidate { serves: (), share, digest: String::new(), watch }, verdicts)
+        (Candidate { serves: (), share, digest: String::new(), watch, post: OnceLock::new() }, verdicts)
     }
 
     #[test]

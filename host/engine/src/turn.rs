@@ -11,11 +11,12 @@
 use crate::conversation::{Entry, FORMAT, Head, Header, Owner, StoredChoice, StoredReply, Transcript};
 use crate::engine::Engine;
 use crate::error::TurnError;
+use crate::failures::Whose;
 use crate::ids::{BotId, ConversationId, TenantId};
 use crate::registry::{Bot, Slot};
 use crate::services::BotServices;
 use bytes::Bytes;
-use confab_sandbox::{Failure, FailureKind, Outcome};
+use confab_sandbox::{FailureKind, Outcome};
 use confab_store::{ConversationKey, LeaseOptions, StoreError, TurnCommit};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,7 @@ impl Engine {
                 return Err(TurnError::UnknownConversation);
             }
         };
+        let watch = &self.inner.watch;
         let turn = self.inner.turn_id();
         let number = u32::try_from(open.turns + 1).unwrap_or(u32::MAX);
         let locale = request.locale.clone().or_else(|| head.header.locale.clone());
@@ -152,6 +154,7 @@ impl Engine {
             request.request_id.clone(),
             locale.clone(),
             now,
+            watch.clone(),
         );
         let input = confab_sandbox::Turn {
             id: turn.clone(),
@@ -170,16 +173,21 @@ impl Engine {
             },
             state: head.state.to_vec(),
         };
-        let outcome = match crate::net::handle(&bot, services, input).await {
+        let whose = Whose {
+            tenant: bot.tenant.as_str(),
+            bot: Some(bot.id.as_str()),
+            connection: None,
+            conversation: Some(&key.id),
+            turn: Some(&turn),
+            request_id: &request.request_id,
+        };
+        let outcome = match crate::net::handle(watch, &bot, &whose, services, input).await {
             Ok(kept) => Ok(kept),
-            Err(failure) => {
-                record_failure(&failure, bot.tenant.as_str(), bot.id.as_str(), &request.request_id);
-                if failure.kind == FailureKind::Overloaded {
-                    self.inner.store.abandon_turn(open.lease).await;
-                    return Err(TurnError::Overloaded);
-                }
-                Err(failure.to_string())
+            Err(failure) if failure.kind == FailureKind::Overloaded => {
+                self.inner.store.abandon_turn(open.lease).await;
+                return Err(TurnError::Overloaded);
             }
+            Err(failure) => Err(failure.to_string()),
         };
         let mut header = head.header;
         header.locale = locale.clone();
@@ -208,8 +216,9 @@ impl Engine {
             answer: None,
         };
         self.inner.store.commit_turn(open.lease, commit).await.map_err(busy)?;
-        if failed { &bot.metrics.fallback } else { &bot.metrics.answered }.increment(1);
-        bot.metrics.seconds.record(started.elapsed().as_secs_f64());
+        let metrics = bot.metrics();
+        if failed { &metrics.fallback } else { &metrics.answered }.increment(1);
+        metrics.seconds.record(started.elapsed().as_secs_f64());
         Ok(TurnAnswer {
             conversation: id,
             turn,
@@ -310,31 +319,6 @@ fn fallback(bot: &Bot, locale: Option<&str>) -> Said {
     let text = bot.fallback.get(language).or_else(|| bot.fallback.get("")).cloned().unwrap_or_default();
     let reply = StoredReply { kind: "text".into(), text, choices: Vec::new(), data: None };
     Said { replies: vec![reply], ..Said::default() }
-}
-
-/// Counts a plugin's failure and writes it to the log.
-pub(crate) fn record_failure(failure: &Failure, tenant: &str, scope: &str, request_id: &str) {
-    metrics::counter!(
-        "confab_plugin_failures_total",
-        "tenant" => tenant.to_owned(), "plugin" => failure.plugin.clone(), "kind" => failure.kind.as_str()
-    )
-    .increment(1);
-    tracing::warn!(
-        tenant,
-        scope,
-        request_id,
-        plugin = failure.plugin,
-        function = failure.function,
-        kind = failure.kind.as_str(),
-        blame = ?failure.blame,
-        fuel = failure.report.fuel,
-        peak_memory = failure.report.peak_memory,
-        wall_us = failure.report.wall_us,
-        host_calls = failure.report.host_calls,
-        backtrace = ?failure.backtrace,
-        last_lines = ?failure.report.last_lines,
-        "plugin failed: {}", failure.message
-    );
 }
 
 /// A turn that goes on in a task of its own when its caller goes away. Until then it runs in the caller's:

@@ -9,9 +9,10 @@
 use crate::config::documents::{self, BotDoc, ConnectionDoc};
 use crate::config::{Finding, Severity};
 use crate::engine::Engine;
+use crate::failures::Whose;
 use crate::registry::{Registry, Slot};
 use crate::rollout::{CandidateDoc, Place, ROLLOUT, RolledBack, RolloutDoc, Scope, Verdict};
-use crate::turn::{now_millis, record_failure};
+use crate::turn::now_millis;
 use crate::versions::{PluginRef, Versions};
 use confab_sandbox::Failure;
 use confab_store::StoreError;
@@ -148,7 +149,15 @@ impl Engine {
                 );
                 let message = format!("version {} was rolled back; last failure: {reason}", watch.version);
                 let record = Failure { message, ..verdict.failure };
-                record_failure(&record, &verdict.tenant, &verdict.scope, &verdict.request_id);
+                let whose = Whose {
+                    tenant: &verdict.tenant,
+                    bot: verdict.bot.as_deref(),
+                    connection: verdict.connection.as_deref(),
+                    conversation: None,
+                    turn: None,
+                    request_id: &verdict.request_id,
+                };
+                self.inner.watch.failures.plugin(&record, &whose);
             }
             Ok(false) => {}
             Err(e) => {

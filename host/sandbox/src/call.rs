@@ -34,6 +34,9 @@ use wasmtime::{Store, UpdateDeadline};
 /// How long a call waits for a place when all are taken. Longer waits only pile up.
 pub const PLACE_WAIT: Duration = Duration::from_secs(2);
 
+/// What a nanosecond of CPU time is worth on a tenant's account of fuel: guests burn about so much.
+const FUEL_A_NANOSECOND: u64 = 2;
+
 /// What a call used.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CallReport {
@@ -264,7 +267,8 @@ impl Plugin {
             return Err(self.failure(function, FailureKind::Host, "the host is stopping".into(), None));
         };
         report.cpu_us = cpu / 1_000;
-        tenant.used_fuel(report.fuel);
+        // What the host computes for a guest burns no fuel; its time is worth some.
+        tenant.used_fuel(report.fuel.max(cpu.saturating_mul(FUEL_A_NANOSECOND)));
         match outcome {
             Ok(value) => Ok(Reported { value, report }),
             Err(stage) => Err(self.trapped(function, stage, report)),
@@ -356,13 +360,7 @@ struct Begun {
     served: u32,
 }
 
-async fn call_in(
-    plugin: &Plugin,
-    live: &Live,
-    begun: &mut Begun,
-    limits: Limits,
-    work: Work,
-) -> Result<Answer, Stage> {
+async fn call_in(plugin: &Plugin, live: &Live, begun: &mut Begun, limits: Limits, work: Work) -> Result<Answer, Stage> {
     let store = &mut begun.store;
     let instance = match begun.instance {
         Some(instance) => instance,
@@ -482,9 +480,8 @@ pub(crate) async fn call_on(
     export: &Export,
     values: &[Val],
 ) -> wasmtime::Result<Result<Value, Value>> {
-    let func = instance
-        .get_func(&mut *store, export.index)
-        .ok_or_else(|| wasmtime::format_err!("an export is gone"))?;
+    let func =
+        instance.get_func(&mut *store, export.index).ok_or_else(|| wasmtime::format_err!("an export is gone"))?;
     let mut results = [Val::Bool(false)];
     let count = export.ty.results().len().min(1);
     let slots = results.get_mut(..count).unwrap_or_default();

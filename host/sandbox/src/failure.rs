@@ -3,10 +3,10 @@
 //! Authors and operators get the record; visitors get the bot's fallback.
 
 use crate::call::CallReport;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whose fault a failure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Blame {
     /// The plugin's.
@@ -130,7 +130,7 @@ pub(crate) fn classify(error: &wasmtime::Error) -> (FailureKind, String, Vec<Str
     let backtrace = error
         .downcast_ref::<wasmtime::WasmBacktrace>()
         .map(|trace| {
-            trace.frames().iter().take(32).map(|frame| frame.func_name().unwrap_or("<unnamed>").to_owned()).collect()
+            trace.frames().iter().take(32).map(|frame| frame.func_name().map_or_else(unnamed, readable)).collect()
         })
         .unwrap_or_default();
     if let Some(hit) = error.downcast_ref::<LimitHit>() {
@@ -147,6 +147,9 @@ pub(crate) fn classify(error: &wasmtime::Error) -> (FailureKind, String, Vec<Str
             other => (FailureKind::Trap, other.to_string()),
         };
         return (kind, message, backtrace);
+    }
+    if let Some(wasmtime::component::ResourceTableError::Full) = error.downcast_ref() {
+        return (FailureKind::Handles, "took more handles of the host than it may hold".into(), backtrace);
     }
     // The outermost text is wasmtime's backtrace; the cause is at the bottom.
     let text = first_line(&error.root_cause().to_string());
@@ -165,6 +168,32 @@ pub(crate) fn classify(error: &wasmtime::Error) -> (FailureKind, String, Vec<Str
     (kind, message, backtrace)
 }
 
+/// Longest name of a function in a backtrace, in characters: generic ones have thousands.
+const NAME_CHARS: usize = 300;
+
+fn unnamed() -> String {
+    "<unnamed>".to_owned()
+}
+
+/// A function's name as its author wrote it: demangled, without the compiler's hash.
+fn readable(name: &str) -> String {
+    let demangled = format!("{:#}", rustc_demangle::demangle(name));
+    demangled.chars().take(NAME_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(500).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn names_in_a_backtrace_are_demangled_and_cut() {
+        assert_eq!(readable("_ZN6panics6handle17h0123456789abcdefE"), "panics::handle");
+        assert_eq!(readable("_RNvC6_123foo3bar"), "123foo::bar");
+        assert_eq!(readable("confab:plugin/dialogue@1.0.0#handle"), "confab:plugin/dialogue@1.0.0#handle");
+        assert_eq!(readable(&"x\n".repeat(1_000)).chars().count(), 300);
+    }
 }

@@ -70,8 +70,15 @@ fn result_of(ty: &ComponentFunc, answer: Result<Value, CapabilityError>) -> Resu
             None => Ok(None),
         }
     };
+    // A connector of another version may answer what this import can't hold. That is an error of the call like any other,
+    // and no fault of the plugin that calls.
+    let answer = answer.and_then(|value| {
+        part(result.ok(), value).map_err(|e| {
+            CapabilityError::new("internal", format!("the answer does not fit this plugin's interface: {e}"))
+        })
+    });
     Ok(Val::Result(match answer {
-        Ok(value) => Ok(part(result.ok(), value)?),
+        Ok(value) => Ok(value),
         Err(error) => Err(part(result.err(), serde_json::to_value(error).unwrap_or_default())?),
     }))
 }

@@ -13,6 +13,9 @@ const KV_KEY_BYTES: usize = 256;
 const KV_VALUE_BYTES: usize = 64 << 10;
 /// Most entries of one scan.
 const KV_SCAN: u32 = 1_000;
+/// Entries that a scan reads from the store at a time: a thousand of the largest would be 64 MiB of the host's memory, while
+/// no more than `Limits::border_kib` may cross the border.
+const KV_SCAN_PART: u32 = 64;
 /// Most random bytes of one call.
 const RANDOM_BYTES: u32 = 1_024;
 
@@ -21,7 +24,7 @@ impl crate::bindings::confab::capabilities::types::Host for CallState {}
 
 impl log::Host for CallState {
     async fn write(&mut self, level: log::Level, message: String) -> Result<()> {
-        self.count_small()?;
+        self.count_log(message.len())?;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
@@ -128,7 +131,9 @@ impl kv::Host for CallState {
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> KvResult<()> {
         self.count_kv()?;
-        if let Err(e) = check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len())) {
+        if let Err(e) =
+            check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len()))
+        {
             return Ok(Err(e));
         }
         Ok(data!(self).set(&key, Bytes::from(value)).await.map_err(kv_error))
@@ -136,7 +141,9 @@ impl kv::Host for CallState {
 
     async fn insert(&mut self, key: String, value: Vec<u8>) -> KvResult<Option<Vec<u8>>> {
         self.count_kv()?;
-        if let Err(e) = check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len())) {
+        if let Err(e) =
+            check_key(&key).and_then(|()| check_value(&value)).and_then(|()| self.may_write(&key, value.len()))
+        {
             return Ok(Err(e));
         }
         let there = data!(self).insert(&key, Bytes::from(value)).await;
@@ -153,10 +160,35 @@ impl kv::Host for CallState {
 
     async fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> KvResult<Vec<kv::Entry>> {
         self.count_kv()?;
-        let found = data!(self).scan(&prefix, after.as_deref(), limit.min(KV_SCAN)).await;
-        Ok(found
-            .map(|entries| entries.into_iter().map(|(key, value)| kv::Entry { key, value: value.into() }).collect())
-            .map_err(kv_error))
+        let (mut after, mut left, mut bytes) = (after, limit.min(KV_SCAN), 0);
+        let mut found = Vec::new();
+        while left > 0 {
+            let wanted = left.min(KV_SCAN_PART);
+            let part = match data!(self).scan(&prefix, after.as_deref(), wanted).await {
+                Ok(part) => part,
+                Err(e) => return Ok(Err(kv_error(e))),
+            };
+            let last = part.len() < wanted as usize;
+            for (key, value) in part {
+                bytes += key.len() + value.len();
+                found.push(kv::Entry { key, value: value.into() });
+            }
+            if bytes > self.limits.border_bytes() {
+                return Ok(Err(refuse(
+                    "too-large",
+                    format!(
+                        "the entries have more than {} MiB together: ask for fewer at a time",
+                        self.limits.border_kib >> 10
+                    ),
+                )));
+            }
+            if last {
+                break;
+            }
+            left -= wanted;
+            after = found.last().map(|entry| entry.key.clone());
+        }
+        Ok(Ok(found))
     }
 
     async fn add(&mut self, key: String, delta: i64) -> KvResult<i64> {
@@ -223,7 +255,7 @@ impl call::Host for CallState {
     }
 
     async fn available(&mut self) -> Result<Vec<call::Callable>> {
-        self.count_invoke()?;
+        self.count_small()?;
         Ok(self
             .services
             .available()

@@ -43,7 +43,9 @@ pub(crate) struct Lanes {
 /// # Errors
 /// When the system doesn't allow it; the text says what it said.
 pub(crate) fn only_idle_time() -> Result<(), String> {
-    use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id};
+    use thread_priority::unix::{
+        NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+    };
     set_thread_priority_and_policy(
         thread_native_id(),
         thread_priority::ThreadPriority::Min,
@@ -158,16 +160,19 @@ impl<T> Drop for Laned<T> {
     }
 }
 
-/// A future whose CPU time is measured and counted for a tenant.
-pub(crate) struct Measured<F> {
-    future: Pin<Box<F>>,
-    tenant: Arc<Tenant>,
-    nanoseconds: u64,
+pin_project_lite::pin_project! {
+    /// A future whose CPU time is measured and counted for a tenant.
+    pub(crate) struct Measured<F> {
+        #[pin]
+        future: F,
+        tenant: Arc<Tenant>,
+        nanoseconds: u64,
+    }
 }
 
 impl<F: Future> Measured<F> {
     pub(crate) fn new(tenant: Arc<Tenant>, future: F) -> Self {
-        Measured { future: Box::pin(future), tenant, nanoseconds: 0 }
+        Measured { future, tenant, nanoseconds: 0 }
     }
 }
 
@@ -175,16 +180,17 @@ impl<F: Future> Future for Measured<F> {
     /// The value, and its CPU time in nanoseconds.
     type Output = (F::Output, u64);
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
         let outside = INNER.replace(0);
         let before = thread_time();
-        let outcome = self.future.as_mut().poll(cx);
+        let outcome = this.future.poll(cx);
         let all = thread_time().saturating_sub(before);
         let own = all.saturating_sub(INNER.get());
         INNER.set(outside + all);
-        self.nanoseconds += own;
-        self.tenant.used_cpu(own);
-        outcome.map(|value| (value, self.nanoseconds))
+        *this.nanoseconds += own;
+        this.tenant.used_cpu(own);
+        outcome.map(|value| (value, *this.nanoseconds))
     }
 }
 

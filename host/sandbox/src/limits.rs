@@ -226,7 +226,8 @@ impl LimitPolicy {
             };
         }
         each_limit!(compare!);
-        for (name, value) in [("fuel", ceiling.fuel), ("wall_ms", ceiling.wall_ms), ("memory_mib", ceiling.memory_mib)] {
+        for (name, value) in [("fuel", ceiling.fuel), ("wall_ms", ceiling.wall_ms), ("memory_mib", ceiling.memory_mib)]
+        {
             if value == 0 {
                 return Err(format!("ceiling.{name} is 0: no plugin could run"));
             }
@@ -235,7 +236,9 @@ impl LimitPolicy {
             return Err("ceiling.memory_mib is more than 4096, which is all that a 32-bit memory can have".into());
         }
         if ceiling.table_elements > TABLE_ELEMENTS {
-            return Err(format!("ceiling.table_elements is more than {TABLE_ELEMENTS}, which is all that the pool has"));
+            return Err(format!(
+                "ceiling.table_elements is more than {TABLE_ELEMENTS}, which is all that the pool has"
+            ));
         }
         Ok(())
     }

@@ -102,21 +102,19 @@ impl Sandbox {
     pub(crate) fn live(&self, manifest: &Manifest, component: &Component) -> Result<Live, LoadError> {
         let pre = self.link(manifest, component)?;
         let dialogue = match manifest.kind {
-            Kind::Intent => Some(crate::bindings::dialogue::GuestIndices::new(&pre).map_err(|_| LoadError::Invalid {
-                plugin: manifest.name.clone(),
-                message: "is of kind intent but does not export confab:plugin/dialogue@1.0.0".into(),
-            })?),
+            Kind::Intent => {
+                Some(crate::bindings::dialogue::GuestIndices::new(&pre).map_err(|_| LoadError::Invalid {
+                    plugin: manifest.name.clone(),
+                    message: "is of kind intent but does not export confab:plugin/dialogue@1.0.0".into(),
+                })?)
+            }
             _ => None,
         };
         Ok(Live { pre, dialogue, exports: exports(component) })
     }
 
     /// Links what the component's kind may import, and nothing else.
-    fn link(
-        &self,
-        manifest: &Manifest,
-        component: &Component,
-    ) -> Result<InstancePre<CallState>, LoadError> {
+    fn link(&self, manifest: &Manifest, component: &Component) -> Result<InstancePre<CallState>, LoadError> {
         let engine = &self.inner.engine;
         let invalid =
             |e: wasmtime::Error| LoadError::Invalid { plugin: manifest.name.clone(), message: format!("{e:#}") };

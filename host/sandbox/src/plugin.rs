@@ -187,9 +187,11 @@ impl Sandbox {
         }
         let manifest = Manifest::of_component(wasm)?;
         let digest = digest(wasm);
-        let path = self.inner.cache.keep_wasm(&digest, wasm).map_err(|e| {
-            LoadError::of_compiler(&manifest.name, CompileError::Cache(format!("{e:#}")))
-        })?;
+        let path = self
+            .inner
+            .cache
+            .keep_wasm(&digest, wasm)
+            .map_err(|e| LoadError::of_compiler(&manifest.name, CompileError::Cache(format!("{e:#}"))))?;
         self.open(&Source { digest, path })
     }
 

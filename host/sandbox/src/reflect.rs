@@ -14,6 +14,10 @@ use wasmtime::{Result, bail, format_err};
 /// Deepest nesting of a value. WIT types are finite but may be deep; the host's stack must not be the limit.
 const DEPTH: usize = 32;
 
+/// Most parts of one schema. The largest of ours has 60. A kilobyte of pairs of pairs unfolds into half a million, which
+/// are 800 MB of JSON (`tests/guests-wat/exploding-types`); what is over says no more than that anything may be there.
+const PARTS: usize = 10_000;
+
 /// JSON that doesn't fit a type, with the place as JSON pointer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{pointer}: {message}")]
@@ -37,11 +41,12 @@ pub(crate) fn bytes_of(value: &Value) -> usize {
 
 /// JSON Schema (2020-12) of a type. `docs` gives the text for `TYPE.FIELD`.
 pub(crate) fn schema_of(ty: &Type) -> Value {
-    schema_at(ty, DEPTH)
+    schema_at(ty, DEPTH, &mut PARTS.clone())
 }
 
-fn schema_at(ty: &Type, depth: usize) -> Value {
-    let Some(depth) = depth.checked_sub(1) else { return json!({}) };
+fn schema_at(ty: &Type, depth: usize, left: &mut usize) -> Value {
+    let (Some(depth), Some(rest)) = (depth.checked_sub(1), left.checked_sub(1)) else { return json!({}) };
+    *left = rest;
     match ty {
         Type::Bool => json!({"type": "boolean"}),
         Type::S8 => json!({"type": "integer", "minimum": i8::MIN, "maximum": i8::MAX}),
@@ -56,24 +61,24 @@ fn schema_at(ty: &Type, depth: usize) -> Value {
         Type::Char => json!({"type": "string", "minLength": 1, "maxLength": 1}),
         Type::String => json!({"type": "string"}),
         Type::List(list) if matches!(list.ty(), Type::U8) => json!({"type": "string", "contentEncoding": "base64"}),
-        Type::List(list) => json!({"type": "array", "items": schema_at(&list.ty(), depth)}),
-        Type::Record(record) => object_schema(record.fields().map(|f| (f.name.to_owned(), f.ty)), depth),
+        Type::List(list) => json!({"type": "array", "items": schema_at(&list.ty(), depth, left)}),
+        Type::Record(record) => object_schema(record.fields().map(|f| (f.name.to_owned(), f.ty)), depth, left),
         Type::Tuple(tuple) => {
-            let items: Vec<Value> = tuple.types().map(|t| schema_at(&t, depth)).collect();
+            let items: Vec<Value> = tuple.types().map(|t| schema_at(&t, depth, left)).collect();
             json!({"type": "array", "prefixItems": items, "items": false, "minItems": items.len()})
         }
         Type::Variant(variant) => {
             let cases: Vec<Value> = variant
                 .cases()
                 .map(|case| match case.ty {
-                    Some(ty) => object_schema([(case.name.to_owned(), ty)].into_iter(), depth),
+                    Some(ty) => object_schema([(case.name.to_owned(), ty)].into_iter(), depth, left),
                     None => json!({"const": case.name}),
                 })
                 .collect();
             json!({"oneOf": cases})
         }
         Type::Enum(cases) => json!({"enum": cases.names().collect::<Vec<_>>()}),
-        Type::Option(option) => json!({"anyOf": [schema_at(&option.ty(), depth), {"type": "null"}]}),
+        Type::Option(option) => json!({"anyOf": [schema_at(&option.ty(), depth, left), {"type": "null"}]}),
         Type::Flags(flags) => {
             json!({"type": "array", "uniqueItems": true, "items": {"enum": flags.names().collect::<Vec<_>>()}})
         }
@@ -82,7 +87,7 @@ fn schema_at(ty: &Type, depth: usize) -> Value {
 }
 
 /// Schema of an object with these fields, as for a record or a function's parameters.
-pub(crate) fn object_schema(fields: impl Iterator<Item = (String, Type)>, depth: usize) -> Value {
+fn object_schema(fields: impl Iterator<Item = (String, Type)>, depth: usize, left: &mut usize) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (name, ty) in fields {
@@ -90,14 +95,14 @@ pub(crate) fn object_schema(fields: impl Iterator<Item = (String, Type)>, depth:
         if !matches!(ty, Type::Option(_)) {
             required.push(Value::String(key.clone()));
         }
-        properties.insert(key, schema_at(&ty, depth));
+        properties.insert(key, schema_at(&ty, depth, left));
     }
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
 /// Schema of a function's parameters.
 pub(crate) fn parameters_schema<'a>(params: impl Iterator<Item = (&'a str, Type)>) -> Value {
-    object_schema(params.map(|(name, ty)| (name.to_owned(), ty)), DEPTH)
+    object_schema(params.map(|(name, ty)| (name.to_owned(), ty)), DEPTH, &mut PARTS.clone())
 }
 
 /// Turns kebab-case keys into snake_case, all the way down.
@@ -127,8 +132,8 @@ pub(crate) fn val_to_json(value: &Val) -> Result<Value> {
         Val::U32(v) => Value::from(*v),
         Val::S64(v) => Value::from(*v),
         Val::U64(v) => Value::from(*v),
-        Val::Float32(v) => float(f64::from(*v)),
-        Val::Float64(v) => float(*v),
+        Val::Float32(v) => float(f64::from(*v))?,
+        Val::Float64(v) => float(*v)?,
         Val::Char(v) => Value::String(v.to_string()),
         Val::String(v) => Value::String(v.clone()),
         Val::List(items) if matches!(items.first(), Some(Val::U8(_))) => {
@@ -160,9 +165,12 @@ pub(crate) fn val_to_json(value: &Val) -> Result<Value> {
     })
 }
 
-/// JSON has no NaN and no infinities: they become null.
-fn float(value: f64) -> Value {
-    Number::from_f64(value).map_or(Value::Null, Value::Number)
+/// JSON has no NaN and no infinities, and neither has any business.
+///
+/// # Errors
+/// For those: the plugin that gave it is to blame, not the one that can't read what it became.
+fn float(value: f64) -> Result<Value> {
+    Number::from_f64(value).map(Value::Number).ok_or_else(|| format_err!("gave a number that is none ({value})"))
 }
 
 /// JSON as a value of a type.
@@ -273,7 +281,10 @@ impl Reader {
             Type::U32 => Val::U32(self.integer(value)?),
             Type::S64 => Val::S64(self.integer(value)?),
             Type::U64 => Val::U64(self.integer(value)?),
-            Type::Float32 => Val::Float32(self.number(value)? as f32),
+            Type::Float32 => match self.number(value)? as f32 {
+                small if small.is_finite() => Val::Float32(small),
+                _ => return self.fail(format!("wanted a number of 32 bits, got {}", brief(value))),
+            },
             Type::Float64 => Val::Float64(self.number(value)?),
             Type::Char => {
                 let mut chars = self.text(value)?.chars();

@@ -25,10 +25,17 @@ pub(crate) struct CallState {
     small_calls: u32,
     log_lines: u32,
     dropped_log_lines: u32,
+    log_bytes: usize,
     pub(crate) last_lines: Vec<String>,
     table: Option<ResourceTable>,
     wasi: Option<WasiCtx>,
 }
+
+/// Bytes of log lines in one call, those that are cut or dropped among them: the host has copied and checked them before it
+/// can know. Eight times as many as 256 lines of the length that is kept.
+const LOG_BYTES: usize = 4 << 20;
+/// Random bytes that a guest may ask WASI for at once. 64 MiB would be the default; a hash map takes 16 bytes, a key 32.
+const WASI_RANDOM_BYTES: u64 = 64 << 10;
 
 /// Lines of log that a failure record keeps.
 const KEPT_LINES: usize = 10;
@@ -49,6 +56,7 @@ impl CallState {
             small_calls: 0,
             log_lines: 0,
             dropped_log_lines: 0,
+            log_bytes: 0,
             last_lines: Vec::new(),
             table: None,
             wasi: None,
@@ -98,9 +106,20 @@ impl CallState {
         Self::count(&mut self.kv_calls, self.limits.kv_calls, "reads and writes of stored data")
     }
 
-    /// Counts a call that nothing else counts.
+    /// Counts a call that has no limit of its own kind.
     pub(crate) fn count_small(&mut self) -> Result<(), LimitHit> {
-        Self::count(&mut self.small_calls, SMALL_CALLS, "calls of clock, random, log and settings")
+        Self::count(&mut self.small_calls, SMALL_CALLS, "calls for time, chance, settings and log lines")
+    }
+
+    /// Counts a line of log.
+    pub(crate) fn count_log(&mut self, bytes: usize) -> Result<(), LimitHit> {
+        self.count_small()?;
+        self.log_bytes = self.log_bytes.saturating_add(bytes);
+        if self.log_bytes > LOG_BYTES {
+            let message = format!("wrote more than {} MiB of log lines in one call", LOG_BYTES >> 20);
+            return Err(LimitHit::new(FailureKind::HostCalls, message));
+        }
+        Ok(())
     }
 
     /// Counts what goes out.
@@ -188,7 +207,7 @@ impl ResourceLimiter for CallState {
 impl WasiView for CallState {
     /// Made on first use: most guests import no WASI at all. Nothing is granted: no files, no environment, no network.
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| WasiCtxBuilder::new().build());
+        let ctx = self.wasi.get_or_insert_with(|| WasiCtxBuilder::new().max_random_size(WASI_RANDOM_BYTES).build());
         let table = self.table.get_or_insert_with(|| {
             let mut table = ResourceTable::new();
             table.set_max_capacity(RESOURCES);

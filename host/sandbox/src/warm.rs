@@ -56,7 +56,9 @@ impl Warm {
         }
         let mut idle = self.idle.lock();
         let room = idle.len() < KEPT
-            && KEPT_NOW.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < KEPT_BY_ALL).then_some(n + 1)).is_ok();
+            && KEPT_NOW
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < KEPT_BY_ALL).then_some(n + 1))
+                .is_ok();
         if room {
             prepared.store.data_mut().rest();
             idle.push(prepared);

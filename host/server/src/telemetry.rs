@@ -44,7 +44,23 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle> {
         "Time from message to committed answer"
     );
     metrics::describe_counter!("confab_plugin_failures_total", "Failed plugin calls by kind of failure");
-    metrics::describe_counter!("confab_plugin_fuel_total", "Fuel used by intent plugins");
+    metrics::describe_counter!("confab_plugin_calls_total", "Calls of plugins, failed ones included");
+    metrics::describe_counter!("confab_plugin_fuel_total", "Fuel used by plugins");
+    metrics::describe_counter!("confab_plugin_cpu_seconds_total", "CPU time used by plugins, in whole seconds");
+    metrics::describe_counter!("confab_plugin_bytes_out_total", "Bytes of the HTTP requests of plugins");
+    metrics::describe_gauge!(
+        "confab_plugin_peak_memory_bytes",
+        metrics::Unit::Bytes,
+        "Linear memory of the largest call since the start"
+    );
+    metrics::describe_gauge!(
+        "confab_plugin_quarantined",
+        "1 while a plugin is not run at a tenant because it kept failing"
+    );
+    metrics::describe_counter!(
+        "confab_failure_records_suppressed_total",
+        "Failures of which no record was kept, because there were too many or the store failed"
+    );
     metrics::describe_counter!("confab_http_requests_total", "Requests by route, class of status, and problem code");
     Ok(handle)
 }

@@ -10,22 +10,33 @@
 //! | [`shutdown`] | a host that is told to stop finishes its turns |
 //! | [`refusals`] | bad input: each with its own status and words |
 //! | [`apply`] | a folder with mistakes is refused with file and line, and changes nothing |
+//! | [`failures`] | what went wrong is kept for its author; what keeps going wrong is left alone |
 //! | [`hostile`] | plugins that misbehave cost nobody but their own bot |
 //! | [`upgrades`] | a new version comes and goes without a dropped turn, and a bad one goes by itself |
+//! | [`hostile_museum`] | every exhibit of the museum is stopped by what the table says |
+//! | [`hostile_data`] | plugins that look at the data of others, and answer nonsense |
+//! | [`hostile_network`] | plugins after credentials, and requests that go astray |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
-//! | [`secrets`] | a credential is never seen again |
+//! | [`secrets`], [`guest_memory`] | a credential is never seen again, in no guest's memory either |
+//! | [`random_turns`] | a bot answers whatever visitors write |
 //! | [`pages`] | health, readiness, description and documentation |
 //! | [`rooms`] | which crate may know which |
-//! | [`guests`] | every guest has a test |
+//! | [`guests`] | every guest is in the museum |
 #![allow(clippy::indexing_slicing, reason = "JSON gives null for what is not in it, and a test that panics has failed")]
 
 mod apply;
 mod capabilities;
 mod conversations;
 mod crashes;
+mod failures;
+mod guest_memory;
 mod guests;
 mod hostile;
+mod hostile_data;
+mod hostile_museum;
+mod hostile_network;
 mod pages;
+mod random_turns;
 mod refusals;
 mod rooms;
 mod secrets;

@@ -56,7 +56,7 @@ pub(crate) struct LoginRequest {
 /// The system's answer to it.
 pub(crate) struct LoginAnswer {
     pub(crate) status: u16,
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) body: Bytes,
 }
 
@@ -184,7 +184,7 @@ impl SessionAuth {
         state.logins = state.logins.saturating_add(1);
         let made = match login(&self.login).await {
             Ok(answer) => self.read(&answer, state.logins, learn).map_err(|error| {
-                let pause = answer.retry_after.map_or(limits.login_refused_pause, Duration::from_secs);
+                let pause = answer.retry_after.unwrap_or(limits.login_refused_pause);
                 (pause.min(limits.login_refused_pause), error)
             }),
             Err(error) => Err((limits.login_failed_pause, error)),

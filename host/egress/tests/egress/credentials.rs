@@ -1,11 +1,14 @@
 //! Credentials arrive at the system, and come back nowhere.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use confab_egress::Auth;
+use confab_egress::{Auth, OutRequest};
 use serde_json::json;
 
 use crate::support::*;
@@ -160,4 +163,30 @@ async fn a_redirect_is_an_answer() {
     let location = response.headers.iter().find(|(name, _)| name == "location").map(|(_, value)| value.clone());
     assert_eq!(location, Some(format!("http://{elsewhere}/?t=***")));
     assert!(record.all().is_empty());
+}
+
+#[tokio::test]
+async fn no_redirect_is_followed_wherever_it_leads() {
+    let (elsewhere, record) = recorder().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    for status in [301, 302, 303, 307, 308] {
+        for location in [
+            format!("http://{elsewhere}/"),
+            format!("//{elsewhere}/"),
+            "/base/other".into(),
+            "http://169.254.169.254/latest/meta-data/".into(),
+            "http://[::1]/".into(),
+            "file:///etc/passwd".into(),
+        ] {
+            let (to_there, count) = (location.clone(), Arc::clone(&asked));
+            let router = Router::new().fallback(move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                async move { (StatusCode::from_u16(status).unwrap(), [("location", to_there)]) }
+            });
+            let connection = to(serve(router).await, kinds().remove(0));
+            let post = OutRequest { method: "POST".into(), body: Bytes::from_static(b"{}"), ..get("/x") };
+            assert_eq!(send(&connection, post).await.unwrap().status, status, "{location}");
+        }
+    }
+    assert_eq!((asked.load(Ordering::SeqCst), record.all().len()), (30, 0));
 }

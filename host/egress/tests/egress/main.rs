@@ -13,9 +13,13 @@ mod support;
 
 mod addresses;
 mod answers;
+mod breaker;
 mod config;
 mod credentials;
+mod hostile_systems;
+mod proxy;
 mod requests;
 mod sessions;
+mod smuggling;
 mod time;
 mod tls;

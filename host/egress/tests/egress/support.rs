@@ -13,6 +13,8 @@ use confab_egress::{
     Auth, CallMeta, ConfigError, Connection, ConnectionSpec, Egress, EgressPolicy, EndpointConfig, ErrorCode,
     InResponse, Limits, Lookup, LookupError, OutRequest, SecretSource, SendError,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The tenant of all tests, whose variables start with `SHOP_EU__`.
@@ -53,7 +55,7 @@ impl Record {
 
 /// Start a server on a free port.
 pub(crate) async fn serve(router: Router) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     address
@@ -68,6 +70,45 @@ pub(crate) async fn recorder() -> (SocketAddr, Record) {
         async { "fine" }
     });
     (serve(router).await, record)
+}
+
+/// Start a server that reads a request's head and its body of known length, and answers with these bytes, as they
+/// are. It remembers nothing and closes the connection.
+pub(crate) async fn raw(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
+    raw_with(move |head, mut socket| {
+        let bytes = answer(&head);
+        async move {
+            // The client may have hung up, which is its right.
+            let _ = socket.write_all(&bytes).await;
+            let _ = socket.shutdown().await;
+        }
+    })
+    .await
+}
+
+/// The same, with the socket in the test's own hands after the request's head.
+pub(crate) async fn raw_with<F>(talk: impl Fn(String, TcpStream) -> F + Send + Sync + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let talk = Arc::new(talk);
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let talk = Arc::clone(&talk);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let Ok(byte) = socket.read_u8().await else { return };
+                    head.push(byte);
+                }
+                talk(String::from_utf8(head).unwrap(), socket).await;
+            });
+        }
+    });
+    address
 }
 
 /// Names that resolve to given addresses.

@@ -1,12 +1,14 @@
 //! What an intent plugin gets: the turn's time and chance, the bot's data, and calls of its capabilities.
 
-use crate::net::{Whose, caught};
+use crate::failures::Whose;
+use crate::net::{Fault, caught};
 use crate::registry::{Bot, Connection};
 use crate::services::calls::Calls;
 use crate::services::{ConnectionServices, Space};
+use crate::watch::Watch;
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
-use confab_sandbox::{CapabilityError, Failure, FailureKind, HostServices, KvServices};
+use confab_sandbox::{CapabilityError, FailureKind, HostServices, KvServices};
 use confab_store::Store;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use serde_json::{Map, Value};
@@ -23,6 +25,7 @@ pub(crate) struct BotServices {
     pub(crate) request_id: Arc<str>,
     pub(crate) locale: Option<String>,
     pub(crate) now: u64,
+    watch: Arc<Watch>,
     calls: Calls,
     chance: Option<StdRng>,
 }
@@ -36,6 +39,7 @@ impl BotServices {
         request_id: Arc<str>,
         locale: Option<String>,
         now: u64,
+        watch: Arc<Watch>,
     ) -> Self {
         let data = Space { store, name: bot.space.clone() };
         BotServices {
@@ -46,6 +50,7 @@ impl BotServices {
             request_id,
             locale,
             now,
+            watch,
             calls: Calls::default(),
             chance: None,
         }
@@ -62,8 +67,20 @@ impl BotServices {
             request_id: self.request_id.clone(),
             locale: self.locale.clone(),
             now: self.now,
+            watch: self.watch.clone(),
             calls,
             chance: None,
+        }
+    }
+
+    fn whose<'a>(&'a self, connection: &'a Connection) -> Whose<'a> {
+        Whose {
+            tenant: self.bot.tenant.as_str(),
+            bot: Some(self.bot.id.as_str()),
+            connection: Some(connection.id.as_str()),
+            conversation: Some(&self.conversation),
+            turn: Some(&self.turn),
+            request_id: &self.request_id,
         }
     }
 
@@ -74,13 +91,12 @@ impl BotServices {
         capability: &str,
         function: &str,
         arguments: &Map<String, Value>,
-    ) -> Result<Result<Value, CapabilityError>, Failure> {
+    ) -> Result<Result<Value, CapabilityError>, Fault> {
         let candidate = connection.candidate.as_ref().filter(|candidate| candidate.takes(&self.conversation));
         let Some(candidate) = candidate else { return self.call(connection, capability, function, arguments).await };
-        let whose =
-            Whose { tenant: self.bot.tenant.as_str(), scope: connection.id.as_str(), request_id: &self.request_id };
+        let whose = self.whose(connection);
         let first = self.call(&candidate.serves, capability, function, arguments);
-        caught(&candidate.watch, whose, first, || self.call(connection, capability, function, arguments)).await
+        caught(&candidate.watch, &whose, first, || self.call(connection, capability, function, arguments)).await
     }
 
     async fn call(
@@ -89,7 +105,7 @@ impl BotServices {
         capability: &str,
         function: &str,
         arguments: &Map<String, Value>,
-    ) -> Result<Result<Value, CapabilityError>, Failure> {
+    ) -> Result<Result<Value, CapabilityError>, Fault> {
         let services = ConnectionServices {
             connection: connection.clone(),
             data: Space { store: self.data.store.clone(), name: connection.space.clone() },
@@ -98,9 +114,22 @@ impl BotServices {
             idempotency_key: self.idempotency_key(),
             locale: self.locale.clone(),
             now: self.now,
+            watch: self.watch.clone(),
+            bot: Some(self.bot.clone()),
+            turn: Some((self.conversation.clone(), self.turn.clone())),
         };
-        let reported = connection.plugin.call(Box::new(services), capability, function, arguments).await?;
-        Ok(reported.value)
+        let (plugin, post, whose) = (&connection.plugin, connection.post(&self.watch), self.whose(connection));
+        let pass = self.watch.enter(post, plugin, function).map_err(|e| Fault::quarantined(&e, plugin, function))?;
+        match plugin.call(Box::new(services), capability, function, arguments).await {
+            Ok(reported) => {
+                self.watch.well(post, pass, &reported.report, &whose);
+                Ok(reported.value)
+            }
+            Err(failure) => {
+                self.watch.failed(post, pass, &failure, &whose);
+                Err(failure.into())
+            }
+        }
     }
 
     /// The same for each try of the same call of the same turn, different for any other.
@@ -169,14 +198,11 @@ impl HostServices for BotServices {
         }
         let result = match self.ask(&connection, capability, function, &arguments).await {
             Ok(result) => result,
-            Err(failure) => {
-                crate::turn::record_failure(
-                    &failure,
-                    self.bot.tenant.as_str(),
-                    connection.id.as_str(),
-                    &self.request_id,
-                );
+            Err(Fault { failure, retry_after }) => {
                 Err(match failure.kind {
+                    FailureKind::Quarantined => {
+                        CapabilityError { retry_after, ..CapabilityError::new("unavailable", failure.to_string()) }
+                    }
                     FailureKind::Overloaded => {
                         CapabilityError { retry_after: Some(1), ..CapabilityError::new("unavailable", failure.message) }
                     }

@@ -97,3 +97,87 @@ pub(super) fn query(tenant: Option<&str>) -> String {
         .map(|tenant| format!("?tenant={}", tenant.chars().filter(|c| plain(*c)).collect::<String>()))
         .unwrap_or_default()
 }
+
+/// `?name=value&...` of those that are given. What is sent is what was typed: the server says what is wrong with it.
+pub(super) fn parameters(given: &[(&str, Option<&str>)]) -> String {
+    let mut query = String::new();
+    for (name, value) in given {
+        let Some(value) = value else { continue };
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(name);
+        query.push('=');
+        for byte in value.bytes() {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+                query.push(char::from(byte));
+            } else {
+                query.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    query
+}
+
+/// Text of others, for a terminal: control characters can't move the cursor or colour what follows.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Bytes for people.
+pub(super) fn bytes(bytes: u64) -> String {
+    const LARGER: [&str; 3] = ["MiB", "GiB", "TiB"];
+    if bytes < 1_024 {
+        return format!("{bytes} B");
+    }
+    let (mut value, mut unit) = (bytes as f64 / 1_024.0, "KiB");
+    for larger in LARGER {
+        if value < 1_024.0 {
+            break;
+        }
+        (value, unit) = (value / 1_024.0, larger);
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// Microseconds for people.
+pub(super) fn duration(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} us"),
+        1_000..1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
+        _ => format!("{:.2} s", us as f64 / 1e6),
+    }
+}
+
+/// A count for people: 1.2 M.
+pub(super) fn count(count: u64) -> String {
+    match count {
+        0..10_000 => count.to_string(),
+        10_000..10_000_000 => format!("{:.1} k", count as f64 / 1e3),
+        10_000_000..10_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
+        _ => format!("{:.1} G", count as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_sent_as_they_were_typed() {
+        assert_eq!(
+            parameters(&[("a", None), ("b", Some("x y&z=1")), ("c", Some("2026-11-22"))]),
+            "?b=x%20y%26z%3D1&c=2026-11-22"
+        );
+        assert_eq!(parameters(&[("a", None)]), "");
+    }
+
+    #[test]
+    fn figures_are_for_people() {
+        assert_eq!((bytes(512), bytes(1_536), bytes(32 << 20)), ("512 B".into(), "1.5 KiB".into(), "32.0 MiB".into()));
+        assert_eq!(
+            (duration(12), duration(1_500), duration(2_000_000)),
+            ("12 us".into(), "1.5 ms".into(), "2.00 s".into())
+        );
+        assert_eq!((count(9_999), count(200_000_000)), ("9999".into(), "200.0 M".into()));
+        assert_eq!(printable("a\u{1b}[31mb"), "a [31mb");
+    }
+}

@@ -4,12 +4,15 @@
 //! runs on this data directory, else by opening the store themselves ([`client`]).
 
 pub(crate) mod apply;
+mod breakers;
 mod chat;
 mod client;
 mod connection;
+mod failures;
 mod key;
 mod plugin;
 mod rollout;
+mod usage;
 
 use crate::settings::{Common, Serve};
 use clap::{Parser, Subcommand};
@@ -50,6 +53,12 @@ enum Command {
     /// Look at connections.
     #[command(subcommand)]
     Connection(connection::ConnectionCommand),
+    /// Show what failed, newest first: whose fault it was, which limit ended it, what it had used.
+    Failures(failures::FailuresArgs),
+    /// Show what bots and connections used, by day.
+    Usage(usage::UsageArgs),
+    /// Show what is not called because it kept failing, or call it again.
+    Breakers(breakers::BreakersArgs),
     /// Build and look at plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -82,6 +91,9 @@ async fn run(common: Common, command: Command) -> anyhow::Result<()> {
         Command::Key(command) => key::run(&common, command).await,
         Command::Connection(command) => connection::run(&common, command).await,
         Command::Plugin(PluginCommand::Rollout(command)) => rollout::run(&common, command).await,
+        Command::Failures(args) => failures::run(&common, args).await,
+        Command::Usage(args) => usage::run(&common, args).await,
+        Command::Breakers(args) => breakers::run(&common, args).await,
         Command::Plugin(command) => plugin::run(command),
     }
 }

@@ -1,6 +1,6 @@
 //! `confab plugin ...`
 
-use crate::plugin_build::{self, Toolchain};
+use crate::plugin_build::Builder;
 use anyhow::{Context, Result, anyhow};
 use clap::Subcommand;
 use confab_sandbox::{Sandbox, SandboxConfig};
@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Build plugins from source into components, one file each.
+    /// Build plugins from source (Rust, or a Wasm module) into components, one file each.
     Build {
-        /// Directories with plugin.toml and Cargo.toml.
+        /// Directories with plugin.toml, and with Cargo.toml or the module that plugin.toml names.
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
         /// Where to put NAME.wasm.
@@ -38,10 +38,9 @@ pub(crate) fn run(command: PluginCommand) -> Result<()> {
 }
 
 fn build(dirs: &[PathBuf], out: &std::path::Path) -> Result<()> {
-    let toolchain = Toolchain::find()?;
-    println!("{}", toolchain.describe());
+    let mut builder = Builder::default();
     for dir in dirs {
-        let file = plugin_build::build(dir, out, &toolchain)?;
+        let file = builder.build(dir, out)?;
         let bytes = std::fs::metadata(&file).map(|m| m.len()).unwrap_or_default();
         println!("{} ({} kB)", file.display(), bytes.div_ceil(1000));
     }

@@ -22,7 +22,11 @@ const PROFILE: &[(&str, &str)] = &[
 pub(super) fn compile(dir: &Path, toolchain: &Toolchain) -> Result<Vec<u8>> {
     let crate_toml = dir.join("Cargo.toml");
     if !crate_toml.exists() {
-        bail!("{} has no Cargo.toml: `confab plugin build` builds Rust crates with crate-type cdylib", dir.display());
+        bail!(
+            "{} has no Cargo.toml, and its plugin.toml names no module: give it a Rust crate with crate-type cdylib, or \
+             `module = \"NAME.wasm\"` (or .wat) in plugin.toml",
+            dir.display()
+        );
     }
     let mut cargo = toolchain.cargo();
     cargo

@@ -13,15 +13,18 @@ use wasm_encoder::{ComponentSection, CustomSection, Encode, MemorySection, Memor
 /// A bump allocator that fits into it never calls `memory.grow`, which costs two system calls.
 const HEADROOM_PAGES: u64 = 4;
 
-/// Encodes a component. `dir` may hold a `wit` folder with the plugin's own interfaces.
-pub(super) fn encode(module: &[u8], manifest: &Manifest, dir: &Path) -> Result<Vec<u8>> {
-    let module = with_headroom(module)?;
-    let mut component = wit_component::ComponentEncoder::default()
+/// Encodes a core module, which knows its world, as a component.
+pub(super) fn encode(module: &[u8]) -> Result<Vec<u8>> {
+    wit_component::ComponentEncoder::default()
         .validate(true)
-        .module(&module)
+        .module(module)
         .map_err(|e| anyhow!("{e:#}"))?
         .encode()
-        .map_err(|e| anyhow!("{e:#}"))?;
+        .map_err(|e| anyhow!("{e:#}"))
+}
+
+/// Puts the manifest into a component. `dir` may hold a `wit` folder with the plugin's own interfaces.
+pub(super) fn describe(mut component: Vec<u8>, manifest: &Manifest, dir: &Path) -> Result<Vec<u8>> {
     append(&mut component, MANIFEST_SECTION, &serde_json::to_vec(manifest)?);
     let wit = dir.join("wit");
     if wit.is_dir() {
@@ -38,7 +41,7 @@ fn append(component: &mut Vec<u8>, name: &str, data: &[u8]) {
 }
 
 /// The module with a larger initial memory.
-fn with_headroom(module: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn with_headroom(module: &[u8]) -> Result<Vec<u8>> {
     struct Headroom;
     impl Reencode for Headroom {
         type Error = std::convert::Infallible;

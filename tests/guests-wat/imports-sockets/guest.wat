@@ -1,0 +1,3 @@
+;; Wants sockets. It is not loaded.
+(component
+  (import "wasi:sockets/tcp-create-socket@0.2.0" (instance)))

@@ -1,0 +1,3 @@
+;; Wants the HTTP of WASI, which knows no endpoints and no policy. It is not loaded.
+(component
+  (import "wasi:http/outgoing-handler@0.2.0" (instance)))

@@ -1,0 +1,3 @@
+;; Is a connector and wants to call the bot's other connectors, which only intent plugins may. It is not loaded.
+(component
+  (import "confab:plugin/call@1.0.0" (instance)))

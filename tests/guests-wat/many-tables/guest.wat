@@ -1,0 +1,12 @@
+;; Has nine tables, one more than a component may have. It is not loaded.
+(component
+  (core module $m (table 1 funcref))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m)))

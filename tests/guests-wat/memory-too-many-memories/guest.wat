@@ -1,0 +1,8 @@
+;; Has five memories, one more than a component may have. It is not loaded.
+(component
+  (core module $m (memory 1))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m))
+  (core instance (instantiate $m)))

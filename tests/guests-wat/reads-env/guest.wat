@@ -1,0 +1,31 @@
+;; Looks around as a program of WASI may, and says in digits how much it found: variables of the environment, arguments,
+;; directories, and 1 when standard input is closed.
+(module
+  (import "wasi:cli/environment@0.2.0" "get-environment" (func $environment (param i32)))
+  (import "wasi:cli/environment@0.2.0" "get-arguments" (func $arguments (param i32)))
+  (import "wasi:filesystem/preopens@0.2.0" "get-directories" (func $directories (param i32)))
+  (import "wasi:cli/stdin@0.2.0" "get-stdin" (func $stdin (result i32)))
+  (import "wasi:io/streams@0.2.0" "[method]input-stream.blocking-read" (func $read (param i32 i64 i32)))
+  (memory (export "memory") 1)
+  (global $next (mut i32) (i32.const 4096))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $next)
+    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 3)) (i32.const 7)) (i32.const -8))))
+  ;; ok([]): what stands at 16 is zero.
+  (func (export "confab:plugin/dialogue@1.0.0#prepare") (param i32 i32) (result i32) (i32.const 16))
+  ;; ok({replies: [{kind: "text", text: "unharmed"}]}): outcome, reply and words.
+  (data (i32.const 64) "\00\00\00\00\80\00\00\00\01\00\00\00")
+  (data (i32.const 128) "\00\01\00\00\04\00\00\00\04\01\00\00\08\00\00\00")
+  (data (i32.const 256) "textunharmed")
+  (func (export "confab:plugin/dialogue@1.0.0#handle") (param $turn i32) (result i32)
+    (call $environment (i32.const 512))
+    (call $arguments (i32.const 520))
+    (call $directories (i32.const 528))
+    (call $read (call $stdin) (i64.const 10) (i32.const 536))
+    (i32.store (i32.const 136) (i32.const 600))
+    (i32.store (i32.const 140) (i32.const 4))
+    (i32.store8 (i32.const 600) (i32.add (i32.const 48) (i32.load (i32.const 516))))
+    (i32.store8 (i32.const 601) (i32.add (i32.const 48) (i32.load (i32.const 524))))
+    (i32.store8 (i32.const 602) (i32.add (i32.const 48) (i32.load (i32.const 532))))
+    (i32.store8 (i32.const 603) (i32.add (i32.const 48) (i32.load8_u (i32.const 536))))
+    (i32.const 64)))

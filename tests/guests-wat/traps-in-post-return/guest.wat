@@ -1,0 +1,23 @@
+;; Gives a good answer, and then, when the host has read it: `trap`, `spin`, or `call` the host, which nobody may there.
+;; (The first letter of the message chooses; the text of a turn is at 28.)
+(module
+  (import "confab:plugin/log@1.0.0" "write" (func $log (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (global $next (mut i32) (i32.const 4096))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $next)
+    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 3)) (i32.const 7)) (i32.const -8))))
+  ;; ok([]): what stands at 16 is zero.
+  (func (export "confab:plugin/dialogue@1.0.0#prepare") (param i32 i32) (result i32) (i32.const 16))
+  ;; ok({replies: [{kind: "text", text: "unharmed"}]}): outcome, reply and words.
+  (data (i32.const 64) "\00\00\00\00\80\00\00\00\01\00\00\00")
+  (data (i32.const 128) "\00\01\00\00\04\00\00\00\04\01\00\00\08\00\00\00")
+  (data (i32.const 256) "textunharmed")
+  (global $says (mut i32) (i32.const 0))
+  (func (export "cabi_post_confab:plugin/dialogue@1.0.0#handle") (param i32)
+    (if (i32.eq (global.get $says) (i32.const 116)) (then (unreachable)))
+    (if (i32.eq (global.get $says) (i32.const 115)) (then (loop $ever (br $ever))))
+    (if (i32.eq (global.get $says) (i32.const 99)) (then (call $log (i32.const 1) (i32.const 256) (i32.const 4)))))
+  (func (export "confab:plugin/dialogue@1.0.0#handle") (param $turn i32) (result i32)
+    (global.set $says (i32.load8_u (i32.load offset=28 (local.get $turn))))
+    (i32.const 64)))
