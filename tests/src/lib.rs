@@ -10,6 +10,7 @@
 //! | [`redis`] | a real redis-server |
 //! | [`tryton`] | a real Tryton |
 //! | [`erp`] | a business system that is slow or hostile on demand |
+//! | [`versions`] | versions of plugins made out of built ones, and load that notices a lost turn |
 //! | [`endpoint`] | an endpoint that keeps every byte it got, echoes, drips, redirects, hangs up |
 //! | [`memory`] | the memory of every guest of a running server |
 //! | [`museum`] | the hostile guests: what each tries, and what stops it |
@@ -31,4 +32,5 @@ pub mod place;
 pub mod redis;
 pub mod server;
 pub mod tryton;
+pub mod versions;
 pub mod wait;

@@ -55,6 +55,15 @@ impl Host {
         self
     }
 
+    /// With another plugin directory than that of the built ones.
+    #[must_use]
+    pub fn plugins(mut self, dir: &Path) -> Host {
+        if let Some(value) = self.common.iter_mut().skip_while(|flag| *flag != "--plugins").nth(1) {
+            *value = dir.display().to_string();
+        }
+        self
+    }
+
     /// A flag of `confab serve` with its value, such as `--key-rate`.
     #[must_use]
     pub fn serving(mut self, name: &str, value: &str) -> Host {

@@ -3,8 +3,12 @@
 use crate::config::documents::{self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc};
 use crate::config::{Bundle, Finding, Severity, SourceFile};
 use crate::ids::{ConnectionId, TenantId};
+use crate::installed::Installed;
 use crate::library::Library;
 use crate::registry::{Publisher, Registry, Slot, Tenant};
+use crate::rollout::{ROLLOUT, Rollouts, Verdict, Watches};
+use crate::upgrade::{About, Found};
+use crate::versions::Versions;
 use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -24,6 +28,8 @@ pub struct EngineConfig {
     pub store: String,
     /// Directory with plugin components.
     pub plugins: PathBuf,
+    /// Directory for this host's copies of installed plugins.
+    pub installed: PathBuf,
     /// The sandbox: code cache, places, limits.
     pub sandbox: SandboxConfig,
     /// What the operator allows beyond https to global addresses.
@@ -95,9 +101,9 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     publisher: Publisher,
-    registry: ArcSwap<Registry>,
+    pub(crate) registry: ArcSwap<Registry>,
     /// One change of configuration at a time.
-    changing: tokio::sync::Mutex<()>,
+    pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) turns: TaskTracker,
     pub(crate) watch: Arc<Watch>,
 }
@@ -125,11 +131,13 @@ impl Engine {
         let library = Library::new(sandbox.clone(), config.plugins);
         let egress =
             Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?;
+        let (watches, verdicts) = Watches::new();
+        let installed = Installed::new(store.clone(), config.installed);
         let watch = Arc::new(Watch::start(&store));
         let engine = Engine {
             inner: Arc::new(Inner {
                 store,
-                publisher: Publisher::new(sandbox, library, egress),
+                publisher: Publisher::new(sandbox, library, egress, watches, installed),
                 registry: ArcSwap::from_pointee(Registry::default()),
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
@@ -139,6 +147,7 @@ impl Engine {
         let versions = engine.inner.store.config_version();
         engine.refresh().await?;
         engine.follow(versions);
+        engine.judge(verdicts);
         Ok(engine)
     }
 
@@ -188,6 +197,17 @@ impl Engine {
         });
     }
 
+    /// Carries out what the watches of candidates say.
+    fn judge(&self, mut verdicts: tokio::sync::mpsc::UnboundedReceiver<Verdict>) {
+        let engine = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            while let Some(verdict) = verdicts.recv().await {
+                let Some(inner) = engine.upgrade() else { return };
+                Engine { inner }.carry_out(verdict).await;
+            }
+        });
+    }
+
     /// Reads the configuration from the store and makes it ready.
     ///
     /// # Errors
@@ -198,8 +218,33 @@ impl Engine {
     }
 
     async fn rebuild(&self) -> Result<(), StoreError> {
-        let store = &self.inner.store;
+        let versions = self.versions().await?;
+        let (registry, _) = self.assemble(&versions).await?;
+        self.switch(registry);
+        Ok(())
+    }
+
+    /// Serves what was made ready, from the next turn on.
+    pub(crate) fn switch(&self, registry: Registry) {
+        self.inner.publisher.forget_unused(&registry);
+        let (tenants, bots, ready) = registry.counts();
+        tracing::info!(tenants, bots, ready, "configuration in use");
+        self.inner.registry.store(Arc::new(registry));
+    }
+
+    /// All versions of plugins and what is said of their use, as it is now.
+    pub(crate) async fn versions(&self) -> Result<Versions, StoreError> {
+        let stored = self.inner.store.documents(ROLLOUT).await?;
+        let rollouts = Rollouts::read(stored.iter().map(|(id, body)| (id.as_str(), body.as_ref())));
+        let installed = self.inner.publisher.installed.all().await?;
+        Ok(tokio::task::block_in_place(|| Versions::new(self.library(), installed, rollouts)))
+    }
+
+    /// Makes everything ready that the store holds, with these versions, beside what is in use.
+    pub(crate) async fn assemble(&self, versions: &Versions) -> Result<(Registry, Vec<Found>), StoreError> {
+        let (store, publisher) = (&self.inner.store, &self.inner.publisher);
         let old = self.inner.registry.load_full();
+        let mut all = Vec::new();
         let mut tenants: HashMap<TenantId, Tenant> = HashMap::new();
         for doc in read_all::<TenantDoc>(store.documents(TENANT).await?) {
             tenants.insert(doc.id.clone(), Tenant { doc, bots: HashMap::new(), connections: HashMap::new() });
@@ -213,25 +258,31 @@ impl Engine {
             }
             let mut findings = Vec::new();
             let previous = old.connection(&doc.tenant, &doc.id);
-            let ready = self.inner.publisher.connection(doc.id.as_str(), &doc, files, previous, &mut findings).await;
-            tenant
-                .connections
-                .insert(doc.id.clone(), slot(ready, findings, "connection", &doc.tenant, doc.id.as_str()));
+            let ready = publisher.connection(versions, doc.id.as_str(), &doc, files, previous, &mut findings).await;
+            let slot = slot(ready, &findings, "connection", &doc.tenant, doc.id.as_str());
+            tenant.connections.insert(doc.id.clone(), slot);
+            let about = About::Connection(doc.id);
+            all.extend(findings.into_iter().map(|finding| Found {
+                tenant: doc.tenant.clone(),
+                about: about.clone(),
+                finding,
+            }));
         }
         for doc in read_all::<BotDoc>(store.documents(BOT).await?) {
             let Some(tenant) = tenants.get_mut(&doc.tenant) else { continue };
             let mut findings = Vec::new();
             let previous = old.bot(&doc.tenant, &doc.id);
-            let ready =
-                self.inner.publisher.bot(doc.id.as_str(), &doc, &tenant.connections, previous, &mut findings).await;
-            tenant.bots.insert(doc.id.clone(), slot(ready, findings, "bot", &doc.tenant, doc.id.as_str()));
+            let connections = &tenant.connections;
+            let ready = publisher.bot(versions, doc.id.as_str(), &doc, connections, previous, &mut findings).await;
+            tenant.bots.insert(doc.id.clone(), slot(ready, &findings, "bot", &doc.tenant, doc.id.as_str()));
+            let about = About::Bot(doc.id);
+            all.extend(findings.into_iter().map(|finding| Found {
+                tenant: doc.tenant.clone(),
+                about: about.clone(),
+                finding,
+            }));
         }
-        let registry = Registry { tenants };
-        self.inner.publisher.forget_unused(&registry);
-        let (tenants, bots, ready) = registry.counts();
-        tracing::info!(tenants, bots, ready, "configuration in use");
-        self.inner.registry.store(Arc::new(registry));
-        Ok(())
+        Ok((Registry { tenants, rollouts: versions.rollouts.clone() }, all))
     }
 
     /// Checks a tenant's folder, makes everything in it ready, stores it in one step and serves it.
@@ -241,6 +292,7 @@ impl Engine {
     pub async fn apply(&self, files: &[SourceFile], options: ApplyOptions) -> Result<ApplyReport, ApplyError> {
         let bundle = Bundle::read(files).map_err(ApplyError::Findings)?;
         let _one = self.inner.changing.lock().await;
+        let versions = self.versions().await?;
         let tenant = bundle.tenant.id.clone();
         let mut findings = Vec::new();
         let old = self.inner.registry.load_full();
@@ -255,7 +307,8 @@ impl Engine {
             });
             let previous = old.connection(&tenant, &doc.id);
             let mut found = Vec::new();
-            let ready = self.inner.publisher.connection(file, doc, data.collect(), previous, &mut found).await;
+            let ready =
+                self.inner.publisher.connection(&versions, file, doc, data.collect(), previous, &mut found).await;
             bundle.locate(file, &mut found);
             findings.append(&mut found);
             let slot = match ready {
@@ -267,7 +320,7 @@ impl Engine {
         for (file, doc) in &bundle.bots {
             let previous = old.bot(&tenant, &doc.id);
             let mut found = Vec::new();
-            self.inner.publisher.bot(file, doc, &connections, previous, &mut found).await;
+            self.inner.publisher.bot(&versions, file, doc, &connections, previous, &mut found).await;
             bundle.locate(file, &mut found);
             findings.append(&mut found);
         }
@@ -334,13 +387,18 @@ fn read_all<T: serde::de::DeserializeOwned>(stored: Vec<(String, Bytes)>) -> Vec
         .collect()
 }
 
-fn slot<T>(ready: Option<Arc<T>>, findings: Vec<Finding>, what: &str, tenant: &TenantId, id: &str) -> Slot<T> {
+fn slot<T>(ready: Option<Arc<T>>, findings: &[Finding], what: &str, tenant: &TenantId, id: &str) -> Slot<T> {
+    let reasons: Vec<&str> =
+        findings.iter().filter(|f| f.severity == Severity::Error).map(|f| f.message.as_str()).collect();
+    let reason = reasons.join("; ");
     match ready {
-        Some(ready) => Slot::Ready(ready),
+        Some(ready) => {
+            if !reason.is_empty() {
+                tracing::error!(%tenant, id, "{what} is served by the stable version alone: {reason}");
+            }
+            Slot::Ready(ready)
+        }
         None => {
-            let reasons: Vec<String> =
-                findings.iter().filter(|f| f.severity == Severity::Error).map(|f| f.message.clone()).collect();
-            let reason = reasons.join("; ");
             tracing::error!(%tenant, id, "{what} is not ready: {reason}");
             Slot::Broken(reason)
         }

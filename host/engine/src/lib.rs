@@ -5,6 +5,11 @@
 //! | [`ids`] | names that can't be wrong |
 //! | [`config`] | what a tenant writes: files to documents, with errors that name file and line |
 //! | [`library`] | the plugin files of this host |
+//! | [`installed`] | the plugins that came through the gate, shared by all hosts on a store |
+//! | [`versions`] | which version of a plugin a bot or connection gets |
+//! | [`rollout`] | a new version beside the stable one: whose it is, and how it is judged |
+//! | [`upgrade`] | upgrade, promote, roll back: one switch each |
+//! | [`net`] | what a new version fails to serve, the stable one serves |
 //! | [`registry`] | bots and connections, prepared and ready |
 //! | [`engine`] | [`Engine`]: everything together |
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
@@ -24,12 +29,17 @@ pub mod engine;
 pub mod error;
 pub mod failures;
 pub mod ids;
+pub mod installed;
 pub mod library;
+mod net;
 mod quarantine;
 pub mod registry;
+pub mod rollout;
 mod services;
 pub mod turn;
+pub mod upgrade;
 pub mod usage;
+pub mod versions;
 mod watch;
 
 pub use confab_egress as egress;

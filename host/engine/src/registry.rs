@@ -7,7 +7,10 @@
 use crate::config::documents::{BotDoc, ConnectionDoc, EndpointDoc, TenantDoc};
 use crate::config::{Finding, Severity};
 use crate::ids::{BotId, ConnectionId, TenantId};
+use crate::installed::Installed;
 use crate::library::Library;
+use crate::rollout::{Candidate, Place, Rollouts, Watches};
+use crate::versions::{ChosenCandidate, Versions};
 use crate::watch::{BotMetrics, Post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,8 +33,10 @@ pub struct Bot {
     pub id: BotId,
     /// Its name, for people.
     pub name: String,
-    /// Its intent plugin, prepared with its definition.
+    /// Its intent plugin, prepared with its definition: the stable version.
     pub plugin: Plugin,
+    /// The version that is tried, prepared with the same definition.
+    pub candidate: Option<Candidate<Plugin>>,
     /// Capability to connection.
     pub bindings: BTreeMap<String, Arc<Connection>>,
     /// What visitors read when the plugin fails, by language.
@@ -56,8 +61,10 @@ pub struct Connection {
     pub tenant: TenantId,
     /// Its id.
     pub id: ConnectionId,
-    /// Its connector, prepared with settings and files where it wants that.
+    /// Its connector, prepared with settings and files where it wants that: the stable version.
     pub plugin: Plugin,
+    /// The same connection by the version that is tried.
+    pub candidate: Option<Candidate<Arc<Connection>>>,
     pub(crate) settings: Arc<str>,
     pub(crate) egress: Arc<confab_egress::Connection>,
     pub(crate) space: Arc<str>,
@@ -105,6 +112,22 @@ pub struct Tenant {
 pub struct Registry {
     /// By id.
     pub tenants: HashMap<TenantId, Tenant>,
+    /// Which versions are in use and which are tried.
+    pub rollouts: Rollouts,
+}
+
+impl Bot {
+    /// What it was made from.
+    pub(crate) fn uses(&self) -> &BotDoc {
+        &self.doc
+    }
+}
+
+impl Connection {
+    /// What it was made from.
+    pub(crate) fn uses(&self) -> &ConnectionDoc {
+        &self.doc
+    }
 }
 
 impl Registry {
@@ -132,34 +155,65 @@ pub(crate) struct Publisher {
     pub(crate) sandbox: Sandbox,
     pub(crate) library: Library,
     pub(crate) egress: Egress,
+    pub(crate) watches: Watches,
+    pub(crate) installed: Installed,
     /// Prepared plugins by everything that went into them: equal bots share one.
     prepared: Mutex<HashMap<String, Prepared>>,
 }
 
 impl Publisher {
-    pub(crate) fn new(sandbox: Sandbox, library: Library, egress: Egress) -> Self {
-        Publisher { sandbox, library, egress, prepared: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(
+        sandbox: Sandbox,
+        library: Library,
+        egress: Egress,
+        watches: Watches,
+        installed: Installed,
+    ) -> Self {
+        Publisher { sandbox, library, egress, watches, installed, prepared: Mutex::new(HashMap::new()) }
     }
 
     /// Makes a connection ready. Errors and warnings go to `findings`, under the tenant's file name.
     pub(crate) async fn connection(
         &self,
+        versions: &Versions,
         file: &str,
         doc: &ConnectionDoc,
         files: Vec<(String, Vec<u8>)>,
         previous: Option<&Slot<Connection>>,
         findings: &mut Vec<Finding>,
     ) -> Option<Arc<Connection>> {
-        let source = self.plugin(file, "connector", &doc.connector, Kind::Connector, findings)?;
+        let place = Place::Connection(&doc.tenant, &doc.id);
+        let what = ("connector", doc.connector.as_str());
+        let chosen = self.choose(versions, file, what, Kind::Connector, place, findings).await?;
         if let Some(Slot::Ready(old)) = previous
             && old.doc == *doc
-            && old.digest == source.digest()
+            && old.digest == chosen.stable.digest()
+            && same(old.candidate.as_ref(), chosen.candidate.as_ref())
         {
             return Some(old.clone());
         }
+        let mut connection = self.by_version(file, doc, &files, &chosen.stable, findings).await?;
+        if let Some(candidate) = chosen.candidate {
+            let mut found = Vec::new();
+            let tried = self.by_version(file, doc, &files, &candidate.plugin, &mut found).await;
+            findings.extend(candidate.refused(found));
+            connection.candidate = tried.map(|tried| candidate.serving(Arc::new(tried)));
+        }
+        Some(Arc::new(connection))
+    }
+
+    /// A connection by one version of its connector.
+    async fn by_version(
+        &self,
+        file: &str,
+        doc: &ConnectionDoc,
+        files: &[(String, Vec<u8>)],
+        source: &Plugin,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Connection> {
         let before = findings.len();
-        check_settings(file, doc, &source, findings);
-        let endpoints = endpoints(file, doc, &source, findings);
+        check_settings(file, doc, source, findings);
+        let endpoints = endpoints(file, doc, source, findings);
         let spec = ConnectionSpec { tenant: doc.tenant.to_string(), connection: doc.id.to_string(), endpoints };
         let egress = match self.egress.connect(spec) {
             Ok(egress) => Some(egress),
@@ -179,7 +233,7 @@ impl Publisher {
             let mut input = Map::new();
             input.insert("settings".into(), Value::String(doc.settings.to_string()));
             input.insert("files".into(), Value::Array(listed));
-            self.prepare(file, &source, "lifecycle", input, findings).await?
+            self.prepare(file, source, "lifecycle", input, findings).await?
         } else {
             if !doc.files.is_empty() {
                 let message = format!("connector `{}` takes no files", doc.connector);
@@ -188,10 +242,11 @@ impl Publisher {
             }
             source.clone()
         };
-        Some(Arc::new(Connection {
+        Some(Connection {
             tenant: doc.tenant.clone(),
             id: doc.id.clone(),
             plugin,
+            candidate: None,
             settings: Arc::from(doc.settings.to_string()),
             egress: egress?,
             space: Arc::from(format!("connection/{}/{}", doc.tenant, doc.id)),
@@ -200,35 +255,49 @@ impl Publisher {
             troubles: crate::breakers::Troubles::default(),
             doc: doc.clone(),
             digest: source.digest().to_owned(),
-        }))
+        })
     }
 
     /// Makes a bot ready, on these connections.
     pub(crate) async fn bot(
         &self,
+        versions: &Versions,
         file: &str,
         doc: &BotDoc,
         connections: &HashMap<ConnectionId, Slot<Connection>>,
         previous: Option<&Slot<Bot>>,
         findings: &mut Vec<Finding>,
     ) -> Option<Arc<Bot>> {
-        let source = self.plugin(file, "plugin", &doc.plugin, Kind::Intent, findings)?;
+        let place = Place::Bot(&doc.tenant, &doc.id);
+        let what = ("plugin", doc.plugin.as_str());
+        let chosen = self.choose(versions, file, what, Kind::Intent, place, findings).await?;
+        let source = &chosen.stable;
         let bindings = bindings(file, doc, connections, findings)?;
         if let Some(Slot::Ready(old)) = previous
             && old.doc == *doc
             && old.digest == source.digest()
+            && same(old.candidate.as_ref(), chosen.candidate.as_ref())
             && old.bindings.iter().all(|(name, old)| bindings.get(name).is_some_and(|new| Arc::ptr_eq(old, new)))
         {
             return Some(old.clone());
         }
         let mut input = Map::new();
         input.insert("definition".into(), Value::String(doc.definition.clone()));
-        let plugin = self.prepare(&doc.definition_file, &source, "dialogue", input, findings).await?;
+        let definition = &doc.definition_file;
+        let plugin = self.prepare(definition, source, "dialogue", input.clone(), findings).await?;
+        let mut candidate = None;
+        if let Some(chosen) = chosen.candidate {
+            let mut found = Vec::new();
+            let tried = self.prepare(definition, &chosen.plugin, "dialogue", input, &mut found).await;
+            findings.extend(chosen.refused(found));
+            candidate = tried.map(|tried| chosen.serving(tried));
+        }
         Some(Arc::new(Bot {
             tenant: doc.tenant.clone(),
             id: doc.id.clone(),
             name: doc.name.clone(),
             plugin,
+            candidate,
             bindings,
             fallback: doc.fallback.clone(),
             conversation_ttl: Duration::from_secs(doc.conversation_ttl_s),
@@ -239,25 +308,6 @@ impl Publisher {
             doc: doc.clone(),
             digest: source.digest().to_owned(),
         }))
-    }
-
-    fn plugin(&self, file: &str, field: &str, name: &str, kind: Kind, findings: &mut Vec<Finding>) -> Option<Plugin> {
-        // Compiling takes up to seconds and runs once per plugin file.
-        match tokio::task::block_in_place(|| self.library.get(name)) {
-            Ok(source) if source.manifest().kind == kind => Some(source),
-            Ok(source) => {
-                let message = format!(
-                    "plugin `{name}` is of kind {:?}, here a plugin of kind {kind:?} is needed",
-                    source.manifest().kind
-                );
-                findings.push(Finding::error(file, message).field(field));
-                None
-            }
-            Err(e) => {
-                findings.push(Finding::error(file, e.to_string()).field(field));
-                None
-            }
-        }
     }
 
     async fn prepare(
@@ -296,20 +346,57 @@ impl Publisher {
 
     /// Forgets prepared plugins that nothing uses.
     pub(crate) fn forget_unused(&self, registry: &Registry) {
-        let mut used: HashSet<&str> = HashSet::new();
+        let mut plugins: Vec<&Plugin> = Vec::new();
         for tenant in registry.tenants.values() {
             for slot in tenant.bots.values() {
                 if let Slot::Ready(bot) = slot {
-                    used.insert(bot.plugin.key());
+                    plugins.push(&bot.plugin);
+                    plugins.extend(bot.candidate.iter().map(|candidate| &candidate.serves));
                 }
             }
             for slot in tenant.connections.values() {
                 if let Slot::Ready(connection) = slot {
-                    used.insert(connection.plugin.key());
+                    plugins.push(&connection.plugin);
+                    plugins.extend(connection.candidate.iter().map(|candidate| &candidate.serves.plugin));
                 }
             }
         }
+        let used: HashSet<&str> = plugins.iter().map(|plugin| plugin.key()).collect();
         self.prepared.lock().retain(|_, prepared| used.contains(prepared.plugin.key()));
+        self.library.forget_unused(&plugins.iter().map(|plugin| plugin.digest()).collect());
+    }
+}
+
+/// Whether a candidate is the chosen one. One that could not be made ready is none, and is tried again.
+fn same<T>(old: Option<&Candidate<T>>, chosen: Option<&ChosenCandidate>) -> bool {
+    match (old, chosen) {
+        (None, None) => true,
+        (Some(old), Some(chosen)) => {
+            old.share == chosen.share && old.digest == chosen.plugin.digest() && Arc::ptr_eq(&old.watch, &chosen.watch)
+        }
+        _ => false,
+    }
+}
+
+impl ChosenCandidate {
+    fn serving<T>(&self, serves: T) -> Candidate<T> {
+        Candidate {
+            serves,
+            share: self.share,
+            digest: self.plugin.digest().to_owned(),
+            watch: self.watch.clone(),
+            post: OnceLock::new(),
+        }
+    }
+
+    /// What the candidate refuses, in words that say which version it is. Its warnings are for the time when it is stable.
+    fn refused(&self, found: Vec<Finding>) -> impl Iterator<Item = Finding> {
+        let manifest = self.plugin.manifest();
+        let who = format!("candidate {}@{}", manifest.name, manifest.version);
+        found
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .map(move |finding| Finding { message: format!("{who}: {}", finding.message), ..finding })
     }
 }
 
@@ -431,7 +518,17 @@ fn bindings(
             }
             Some(Slot::Broken(reason)) => format!("connections.{capability}: connection `{id}` is not ready: {reason}"),
             Some(Slot::Ready(connection)) => {
-                if connection.plugin.capabilities().any(|offered| offered == *capability) {
+                let offers = |plugin: &Plugin| plugin.capabilities().any(|offered| offered == *capability);
+                let without = connection.candidate.as_ref().filter(|candidate| !offers(&candidate.serves.plugin));
+                if let Some(without) = without {
+                    let message = format!(
+                        "connections.{capability}: candidate {}@{} of connection `{id}` does not offer `{capability}`",
+                        connection.doc.connector,
+                        without.version()
+                    );
+                    findings.push(Finding::error(file, message).field(format!("connections.{capability}")));
+                }
+                if offers(&connection.plugin) {
                     out.insert(capability.clone(), connection.clone());
                     continue;
                 }

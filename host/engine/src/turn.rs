@@ -180,36 +180,13 @@ impl Engine {
             turn: Some(&turn),
             request_id: &request.request_id,
         };
-        let post = bot.post(watch);
-        let outcome = match watch.enter(post, &bot.plugin, "handle") {
-            Err(quarantined) => Err(quarantined.to_string()),
-            Ok(pass) => match bot.plugin.handle(Box::new(services), input).await {
-                Ok(reported) => {
-                    let kept = match reported.value {
-                        Ok(outcome) => check(outcome),
-                        Err(refusal) => Err(format!("refused the turn: {} ({})", refusal.message, refusal.code)),
-                    };
-                    match kept {
-                        Ok(kept) => {
-                            watch.well(post, pass, &reported.report, &whose);
-                            Ok(kept)
-                        }
-                        Err(message) => {
-                            let failure = bot.plugin.broken_contract("handle", message, reported.report);
-                            watch.failed(post, pass, &failure, &whose);
-                            Err(failure.to_string())
-                        }
-                    }
-                }
-                Err(failure) => {
-                    watch.failed(post, pass, &failure, &whose);
-                    if failure.kind == FailureKind::Overloaded {
-                        self.inner.store.abandon_turn(open.lease).await;
-                        return Err(TurnError::Overloaded);
-                    }
-                    Err(failure.to_string())
-                }
-            },
+        let outcome = match crate::net::handle(watch, &bot, &whose, services, input).await {
+            Ok(kept) => Ok(kept),
+            Err(failure) if failure.kind == FailureKind::Overloaded => {
+                self.inner.store.abandon_turn(open.lease).await;
+                return Err(TurnError::Overloaded);
+            }
+            Err(failure) => Err(failure.to_string()),
         };
         let mut header = head.header;
         header.locale = locale.clone();
@@ -297,7 +274,7 @@ fn busy(error: StoreError) -> TurnError {
 }
 
 /// Holds an outcome against what a plugin may return.
-fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
+pub(crate) fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
     if outcome.state.len() > STATE_BYTES {
         return Err(format!("returned a state of {} bytes, at most {STATE_BYTES} are kept", outcome.state.len()));
     }
@@ -329,7 +306,7 @@ fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
 
 /// What a turn came to, before it has its ids.
 #[derive(Default)]
-struct Said {
+pub(crate) struct Said {
     replies: Vec<StoredReply>,
     intent: Option<(String, f32)>,
     handoff: Option<(String, Option<String>)>,

@@ -13,6 +13,7 @@
 use crate::failures::{Failures, Whose};
 use crate::quarantine::{Change, Quarantine, Ward, seconds};
 use crate::registry::{Bot, Connection};
+use crate::rollout::Candidate;
 use crate::usage::{Account, Accounts, User};
 use confab_egress::breaker::{Clock, Open, Pass};
 use confab_sandbox::{CallReport, Failure, FailureKind, Plugin};
@@ -130,6 +131,11 @@ impl Watch {
 impl Bot {
     pub(crate) fn post(&self, watch: &Watch) -> &Post {
         self.post.get_or_init(|| watch.post(&self.tenant_name, User::Bot(self.id.clone()), &self.plugin))
+    }
+
+    /// Of the version that is tried.
+    pub(crate) fn candidate_post<'a>(&self, candidate: &'a Candidate<Plugin>, watch: &Watch) -> &'a Post {
+        candidate.post.get_or_init(|| watch.post(&self.tenant_name, User::Bot(self.id.clone()), &candidate.serves))
     }
 
     pub(crate) fn metrics(&self) -> &BotMetrics {

@@ -45,6 +45,7 @@ impl Common {
         Ok(EngineConfig {
             store,
             plugins: self.plugins.clone().unwrap_or_else(|| self.data.join("plugins")),
+            installed: self.data.join("installed"),
             sandbox: SandboxConfig { calls: self.plugin_calls, ..SandboxConfig::new(self.data.join("code")) },
             egress: EgressPolicy { allow_private, ca_files: self.ca_files.clone() },
             secrets: self.secrets.clone(),

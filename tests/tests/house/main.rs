@@ -12,6 +12,7 @@
 //! | [`apply`] | a folder with mistakes is refused with file and line, and changes nothing |
 //! | [`failures`] | what went wrong is kept for its author; what keeps going wrong is left alone |
 //! | [`hostile`] | plugins that misbehave cost nobody but their own bot |
+//! | [`upgrades`] | a new version comes and goes without a dropped turn, and a bad one goes by itself |
 //! | [`hostile_museum`] | every exhibit of the museum is stopped by what the table says |
 //! | [`hostile_data`] | plugins that look at the data of others, and answer nonsense |
 //! | [`hostile_network`] | plugins after credentials, and requests that go astray |
@@ -43,3 +44,4 @@ mod shop;
 mod shutdown;
 mod tryton;
 mod two_hosts;
+mod upgrades;

@@ -2,14 +2,16 @@
 
 use crate::engine::Inner;
 use crate::failures::Whose;
-use crate::registry::Bot;
+use crate::net::{Fault, caught};
+use crate::registry::{Bot, Connection};
+use crate::services::calls::Calls;
 use crate::services::{ConnectionServices, Space};
 use crate::watch::Watch;
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
 use confab_sandbox::{CapabilityError, FailureKind, HostServices, KvServices};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ pub(crate) struct BotServices {
     pub(crate) locale: Option<String>,
     pub(crate) now: u64,
     watch: Arc<Watch>,
-    calls: u32,
+    calls: Calls,
     chance: Option<StdRng>,
 }
 
@@ -40,7 +42,94 @@ impl BotServices {
     ) -> Self {
         let data = Space { store: engine.store.clone(), name: bot.space.clone() };
         let watch = engine.watch.clone();
-        BotServices { bot, data, conversation, turn, request_id, locale, now, watch, calls: 0, chance: None }
+        BotServices {
+            bot,
+            data,
+            conversation,
+            turn,
+            request_id,
+            locale,
+            now,
+            watch,
+            calls: Calls::default(),
+            chance: None,
+        }
+    }
+
+    /// Notes calls from now on, for the services that come back: those of the version that serves the turn if this one fails.
+    pub(crate) fn with_memory(&mut self) -> BotServices {
+        let calls = self.calls.noting();
+        BotServices {
+            bot: self.bot.clone(),
+            data: Space { store: self.data.store.clone(), name: self.data.name.clone() },
+            conversation: self.conversation.clone(),
+            turn: self.turn.clone(),
+            request_id: self.request_id.clone(),
+            locale: self.locale.clone(),
+            now: self.now,
+            watch: self.watch.clone(),
+            calls,
+            chance: None,
+        }
+    }
+
+    fn whose<'a>(&'a self, connection: &'a Connection) -> Whose<'a> {
+        Whose {
+            tenant: self.bot.tenant.as_str(),
+            bot: Some(self.bot.id.as_str()),
+            connection: Some(connection.id.as_str()),
+            conversation: Some(&self.conversation),
+            turn: Some(&self.turn),
+            request_id: &self.request_id,
+        }
+    }
+
+    /// Calls a connection: the version that the conversation is on.
+    async fn ask(
+        &self,
+        connection: &Arc<Connection>,
+        capability: &str,
+        function: &str,
+        arguments: &Map<String, Value>,
+    ) -> Result<Result<Value, CapabilityError>, Fault> {
+        let candidate = connection.candidate.as_ref().filter(|candidate| candidate.takes(&self.conversation));
+        let Some(candidate) = candidate else { return self.call(connection, capability, function, arguments).await };
+        let whose = self.whose(connection);
+        let first = self.call(&candidate.serves, capability, function, arguments);
+        caught(&candidate.watch, &whose, first, || self.call(connection, capability, function, arguments)).await
+    }
+
+    async fn call(
+        &self,
+        connection: &Arc<Connection>,
+        capability: &str,
+        function: &str,
+        arguments: &Map<String, Value>,
+    ) -> Result<Result<Value, CapabilityError>, Fault> {
+        let services = ConnectionServices {
+            connection: connection.clone(),
+            data: Space { store: self.data.store.clone(), name: connection.space.clone() },
+            request_id: self.request_id.clone(),
+            operation: format!("{capability}.{function}"),
+            idempotency_key: self.idempotency_key(),
+            locale: self.locale.clone(),
+            now: self.now,
+            watch: self.watch.clone(),
+            bot: Some(self.bot.clone()),
+            turn: Some((self.conversation.clone(), self.turn.clone())),
+        };
+        let (plugin, post, whose) = (&connection.plugin, connection.post(&self.watch), self.whose(connection));
+        let pass = self.watch.enter(post, plugin, function).map_err(|e| Fault::quarantined(&e, plugin, function))?;
+        match plugin.call(Box::new(services), capability, function, arguments).await {
+            Ok(reported) => {
+                self.watch.well(post, pass, &reported.report, &whose);
+                Ok(reported.value)
+            }
+            Err(failure) => {
+                self.watch.failed(post, pass, &failure, &whose);
+                Err(failure.into())
+            }
+        }
     }
 
     /// The same for each try of the same call of the same turn, different for any other.
@@ -50,7 +139,7 @@ impl BotServices {
             hasher.update(part.as_bytes());
             hasher.update([0]);
         }
-        hasher.update(self.calls.to_be_bytes());
+        hasher.update(self.calls.number().to_be_bytes());
         hasher.finalize().iter().take(16).fold(String::with_capacity(32), |mut key, byte| {
             let _ = write!(key, "{byte:02x}");
             key
@@ -100,49 +189,20 @@ impl HostServices for BotServices {
                 format!("bot {} has no connection for `{capability}`; it has: {}", self.bot.id, bound.join(", ")),
             ));
         };
-        self.calls += 1;
+        self.calls.begin();
         let Value::Object(arguments) = arguments else {
             return Err(CapabilityError::new("invalid-input", "arguments must be an object"));
         };
-        let services = ConnectionServices {
-            connection: connection.clone(),
-            data: Space { store: self.data.store.clone(), name: connection.space.clone() },
-            request_id: self.request_id.clone(),
-            operation: format!("{capability}.{function}"),
-            idempotency_key: self.idempotency_key(),
-            locale: self.locale.clone(),
-            now: self.now,
-            watch: self.watch.clone(),
-            bot: Some(self.bot.clone()),
-            turn: Some((self.conversation.clone(), self.turn.clone())),
-        };
-        let whose = Whose {
-            tenant: self.bot.tenant.as_str(),
-            bot: Some(self.bot.id.as_str()),
-            connection: Some(connection.id.as_str()),
-            conversation: Some(&self.conversation),
-            turn: Some(&self.turn),
-            request_id: &self.request_id,
-        };
-        let post = connection.post(&self.watch);
-        let pass = match self.watch.enter(post, &connection.plugin, function) {
-            Ok(pass) => pass,
-            Err(quarantined) => {
-                let retry_after = Some(quarantined.retry_after_s());
-                return Err(CapabilityError {
-                    retry_after,
-                    ..CapabilityError::new("unavailable", quarantined.to_string())
-                });
-            }
-        };
-        match connection.plugin.call(Box::new(services), capability, function, &arguments).await {
-            Ok(reported) => {
-                self.watch.well(post, pass, &reported.report, &whose);
-                reported.value
-            }
-            Err(failure) => {
-                self.watch.failed(post, pass, &failure, &whose);
+        if let Some(result) = self.calls.known(capability, function, &arguments) {
+            return result;
+        }
+        let result = match self.ask(&connection, capability, function, &arguments).await {
+            Ok(result) => result,
+            Err(Fault { failure, retry_after }) => {
                 Err(match failure.kind {
+                    FailureKind::Quarantined => {
+                        CapabilityError { retry_after, ..CapabilityError::new("unavailable", failure.to_string()) }
+                    }
                     FailureKind::Overloaded => {
                         CapabilityError { retry_after: Some(1), ..CapabilityError::new("unavailable", failure.message) }
                     }
@@ -150,7 +210,9 @@ impl HostServices for BotServices {
                     _ => CapabilityError::new("internal", failure.to_string()),
                 })
             }
-        }
+        };
+        self.calls.ended(capability, function, arguments, &result);
+        result
     }
 
     fn kv(&mut self) -> Option<&mut dyn KvServices> {

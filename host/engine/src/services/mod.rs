@@ -1,6 +1,7 @@
 //! What a plugin gets from the host while it runs.
 
 mod bot;
+mod calls;
 mod connection;
 
 pub(crate) use bot::BotServices;

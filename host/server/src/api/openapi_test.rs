@@ -1,6 +1,7 @@
 //! Holds the document to the server: routes, problem codes, limits, examples; and the page to the document.
 
 use super::admin::config::ApplyRequest;
+use super::admin::rollouts::RolloutRequest;
 use super::chat::{ChatRequest, MESSAGE_CHARS};
 use super::docs;
 use super::meta::OPENAPI;
@@ -186,6 +187,9 @@ fn requests_are_read_as_they_are_described() {
     read_requests::<ChatRequest>("/api/chat");
     read_requests::<ApplyRequest>("/api/admin/apply");
     read_requests::<NewKey>("/api/admin/keys");
+    for change in ["upgrade", "promote", "rollback"] {
+        read_requests::<RolloutRequest>(&format!("/api/admin/rollouts/{{plugin}}/{change}"));
+    }
     let document = document();
     assert_eq!(document["components"]["schemas"]["ChatRequest"]["properties"]["message"]["maxLength"], MESSAGE_CHARS);
     let scopes = document["components"]["schemas"]["Scope"]["enum"].clone();

@@ -11,10 +11,12 @@ mod connection;
 mod failures;
 mod key;
 mod plugin;
+mod rollout;
 mod usage;
 
 use crate::settings::{Common, Serve};
 use clap::{Parser, Subcommand};
+use plugin::PluginCommand;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,7 +68,7 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        Command::Plugin(command) => plugin::run(command),
+        Command::Plugin(command) if !matches!(command, PluginCommand::Rollout(_)) => plugin::run(command),
         command => match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(run(cli.common, command)),
             Err(e) => Err(e.into()),
@@ -88,6 +90,7 @@ async fn run(common: Common, command: Command) -> anyhow::Result<()> {
         Command::Chat(args) => chat::run(&common, args).await,
         Command::Key(command) => key::run(&common, command).await,
         Command::Connection(command) => connection::run(&common, command).await,
+        Command::Plugin(PluginCommand::Rollout(command)) => rollout::run(&common, command).await,
         Command::Failures(args) => failures::run(&common, args).await,
         Command::Usage(args) => usage::run(&common, args).await,
         Command::Breakers(args) => breakers::run(&common, args).await,

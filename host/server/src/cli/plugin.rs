@@ -25,12 +25,15 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Rollout(super::rollout::RolloutCommand),
 }
 
 pub(crate) fn run(command: PluginCommand) -> Result<()> {
     match command {
         PluginCommand::Build { dirs, out } => build(&dirs, &out),
         PluginCommand::Inspect { file, json } => inspect(&file, json),
+        PluginCommand::Rollout(_) => Err(anyhow!("this command needs a server or its store")),
     }
 }
 

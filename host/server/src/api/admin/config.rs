@@ -10,6 +10,7 @@ use axum::extract::State;
 use confab_engine::config::Bundle;
 use confab_engine::engine::{ApplyError, ApplyOptions};
 use confab_engine::registry::Slot;
+use confab_engine::rollout::Candidate;
 use confab_engine::{ApplyReport, SourceFile, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -86,6 +87,10 @@ fn state<T>(slot: &Slot<T>) -> Value {
     }
 }
 
+fn candidate<T>(candidate: &Candidate<T>) -> Value {
+    json!({"version": candidate.version().to_string(), "share": candidate.share})
+}
+
 /// `GET /api/admin/bots`
 pub(crate) async fn bots(
     State(app): State<App>,
@@ -102,6 +107,7 @@ pub(crate) async fn bots(
             let more = match slot {
                 Slot::Ready(ready) => json!({
                     "name": ready.name, "plugin": ready.plugin.manifest().name, "version": ready.plugin.manifest().version,
+                    "candidate": ready.candidate.as_ref().map(candidate),
                     "connections": ready.bindings.iter().map(|(name, c)| (name.clone(), json!(c.id))).collect::<serde_json::Map<_, _>>(),
                 }),
                 Slot::Broken(_) => json!({}),
@@ -134,7 +140,8 @@ pub(crate) async fn connections(
                 let capabilities: Vec<String> = ready.plugin.capabilities().collect();
                 merge(
                     &mut connection,
-                    json!({"connector": manifest.name, "version": manifest.version, "capabilities": capabilities}),
+                    json!({"connector": manifest.name, "version": manifest.version,
+                        "candidate": ready.candidate.as_ref().map(candidate), "capabilities": capabilities}),
                 );
             }
             connections.push(connection);
