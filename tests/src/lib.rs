@@ -6,6 +6,7 @@
 //! | [`folder`] | a tenant's folder, written for one test |
 //! | [`server`] | the `confab` binary: serve, kill -9, stop, and every other command |
 //! | [`client`] | a client of the HTTP API, with conversations and what must be true of every refusal |
+//! | [`component`] | components made of others, for the install gate |
 //! | [`metric`] | figures out of `/metrics` |
 //! | [`redis`] | a real redis-server |
 //! | [`tryton`] | a real Tryton |
@@ -18,6 +19,7 @@
 #![allow(clippy::indexing_slicing, reason = "only JSON is indexed here, and what is not in it is null")]
 
 pub mod client;
+pub mod component;
 pub mod erp;
 pub mod folder;
 pub mod metric;

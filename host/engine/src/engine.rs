@@ -3,6 +3,8 @@
 use crate::config::documents::{self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc};
 use crate::config::{Bundle, Finding, Severity, SourceFile};
 use crate::ids::{ConnectionId, TenantId};
+use crate::install::GateConfig;
+use crate::installed::Installed;
 use crate::library::Library;
 use crate::registry::{Publisher, Registry, Slot, Tenant};
 use arc_swap::ArcSwap;
@@ -23,6 +25,10 @@ pub struct EngineConfig {
     pub store: String,
     /// Directory with plugin components.
     pub plugins: PathBuf,
+    /// Directory for this host's copies of installed plugins.
+    pub installed: PathBuf,
+    /// What is demanded of plugins that are installed.
+    pub gate: GateConfig,
     /// The sandbox: code cache, places, limits.
     pub sandbox: SandboxConfig,
     /// What the operator allows beyond https to global addresses.
@@ -94,9 +100,11 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     publisher: Publisher,
-    registry: ArcSwap<Registry>,
+    pub(crate) installed: Installed,
+    pub(crate) gate: GateConfig,
+    pub(crate) registry: ArcSwap<Registry>,
     /// One change of configuration at a time.
-    changing: tokio::sync::Mutex<()>,
+    pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) turns: TaskTracker,
 }
 
@@ -123,10 +131,13 @@ impl Engine {
         let library = Library::new(sandbox.clone(), config.plugins);
         let egress =
             Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?;
+        let installed = Installed::new(store.clone(), config.installed);
         let engine = Engine {
             inner: Arc::new(Inner {
                 store,
-                publisher: Publisher::new(sandbox, library, egress),
+                publisher: Publisher::new(sandbox, library, egress, installed.clone()),
+                installed,
+                gate: config.gate,
                 registry: ArcSwap::from_pointee(Registry::default()),
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
@@ -151,6 +162,11 @@ impl Engine {
     /// The plugins of this host.
     pub fn library(&self) -> &Library {
         &self.inner.publisher.library
+    }
+
+    /// The installed plugins.
+    pub fn installed(&self) -> &Installed {
+        &self.inner.installed
     }
 
     /// What is served now.
@@ -318,7 +334,7 @@ fn changes(
     Ok((changes, removed))
 }
 
-fn read_all<T: serde::de::DeserializeOwned>(stored: Vec<(String, Bytes)>) -> Vec<T> {
+pub(crate) fn read_all<T: serde::de::DeserializeOwned>(stored: Vec<(String, Bytes)>) -> Vec<T> {
     stored
         .into_iter()
         .filter_map(|(id, body)| {

@@ -5,6 +5,7 @@
 //! | [`ids`] | names that can't be wrong |
 //! | [`config`] | what a tenant writes: files to documents, with errors that name file and line |
 //! | [`library`] | the plugin files of this host |
+//! | [`install`] | letting plugins in and taking them out |
 //! | [`installed`] | the plugins that came through the gate, shared by all hosts on a store |
 //! | [`registry`] | bots and connections, prepared and ready |
 //! | [`engine`] | [`Engine`]: everything together |
@@ -21,6 +22,7 @@ pub mod conversation;
 pub mod engine;
 pub mod error;
 pub mod ids;
+pub mod install;
 pub mod installed;
 pub mod library;
 pub mod registry;

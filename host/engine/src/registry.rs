@@ -7,13 +7,14 @@
 use crate::config::documents::{BotDoc, ConnectionDoc, EndpointDoc, TenantDoc};
 use crate::config::{Finding, Severity};
 use crate::ids::{BotId, ConnectionId, TenantId};
+use crate::installed::Installed;
 use crate::library::Library;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use confab_egress::{Auth, ConnectionSpec, Egress, EndpointConfig};
 use confab_sandbox::manifest::EndpointManifest;
 use confab_sandbox::snapshot::{PrepareError, Prepared};
-use confab_sandbox::{Kind, Plugin, Sandbox};
+use confab_sandbox::{Kind, Plugin, Sandbox, Source};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -133,13 +134,14 @@ pub(crate) struct Publisher {
     pub(crate) sandbox: Sandbox,
     pub(crate) library: Library,
     pub(crate) egress: Egress,
+    pub(crate) installed: Installed,
     /// Prepared plugins by everything that went into them: equal bots share one.
     prepared: Mutex<HashMap<String, Prepared>>,
 }
 
 impl Publisher {
-    pub(crate) fn new(sandbox: Sandbox, library: Library, egress: Egress) -> Self {
-        Publisher { sandbox, library, egress, prepared: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(sandbox: Sandbox, library: Library, egress: Egress, installed: Installed) -> Self {
+        Publisher { sandbox, library, egress, installed, prepared: Mutex::new(HashMap::new()) }
     }
 
     /// Makes a connection ready. Errors and warnings go to `findings`, under the tenant's file name.
@@ -151,7 +153,7 @@ impl Publisher {
         previous: Option<&Slot<Connection>>,
         findings: &mut Vec<Finding>,
     ) -> Option<Arc<Connection>> {
-        let source = self.plugin(file, "connector", &doc.connector, Kind::Connector, findings)?;
+        let source = self.plugin(file, "connector", &doc.connector, Kind::Connector, findings).await?;
         if let Some(Slot::Ready(old)) = previous
             && old.doc == *doc
             && old.digest == source.digest()
@@ -211,7 +213,7 @@ impl Publisher {
         previous: Option<&Slot<Bot>>,
         findings: &mut Vec<Finding>,
     ) -> Option<Arc<Bot>> {
-        let source = self.plugin(file, "plugin", &doc.plugin, Kind::Intent, findings)?;
+        let source = self.plugin(file, "plugin", &doc.plugin, Kind::Intent, findings).await?;
         let bindings = bindings(file, doc, connections, findings)?;
         if let Some(Slot::Ready(old)) = previous
             && old.doc == *doc
@@ -246,7 +248,15 @@ impl Publisher {
         }))
     }
 
-    fn plugin(
+    /// The newest installed version of a plugin.
+    async fn newest(&self, name: &str) -> Option<Plugin> {
+        let version = self.installed.versions(name).await.ok()?.pop()?;
+        let path = self.installed.fetch(&version.digest).await.map_err(|e| tracing::error!("{e}")).ok()?;
+        let source = Source { digest: version.digest, path };
+        tokio::task::block_in_place(|| self.sandbox.open(&source)).map_err(|e| tracing::error!("{e}")).ok()
+    }
+
+    async fn plugin(
         &self,
         file: &str,
         field: &str,
@@ -255,7 +265,11 @@ impl Publisher {
         findings: &mut Vec<Finding>,
     ) -> Option<Plugin> {
         // Compiling takes up to seconds and runs once per plugin file.
-        match tokio::task::block_in_place(|| self.library.get(name)) {
+        let found = match tokio::task::block_in_place(|| self.library.get(name)) {
+            Err(e) => self.newest(name).await.ok_or(e),
+            found => found,
+        };
+        match found {
             Ok(source) if source.manifest().kind == kind => Some(source),
             Ok(source) => {
                 let message = format!(
@@ -391,7 +405,7 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
 ///
 /// The manifest has `auth.KIND = {..}` with a kind of [`Auth`]; what the connection supplies (`username`, `password`,
 /// `token`) is put in. Without it the connection says `auth` itself.
-fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<Auth, String> {
+pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<Auth, String> {
     let Some((kind, form)) = endpoint.auth.as_object().and_then(|auth| auth.iter().next()) else {
         return match &given.auth {
             None => Ok(Auth::None),

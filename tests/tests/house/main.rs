@@ -11,6 +11,7 @@
 //! | [`refusals`] | bad input: each with its own status and words |
 //! | [`apply`] | a folder with mistakes is refused with file and line, and changes nothing |
 //! | [`hostile`] | plugins that misbehave cost nobody but their own bot |
+//! | [`install`] | what passes the install gate, what does not, and who gets it |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`] | a credential is never seen again |
 //! | [`pages`] | health, readiness, description and documentation |
@@ -24,6 +25,7 @@ mod conversations;
 mod crashes;
 mod guests;
 mod hostile;
+mod install;
 mod pages;
 mod refusals;
 mod rooms;
