@@ -31,7 +31,10 @@ pub fn variant(plugin: &str, change: impl FnOnce(&mut Value)) -> Result<Vec<u8>>
         rest = next;
     }
     let mut manifest = manifest.with_context(|| format!("{plugin}.wasm has no manifest"))?;
-    ensure!(manifest["imports"].is_array(), "{plugin}.wasm was built by an older `confab plugin build`: run `make plugins`");
+    ensure!(
+        manifest["imports"].is_array(),
+        "{plugin}.wasm was built by an older `confab plugin build`: run `make plugins`"
+    );
     change(&mut manifest);
     append(&mut out, 0, &custom(MANIFEST, manifest.to_string().as_bytes()));
     Ok(out)

@@ -143,7 +143,13 @@ impl Engine {
         let changes =
             vec![put(PLUGIN_FILE, version.digest.clone(), wasm), put(PLUGIN, id.clone(), Bytes::from(record))];
         store.change_documents(changes).await?;
-        tracing::info!(plugin = id, digest = version.digest, publisher = version.publisher, signed_by = version.signed_by, "plugin installed");
+        tracing::info!(
+            plugin = id,
+            digest = version.digest,
+            publisher = version.publisher,
+            signed_by = version.signed_by,
+            "plugin installed"
+        );
         Ok(InstallReport { version, already: false, notes: admitted.notes })
     }
 

@@ -199,7 +199,11 @@ impl Sandbox {
             Some((Ok(Ok(())), _)) => Ok(()),
             Some((Ok(Err(e)), _)) => {
                 let (kind, message, _) = classify(&e);
-                Err(Refusal::new("instantiation", format!("can't be instantiated ({}): {message}", kind.as_str()), help))
+                Err(Refusal::new(
+                    "instantiation",
+                    format!("can't be instantiated ({}): {message}", kind.as_str()),
+                    help,
+                ))
             }
             Some((Err(_), _)) => {
                 let message = format!("was not instantiated within {} ms", limits.wall_ms);
@@ -230,13 +234,17 @@ fn of_load(error: LoadError) -> Refusal {
     match error {
         LoadError::Unavailable { .. } => host(message),
         LoadError::Import { import, .. } => {
-            let help = format!("Build it without `{import}`: docs/connector-authors.md says what each kind of plugin may import");
+            let help = format!(
+                "Build it without `{import}`: docs/connector-authors.md says what each kind of plugin may import"
+            );
             Refusal::new("imports", message, help)
         }
         LoadError::Manifest(_) => Refusal::manifest(message),
-        LoadError::TooLarge(_) | LoadError::Invalid { .. } => {
-            Refusal::new("contract", message, "Make it export and import what wit/v1 has for its kind, within the limits of docs/operators.md")
-        }
+        LoadError::TooLarge(_) | LoadError::Invalid { .. } => Refusal::new(
+            "contract",
+            message,
+            "Make it export and import what wit/v1 has for its kind, within the limits of docs/operators.md",
+        ),
     }
 }
 
@@ -279,12 +287,15 @@ fn signature(
 ) -> Result<Option<String>, Refusal> {
     let (code, what, sign) = match rules.trusted.verify(wasm, &manifest.publisher) {
         Ok(Some(key)) => return Ok(Some(key)),
-        Ok(None) => ("unsigned", "is not signed".to_owned(), "Have it signed (`confab plugin sign FILE --key NAME.key`)"),
+        Ok(None) => {
+            ("unsigned", "is not signed".to_owned(), "Have it signed (`confab plugin sign FILE --key NAME.key`)")
+        }
         Err(e @ SignatureError::UnknownKey(_)) => {
             ("untrusted", format!("is {e}"), "Add the publisher's line to the file that --trusted-publishers names")
         }
         Err(e @ SignatureError::OtherPublisher { .. }) => {
-            let help = "A key signs for one publisher: set `publisher` in plugin.toml to the name that the key is trusted for";
+            let help =
+                "A key signs for one publisher: set `publisher` in plugin.toml to the name that the key is trusted for";
             return Err(Refusal::new("untrusted", format!("is {e}"), help));
         }
         Err(e) => {
@@ -301,7 +312,9 @@ fn signature(
         Unsigned::Forbidden => Err(Refusal::new(
             code,
             what,
-            format!("{sign}; to take unsigned plugins, start the server with --allow-unsigned and install with --unsigned"),
+            format!(
+                "{sign}; to take unsigned plugins, start the server with --allow-unsigned and install with --unsigned"
+            ),
         )),
     }
 }
@@ -309,8 +322,9 @@ fn signature(
 fn manifest_is_sound(manifest: &Manifest) -> Result<(), Refusal> {
     let version = &manifest.version;
     let release = version.split('-').next().unwrap_or_default();
-    let plain_number =
-        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
+    let plain_number = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
+    };
     let pre = version.split_once('-').map(|(_, pre)| pre);
     let good_pre = pre.is_none_or(|pre| {
         pre.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
@@ -357,8 +371,9 @@ fn imports(wasm: &[u8], manifest: &Manifest, rules: &GateRules) -> Result<(), Re
             "Build it again with this version's `confab plugin build`",
         ));
     };
-    let imports = imports_of(wasm)
-        .map_err(|e| Refusal::new("not-a-component", e.to_string(), "Install the file that `confab plugin build DIR` wrote"))?;
+    let imports = imports_of(wasm).map_err(|e| {
+        Refusal::new("not-a-component", e.to_string(), "Install the file that `confab plugin build DIR` wrote")
+    })?;
     for import in &imports {
         if !named.iter().any(|pattern| import_fits(pattern, import)) {
             return Err(Refusal::new(

@@ -97,7 +97,9 @@ impl SigningKey {
     /// When it is something else.
     pub fn of_text(text: &str) -> Result<SigningKey, SignatureError> {
         let wrong = || {
-            SignatureError::Key(format!("is no Ed25519 key: it begins with `{BEGIN}`; make one with `confab plugin keygen NAME`"))
+            SignatureError::Key(format!(
+                "is no Ed25519 key: it begins with `{BEGIN}`; make one with `confab plugin keygen NAME`"
+            ))
         };
         let body = text.trim().strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)).ok_or_else(wrong)?;
         let body: String = body.split_whitespace().collect();
@@ -192,8 +194,7 @@ impl TrustedPublishers {
     /// [`SignatureError`]. Only [`SignatureError::UnknownKey`] leaves it open whether the file is what its signer made.
     pub fn verify(&self, wasm: &[u8], publisher: &str) -> Result<Option<String>, SignatureError> {
         let (signed, Some(data)) = split(wasm)? else { return Ok(None) };
-        let section: Section =
-            serde_json::from_slice(data).map_err(|e| SignatureError::Unreadable(e.to_string()))?;
+        let section: Section = serde_json::from_slice(data).map_err(|e| SignatureError::Unreadable(e.to_string()))?;
         if section.algorithm != ALGORITHM {
             return Err(SignatureError::Unreadable(format!("the algorithm is not {ALGORITHM}")));
         }
@@ -201,7 +202,9 @@ impl TrustedPublishers {
             BASE64.decode(&section.signature).map_err(|_| SignatureError::Unreadable("it is no base64".into()))?;
         let keys: Vec<&Trusted> = self.0.iter().filter(|trusted| key_id(&trusted.key) == section.key).collect();
         let Some(first) = keys.first() else {
-            return Err(SignatureError::UnknownKey(section.key.chars().filter(char::is_ascii_hexdigit).take(16).collect()));
+            return Err(SignatureError::UnknownKey(
+                section.key.chars().filter(char::is_ascii_hexdigit).take(16).collect(),
+            ));
         };
         let public = UnparsedPublicKey::new(&ED25519, &first.key);
         public.verify(&message(signed), &signature).map_err(|_| SignatureError::Wrong)?;
@@ -255,7 +258,9 @@ fn read_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 /// A component's bytes before its signature, and what the signature section holds.
 fn split(wasm: &[u8]) -> Result<(&[u8], Option<&[u8]>), SignatureError> {
     if !wasmparser::Parser::is_component(wasm) {
-        return Err(SignatureError::Malformed("the file does not begin like one; build it with `confab plugin build DIR`"));
+        return Err(SignatureError::Malformed(
+            "the file does not begin like one; build it with `confab plugin build DIR`",
+        ));
     }
     let broken = SignatureError::Malformed("a section is longer than the file");
     let mut rest = wasm.get(8..).ok_or_else(|| broken.clone())?;
@@ -296,7 +301,12 @@ mod tests {
     fn a_signature_fits_one_file_and_one_publisher() {
         let (key, text) = SigningKey::generate().unwrap();
         let (other, _) = SigningKey::generate().unwrap();
-        let key = SigningKey::of_text(&text).map(|read| { assert_eq!(read.id(), key.id()); read }).unwrap();
+        let key = SigningKey::of_text(&text)
+            .map(|read| {
+                assert_eq!(read.id(), key.id());
+                read
+            })
+            .unwrap();
         let list = trusted(&[key.public_line("acme"), other.public_line("globex")]);
         let signed = key.sign(&component()).unwrap();
         assert_eq!(list.verify(&signed, "acme"), Ok(Some(key.id())));
@@ -332,7 +342,10 @@ mod tests {
     fn a_list_of_publishers_is_read_with_comments_and_refused_with_its_line() {
         let (key, _) = SigningKey::generate().unwrap();
         let line = key.public_line("acme");
-        assert_eq!(trusted(&["# ours".into(), String::new(), format!("{line}  # since May")]), trusted(&[line.clone()]));
+        assert_eq!(
+            trusted(&["# ours".into(), String::new(), format!("{line}  # since May")]),
+            trusted(&[line.clone()])
+        );
         for bad in ["acme", "acme rsa:AAAA", "acme ed25519:AAAA", "Acme Corp ed25519:AAAA"] {
             assert!(TrustedPublishers::parse(&format!("{line}\n{bad}")).unwrap_err().starts_with("2: "), "{bad}");
         }

@@ -109,7 +109,8 @@ async fn a_signed_plugin_is_installed_once_serves_bots_and_is_not_removed_under_
     workshop.sign(&host, &file, "acme").await?;
 
     let mut tampered = std::fs::read(&file)?;
-    let at = tampered.windows(9).position(|window| window == b"the turns").context("echo describes itself otherwise")?;
+    let at =
+        tampered.windows(9).position(|window| window == b"the turns").context("echo describes itself otherwise")?;
     tampered[at] ^= 0x20;
     std::fs::write(workshop.path("tampered.wasm"), tampered)?;
     refused(&host, &[&workshop.path("tampered.wasm")], &["changed after it was signed"]).await?;
@@ -251,9 +252,10 @@ async fn a_compile_bomb_is_stopped_and_visitors_do_not_feel_it() -> Result<()> {
 async fn a_limits_file_with_nonsense_is_refused_with_its_line() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("limits.toml");
-    for (text, words) in
-        [("[ceiling]\nfuel = 1000000000\nmemroy_mib = 1\n", "limits.toml:3:"), ("[tenant]\ncalls = 0\n", "limits.toml:2:")]
-    {
+    for (text, words) in [
+        ("[ceiling]\nfuel = 1000000000\nmemroy_mib = 1\n", "limits.toml:3:"),
+        ("[tenant]\ncalls = 0\n", "limits.toml:2:"),
+    ] {
         std::fs::write(&file, text)?;
         let ran = Host::new()?.flag("--limits", &file.display().to_string()).run(&["plugin", "list"]).await?;
         ensure!(!ran.status.success() && ran.stderr.contains(words), "`{words}` is not in: {}", ran.stderr);

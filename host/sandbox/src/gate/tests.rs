@@ -50,7 +50,11 @@ async fn what_is_sound_is_let_in_and_its_code_is_kept() {
     let wasm = with(&manifest, CONNECTOR);
     let admitted = sandbox.admit(&wasm, &unsigned()).await.unwrap();
     assert_eq!((admitted.manifest.name.as_str(), admitted.digest), ("trial", digest(&wasm)));
-    assert!(admitted.notes.iter().any(|note| note.contains("memory_mib") && note.contains("100000")), "{:?}", admitted.notes);
+    assert!(
+        admitted.notes.iter().any(|note| note.contains("memory_mib") && note.contains("100000")),
+        "{:?}",
+        admitted.notes
+    );
     assert!(sandbox.inner.cache.has(&digest(&wasm)));
     // Nothing else stays: no copy of the file.
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
@@ -115,7 +119,8 @@ async fn bytes_that_are_no_component_and_manifests_that_are_wrong_are_refused() 
     let mut docs = with(&manifest(), CONNECTOR);
     append_section(&mut docs, DOCS_SECTION, &vec![b' '; DOCS_BYTES + 1]);
     refused(&sandbox, &docs, &rules, "manifest", "documentation").await;
-    let rules = GateRules { more: |_| Err(Refusal::new("manifest", "the engine says no", "do as the engine says")), ..rules };
+    let rules =
+        GateRules { more: |_| Err(Refusal::new("manifest", "the engine says no", "do as the engine says")), ..rules };
     refused(&sandbox, &wasm, &rules, "manifest", "the engine says no").await;
 }
 
@@ -157,7 +162,12 @@ async fn what_does_not_compile_or_fit_or_start_is_refused_and_leaves_nothing() {
     refused_as("(core module $m (table 1000000 funcref)) (core instance (instantiate $m))", "resources", "table").await;
     let many = "(core instance (instantiate $m))".repeat(40);
     refused_as(&format!("(core module $m (memory 1)) {many}"), "resources", "40").await;
-    refused_as("(core module $m (func $f unreachable) (start $f)) (core instance (instantiate $m))", "instantiation", "trap").await;
+    refused_as(
+        "(core module $m (func $f unreachable) (start $f)) (core instance (instantiate $m))",
+        "instantiation",
+        "trap",
+    )
+    .await;
     refused_as(
         "(core module $m (func $f (loop (br 0))) (start $f)) (core instance (instantiate $m))",
         "instantiation",

@@ -46,7 +46,10 @@ pub(crate) async fn run(common: &Common, command: PluginCommand) -> Result<()> {
 
 /// What may stand in a path as it is.
 fn plain(part: &str) -> Result<&str> {
-    if part.is_empty() || part.starts_with('.') || !part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)) {
+    if part.is_empty()
+        || part.starts_with('.')
+        || !part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+    {
         bail!("`{}` is no name and no version of a plugin", part.escape_debug());
     }
     Ok(part)

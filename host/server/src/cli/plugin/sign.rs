@@ -44,7 +44,13 @@ pub(super) fn sign(file: &Path, key: &Path) -> Result<()> {
     let temporary = file.with_extension(format!("wasm.{}", std::process::id()));
     std::fs::write(&temporary, &signed).with_context(|| format!("can't write {}", temporary.display()))?;
     std::fs::rename(&temporary, file).with_context(|| format!("can't write {}", file.display()))?;
-    println!("{} {} of publisher {}: signed with key {}", manifest.name, manifest.version, manifest.publisher, key.id());
+    println!(
+        "{} {} of publisher {}: signed with key {}",
+        manifest.name,
+        manifest.version,
+        manifest.publisher,
+        key.id()
+    );
     println!("sha256:{}", confab_sandbox::engine::digest(&signed));
     Ok(())
 }
@@ -56,7 +62,10 @@ pub(super) fn verify(file: &Path, trusted: &Path) -> Result<()> {
     let manifest = Manifest::of_component(&wasm).with_context(|| file.display().to_string())?;
     match list.verify(&wasm, &manifest.publisher).with_context(|| file.display().to_string())? {
         Some(key) => {
-            println!("{} {}: signed by publisher {} with key {key}", manifest.name, manifest.version, manifest.publisher);
+            println!(
+                "{} {}: signed by publisher {} with key {key}",
+                manifest.name, manifest.version, manifest.publisher
+            );
             Ok(())
         }
         None => bail!("{} is not signed; sign it with `confab plugin sign {0} --key NAME.key`", file.display()),
