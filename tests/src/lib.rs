@@ -6,6 +6,7 @@
 //! | [`folder`] | a tenant's folder, written for one test |
 //! | [`server`] | the `confab` binary: serve, kill -9, stop, and every other command |
 //! | [`client`] | a client of the HTTP API, with conversations and what must be true of every refusal |
+//! | [`component`] | components made of others, for the install gate |
 //! | [`metric`] | figures out of `/metrics` |
 //! | [`redis`] | a real redis-server |
 //! | [`tryton`] | a real Tryton |
@@ -23,6 +24,7 @@
 
 pub mod client;
 pub mod endpoint;
+pub mod component;
 pub mod erp;
 pub mod folder;
 pub mod memory;

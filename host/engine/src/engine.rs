@@ -3,6 +3,7 @@
 use crate::config::documents::{self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc};
 use crate::config::{Bundle, Finding, Severity, SourceFile};
 use crate::ids::{ConnectionId, TenantId};
+use crate::install::GateConfig;
 use crate::installed::Installed;
 use crate::library::Library;
 use crate::registry::{Publisher, Registry, Slot, Tenant};
@@ -30,6 +31,8 @@ pub struct EngineConfig {
     pub plugins: PathBuf,
     /// Directory for this host's copies of installed plugins.
     pub installed: PathBuf,
+    /// What is demanded of plugins that are installed.
+    pub gate: GateConfig,
     /// The sandbox: code cache, places, limits.
     pub sandbox: SandboxConfig,
     /// What the operator allows beyond https to global addresses.
@@ -101,6 +104,8 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     publisher: Publisher,
+    pub(crate) installed: Installed,
+    pub(crate) gate: GateConfig,
     pub(crate) registry: ArcSwap<Registry>,
     /// One change of configuration at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
@@ -137,7 +142,9 @@ impl Engine {
         let engine = Engine {
             inner: Arc::new(Inner {
                 store,
-                publisher: Publisher::new(sandbox, library, egress, watches, installed),
+                publisher: Publisher::new(sandbox, library, egress, watches, installed.clone()),
+                installed,
+                gate: config.gate,
                 registry: ArcSwap::from_pointee(Registry::default()),
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
@@ -164,6 +171,11 @@ impl Engine {
     /// The plugins of this host.
     pub fn library(&self) -> &Library {
         &self.inner.publisher.library
+    }
+
+    /// The installed plugins.
+    pub fn installed(&self) -> &Installed {
+        &self.inner.installed
     }
 
     /// What is served now.
@@ -376,7 +388,7 @@ fn changes(
     Ok((changes, removed))
 }
 
-fn read_all<T: serde::de::DeserializeOwned>(stored: Vec<(String, Bytes)>) -> Vec<T> {
+pub(crate) fn read_all<T: serde::de::DeserializeOwned>(stored: Vec<(String, Bytes)>) -> Vec<T> {
     stored
         .into_iter()
         .filter_map(|(id, body)| {

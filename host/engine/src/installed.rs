@@ -102,7 +102,9 @@ impl Installed {
         for (id, body) in self.store.documents(PLUGIN).await? {
             match serde_json::from_slice(&body) {
                 Ok(version) => all.push(version),
-                Err(e) => tracing::error!(id, error = %e, "an installed plugin's record can't be read; install it again"),
+                Err(e) => {
+                    tracing::error!(id, error = %e, "an installed plugin's record can't be read; install it again")
+                }
             }
         }
         all.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| by_numbers(&a.version).cmp(&by_numbers(&b.version))));

@@ -5,6 +5,7 @@
 //! | [`ids`] | names that can't be wrong |
 //! | [`config`] | what a tenant writes: files to documents, with errors that name file and line |
 //! | [`library`] | the plugin files of this host |
+//! | [`install`] | letting plugins in and taking them out |
 //! | [`installed`] | the plugins that came through the gate, shared by all hosts on a store |
 //! | [`versions`] | which version of a plugin a bot or connection gets |
 //! | [`rollout`] | a new version beside the stable one: whose it is, and how it is judged |
@@ -29,6 +30,7 @@ pub mod engine;
 pub mod error;
 pub mod failures;
 pub mod ids;
+pub mod install;
 pub mod installed;
 pub mod library;
 mod net;

@@ -466,7 +466,7 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
 ///
 /// The manifest has `auth.KIND = {..}` with a kind of [`Auth`]; what the connection supplies (`username`, `password`,
 /// `token`) is put in. Without it the connection says `auth` itself.
-fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<Auth, String> {
+pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<Auth, String> {
     let Some((kind, form)) = endpoint.auth.as_object().and_then(|auth| auth.iter().next()) else {
         return match &given.auth {
             None => Ok(Auth::None),

@@ -88,7 +88,29 @@ impl AotCache {
             let _ = std::fs::remove_file(&temporary);
         }
         outcome?;
-        self.map(engine, name).ok_or_else(|| CompileError::Cache("what was compiled can't be loaded".into()))
+        // SAFETY: as in `map`.
+        unsafe { Component::deserialize_file(engine, self.code(name)) }.map_err(|e| {
+            // It compiled, so what is wrong is that it does not fit the pool.
+            self.forget(name);
+            CompileError::Misfit(format!("{e:#}"))
+        })
+    }
+
+    /// Removes the code of a component. Where it is mapped it stays so.
+    pub(crate) fn forget(&self, name: &str) {
+        let _ = std::fs::remove_file(self.code(name));
+    }
+
+    /// Whether there is code of a component.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.code(name).exists()
+    }
+
+    /// A file for bytes that are looked at and forgotten.
+    pub(crate) fn scratch(&self, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.temporary();
+        std::fs::write(&path, bytes).context("can't write to the code cache")?;
+        Ok(path)
     }
 
     /// Where the bytes of a component are that nobody else keeps: those loaded from memory, and instrumented ones.

@@ -6,17 +6,45 @@
 //! only, so that publishing isn't felt by visitors. What it writes is still checked by wasmtime when it is mapped.
 
 use crate::engine::code_config;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use wasmtime::Engine;
 
-/// Address space of the compiler. A 19 MB Python component takes 1.5 GB; Cranelift's own bombs take all there is.
-const MEMORY: u64 = 4 << 30;
-/// CPU seconds of the compiler over all its threads. A 3 MB component takes 5.
-const CPU_S: u64 = 120;
-/// Wall time: on a busy machine idle time is scarce.
-const WALL: Duration = Duration::from_secs(600);
+/// What the compiler may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompileLimits {
+    /// Address space in MiB. A 19 MB Python component takes 1.5 GB; Cranelift's own bombs take all there is.
+    pub memory_mib: u64,
+    /// CPU seconds over all its threads. A 3 MB component takes 5.
+    pub cpu_s: u64,
+    /// Wall time in seconds: on a busy machine idle time is scarce.
+    pub wall_s: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        CompileLimits { memory_mib: 4 << 10, cpu_s: 120, wall_s: 600 }
+    }
+}
+
+impl CompileLimits {
+    /// Whether a compiler could run with them.
+    ///
+    /// # Errors
+    /// What is wrong, in the words of the limits file.
+    pub fn check(&self) -> Result<(), String> {
+        let least = [("memory_mib", self.memory_mib, 64), ("cpu_s", self.cpu_s, 1), ("wall_s", self.wall_s, 1)];
+        for (name, value, least) in least {
+            if value < least {
+                return Err(format!("compiler.{name} is {value}: no plugin could be compiled with less than {least}"));
+            }
+        }
+        Ok(())
+    }
+}
 /// How often it is looked whether the compiler is done. Small components take 30 ms.
 const CHECK: Duration = Duration::from_millis(3);
 
@@ -29,6 +57,9 @@ pub enum CompileError {
     /// The compiler ran into a limit: a bomb, or a component that is far too large.
     #[error("is too much for the compiler ({0}): split large functions, or leave out what the plugin does not need")]
     TooMuch(String),
+    /// It needs more than a place in the pool has.
+    #[error("does not fit into a place for plugins: {0}")]
+    Misfit(String),
     /// The code cache can't be used.
     #[error("code cache: {0}")]
     Cache(String),
@@ -40,12 +71,14 @@ pub enum Compiler {
     /// This process: for tests and tools that compile their own code.
     #[default]
     Here,
-    /// A program that calls [`child`] with the two paths it gets after these arguments.
+    /// A program that calls [`child`] with what it gets after these arguments: two paths, MiB of memory, seconds of CPU time.
     Child {
         /// The program.
         program: PathBuf,
         /// Arguments before the paths.
         arguments: Vec<String>,
+        /// What it may take.
+        limits: CompileLimits,
     },
 }
 
@@ -54,20 +87,21 @@ impl Compiler {
     pub(crate) fn compile(&self, wasm: &Path, code: &Path) -> Result<(), CompileError> {
         match self {
             Compiler::Here => here(wasm, code),
-            Compiler::Child { program, arguments } => {
+            Compiler::Child { program, arguments, limits } => {
                 let mut command = Command::new(program);
-                command.args(arguments).arg(wasm).arg(code).env_clear();
+                command.args(arguments).arg(wasm).arg(code);
+                command.args([limits.memory_mib.to_string(), limits.cpu_s.to_string()]).env_clear();
                 command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-                wait(command)
+                wait(command, limits)
             }
         }
     }
 }
 
-fn wait(mut command: Command) -> Result<(), CompileError> {
+fn wait(mut command: Command, limits: &CompileLimits) -> Result<(), CompileError> {
     let cache = |e: std::io::Error| CompileError::Cache(format!("the compiler can't be run: {e}"));
     let mut child = command.spawn().map_err(cache)?;
-    let until = Instant::now() + WALL;
+    let until = Instant::now() + Duration::from_secs(limits.wall_s);
     let status = loop {
         if let Some(status) = child.try_wait().map_err(cache)? {
             break status;
@@ -75,7 +109,7 @@ fn wait(mut command: Command) -> Result<(), CompileError> {
         if Instant::now() > until {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(CompileError::TooMuch(format!("not done after {} s", WALL.as_secs())));
+            return Err(CompileError::TooMuch(format!("not done after {} s", limits.wall_s)));
         }
         std::thread::sleep(CHECK);
     };
@@ -90,19 +124,22 @@ fn wait(mut command: Command) -> Result<(), CompileError> {
     match status.code() {
         Some(INVALID) => Err(CompileError::Invalid(said.trim().to_owned())),
         Some(CACHE) => Err(CompileError::Cache(said.trim().to_owned())),
-        _ => Err(CompileError::TooMuch(format!("it may use {} GiB and {CPU_S} s of CPU time", MEMORY >> 30))),
+        _ => {
+            let CompileLimits { memory_mib, cpu_s, .. } = limits;
+            Err(CompileError::TooMuch(format!("it may use {memory_mib} MiB and {cpu_s} s of CPU time")))
+        }
     }
 }
 
-/// Exit codes of the child.
+/// Exit codes of the child. It also ends with others, and by signals: then it was stopped by a limit.
 const INVALID: i32 = 3;
 /// See [`INVALID`].
 const CACHE: i32 = 4;
 
 /// The child's whole work: gives up privileges, compiles, says what is wrong on standard error. Returns its exit code.
-pub fn child(wasm: &Path, code: &Path) -> i32 {
+pub fn child(wasm: &Path, code: &Path, memory_mib: u64, cpu_s: u64) -> i32 {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    for (what, limit) in [(Resource::As, MEMORY), (Resource::Cpu, CPU_S), (Resource::Core, 0)] {
+    for (what, limit) in [(Resource::As, memory_mib.saturating_mul(1 << 20)), (Resource::Cpu, cpu_s), (Resource::Core, 0)] {
         if let Err(e) = setrlimit(what, Rlimit { current: Some(limit), maximum: Some(limit) }) {
             eprintln!("can't limit the compiler: {e}");
             return CACHE;
@@ -112,7 +149,7 @@ pub fn child(wasm: &Path, code: &Path) -> i32 {
     let _ = crate::lanes::only_idle_time();
     match here(wasm, code) {
         Ok(()) => 0,
-        Err(CompileError::Invalid(message) | CompileError::TooMuch(message)) => {
+        Err(CompileError::Invalid(message) | CompileError::TooMuch(message) | CompileError::Misfit(message)) => {
             eprintln!("{message}");
             INVALID
         }

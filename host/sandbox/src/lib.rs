@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`limits`] | every limit, with its reason and the operator's floor and ceiling |
 //! | [`manifest`] | what a plugin says about itself |
+//! | [`gate`] | what a stranger's file must pass before it is installed |
+//! | [`signature`] | whose file it is |
 //! | [`engine`] | [`Sandbox`]: wasmtime, the instance pool, the epoch clock |
 //! | [`compile`] | compiling, in a process of its own |
 //! | [`plugin`] | [`Plugin`]: what is known of a component, and its code while it is used |
@@ -27,6 +29,7 @@ pub mod docs;
 pub mod engine;
 pub mod failure;
 mod forward;
+pub mod gate;
 mod host;
 mod lanes;
 pub mod limits;
@@ -38,6 +41,7 @@ pub mod reflect;
 #[cfg(test)]
 mod reflect_fuzz;
 pub mod services;
+pub mod signature;
 pub mod snapshot;
 mod state;
 pub mod tenants;
@@ -46,9 +50,10 @@ mod warm;
 pub use bindings::dialogue::{Choice, Handoff, Match, Outcome, Reply, Turn, Visitor};
 pub use bindings::types::Diagnostic;
 pub use call::{CallReport, Reported};
-pub use compile::Compiler;
 pub use engine::{Sandbox, SandboxConfig};
 pub use failure::{Blame, Failure, FailureKind};
+pub use compile::{CompileLimits, Compiler};
+pub use gate::{Admitted, GateRules, Refusal, Unsigned};
 pub use limits::{LimitPolicy, Limits, TenantLimits};
 pub use manifest::{Kind, Manifest};
 pub use plugin::{Callable, Plugin, Source};

@@ -194,13 +194,16 @@ const CEILING: Limits = Limits {
 
 /// A partial table over a default one: an operator writes only what is to be different.
 fn over<'de, D: serde::Deserializer<'de>>(deserializer: D, base: Limits) -> Result<Limits, D::Error> {
-    let given = LimitRequest::deserialize(deserializer)?;
+    Ok(over_request(&LimitRequest::deserialize(deserializer)?, base))
+}
+
+fn over_request(given: &LimitRequest, base: Limits) -> Limits {
     let mut limits = base;
     macro_rules! take {
         ($($name:ident: $ty:ty),*) => { $(if let Some(value) = given.$name { limits.$name = value; })* };
     }
     each_limit!(take!);
-    Ok(limits)
+    limits
 }
 
 fn over_floor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Limits, D::Error> {
@@ -212,6 +215,11 @@ fn over_ceiling<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Lim
 }
 
 impl LimitPolicy {
+    /// The default policy with what the operator wants different.
+    pub fn of(floor: &LimitRequest, ceiling: &LimitRequest) -> Self {
+        LimitPolicy { floor: over_request(floor, FLOOR), ceiling: over_request(ceiling, CEILING) }
+    }
+
     /// Whether floor and ceiling make sense.
     ///
     /// # Errors
@@ -297,6 +305,21 @@ pub struct TenantLimits {
     pub kv_kib_per_second: u32,
     /// Lines a second that its plugins write to the log. A burst of ten seconds is let through.
     pub log_lines_per_second: u32,
+}
+
+impl TenantLimits {
+    /// Whether a tenant could do anything with them.
+    ///
+    /// # Errors
+    /// What is wrong, in the words of the limits file.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, value) in [("calls", u64::from(self.calls)), ("fuel_per_minute", self.fuel_per_minute)] {
+            if value == 0 {
+                return Err(format!("tenant.{name} is 0: no tenant could run anything"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for TenantLimits {

@@ -69,6 +69,11 @@ impl Sandbox {
             if needs.num_memories > MEMORIES {
                 return Err(invalid(format!("has {} memories, at most {MEMORIES} are allowed", needs.num_memories)));
             }
+            let elements = needs.max_initial_table_size.unwrap_or(0);
+            if elements > u64::from(self.inner.policy.ceiling.table_elements) {
+                let most = self.inner.policy.ceiling.table_elements;
+                return Err(invalid(format!("begins with a table of {elements} elements, at most {most} are allowed")));
+            }
             let most = self.inner.policy.ceiling.memory_mib << 20;
             let wanted = needs.max_initial_memory_size.unwrap_or(0);
             if wanted > most {
@@ -79,6 +84,11 @@ impl Sandbox {
                 );
                 return Err(invalid(message));
             }
+        }
+        if !reflect::is_describable(component) {
+            return Err(invalid(
+                "has interfaces that are too large to describe: use fewer functions, or types with fewer and shallower fields".into(),
+            ));
         }
         let mut docs = Docs::builtin().clone();
         if let Some(own) = custom_section(wasm, DOCS_SECTION)?

@@ -46,6 +46,10 @@ pub struct Manifest {
     /// Limits it asks for.
     #[serde(default)]
     pub limits: LimitRequest,
+    /// What the component imports, without versions: all that it can do to the outside. `confab plugin build` fills it in;
+    /// components that were built before have none, and can't be installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imports: Option<Vec<String>>,
 }
 
 /// A named place that a connector calls. Where it is, the connection says.
@@ -124,6 +128,40 @@ pub fn is_name(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// The imports of the outermost component, in order, without versions. Reads no more than names.
+///
+/// # Errors
+/// When the bytes are no component.
+pub fn imports_of(wasm: &[u8]) -> Result<Vec<String>, ManifestError> {
+    let not = |e: wasmparser::BinaryReaderError| ManifestError::NotAComponent(e.to_string());
+    let mut imports = Vec::new();
+    let mut depth = 0_u32;
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        match payload.map_err(not)? {
+            wasmparser::Payload::ModuleSection { .. } | wasmparser::Payload::ComponentSection { .. } => depth += 1,
+            wasmparser::Payload::End(_) => depth = depth.saturating_sub(1),
+            wasmparser::Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    let name = import.map_err(not)?.name.name;
+                    imports.push(name.split('@').next().unwrap_or(name).to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    imports.sort();
+    imports.dedup();
+    Ok(imports)
+}
+
+/// Whether an import (without version) fits a pattern: the same, or what stands before a `*` at its end.
+pub fn import_fits(pattern: &str, import: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => import.starts_with(start),
+        None => pattern == import,
+    }
 }
 
 /// A custom section of the outermost component or module.

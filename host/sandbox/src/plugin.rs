@@ -161,20 +161,25 @@ impl Sandbox {
             return Err(LoadError::TooLarge(bytes));
         }
         let wasm = std::fs::read(&source.path).map_err(unreadable)?;
-        let manifest = Manifest::of_component(&wasm)?;
-        let component = self
-            .inner
-            .cache
-            .load(&self.inner.engine, name, &source.path)
-            .map_err(|e| LoadError::of_compiler(&manifest.name, e))?;
-        let shape = self.shape_of(manifest, &component, &wasm)?;
-        let live = self.live(&shape.manifest, &component)?;
+        let (shape, live) = self.read(source, Manifest::of_component(&wasm)?, &wasm)?;
         if let Ok(bytes) = serde_json::to_vec(&(SHAPE_FORM, &shape))
             && let Err(e) = self.inner.cache.keep_shape(name, &bytes)
         {
             tracing::warn!(error = %e, "what is known of a plugin could not be kept; it will be read again at the next start");
         }
         self.plugin(Arc::new(shape), source, Some(live))
+    }
+
+    /// Compiles a component, where the cache has no code of it, checks and links it. Blocks.
+    pub(crate) fn read(&self, source: &Source, manifest: Manifest, wasm: &[u8]) -> Result<(Shape, Live), LoadError> {
+        let component = self
+            .inner
+            .cache
+            .load(&self.inner.engine, &source.digest, &source.path)
+            .map_err(|e| LoadError::of_compiler(&manifest.name, e))?;
+        let shape = self.shape_of(manifest, &component, wasm)?;
+        let live = self.live(&shape.manifest, &component)?;
+        Ok((shape, live))
     }
 
     /// Opens a component that is in memory; the code cache keeps a copy.
@@ -195,15 +200,20 @@ impl Sandbox {
         self.open(&Source { digest, path })
     }
 
-    fn plugin(&self, shape: Arc<Shape>, source: &Source, live: Option<Live>) -> Result<Plugin, LoadError> {
-        let defaults = match shape.manifest.kind {
+    /// The limits of a plugin: what it asks for, clamped.
+    pub(crate) fn limits_of(&self, manifest: &Manifest) -> Result<Limits, LoadError> {
+        let defaults = match manifest.kind {
             Kind::Intent => Limits::INTENT,
             Kind::Connector | Kind::Channel => Limits::CONNECTOR,
         };
-        let limits = self.inner.policy.clamp(defaults, &shape.manifest.limits).map_err(|limit| LoadError::Invalid {
-            plugin: shape.manifest.name.clone(),
+        self.inner.policy.clamp(defaults, &manifest.limits).map_err(|limit| LoadError::Invalid {
+            plugin: manifest.name.clone(),
             message: format!("limits.{limit} is 0: leave it out for the default, or give what the plugin needs"),
-        })?;
+        })
+    }
+
+    fn plugin(&self, shape: Arc<Shape>, source: &Source, live: Option<Live>) -> Result<Plugin, LoadError> {
+        let limits = self.limits_of(&shape.manifest)?;
         let plugin = Plugin {
             inner: Arc::new(Known {
                 sandbox: self.clone(),

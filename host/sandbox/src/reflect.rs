@@ -39,6 +39,60 @@ pub(crate) fn bytes_of(value: &Value) -> usize {
     }
 }
 
+/// Types that the functions of a component may mention, counted as they are written out: a record of records, each twice
+/// as large as the one before, is a small file and a schema without end. Our own six capabilities have 700.
+const DESCRIBABLE: u32 = 20_000;
+
+/// Whether all exported functions of a component can be described in reasonable space.
+pub(crate) fn is_describable(component: &wasmtime::component::Component) -> bool {
+    use wasmtime::component::types::ComponentItem;
+    let engine = component.engine();
+    let mut left = DESCRIBABLE;
+    for (_, item) in component.component_type().exports(engine) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+        for (_, item) in instance.exports(engine) {
+            let ComponentItem::ComponentFunc(ty) = item.ty else { continue };
+            let types = ty.params().map(|(_, ty)| ty).chain(ty.results());
+            if !take_one(&mut left) || !count_all(types, &mut left, DEPTH) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+fn count_all(mut types: impl Iterator<Item = Type>, left: &mut u32, depth: usize) -> bool {
+    types.all(|ty| count(&ty, left, depth))
+}
+
+/// Takes a type and all within it from what is left. Beyond the depth nothing is described, hence nothing counted.
+fn count(ty: &Type, left: &mut u32, depth: usize) -> bool {
+    let Some(depth) = depth.checked_sub(1) else { return true };
+    let Some(rest) = left.checked_sub(1) else { return false };
+    *left = rest;
+    match ty {
+        Type::List(list) => count(&list.ty(), left, depth),
+        Type::Record(record) => count_all(record.fields().map(|field| field.ty), left, depth),
+        Type::Tuple(tuple) => count_all(tuple.types(), left, depth),
+        // A case without payload is a line too.
+        Type::Variant(variant) => variant.cases().all(|case| match case.ty {
+            Some(ty) => count(&ty, left, depth),
+            None => take_one(left),
+        }),
+        Type::Enum(cases) => cases.names().all(|_| take_one(left)),
+        Type::Flags(flags) => flags.names().all(|_| take_one(left)),
+        Type::Option(option) => count(&option.ty(), left, depth),
+        Type::Result(result) => count_all(result.ok().into_iter().chain(result.err()), left, depth),
+        _ => true,
+    }
+}
+
+fn take_one(left: &mut u32) -> bool {
+    let rest = left.checked_sub(1);
+    *left = rest.unwrap_or(0);
+    rest.is_some()
+}
+
 /// JSON Schema (2020-12) of a type. `docs` gives the text for `TYPE.FIELD`.
 pub(crate) fn schema_of(ty: &Type) -> Value {
     schema_at(ty, DEPTH, &mut PARTS.clone())

@@ -147,7 +147,7 @@ fn make_private(data: &Path) -> Result<()> {
 }
 
 /// What a data directory holds.
-const OURS: &[&str] = &["store", "code", "plugins", "admin.sock", "ready"];
+const OURS: &[&str] = &["store", "code", "plugins", "installed", "admin.sock", "ready"];
 
 /// The socket over which the operator's commands come. Its directory is mode 0700: who can open it is the operator.
 async fn admin_socket(path: &Path) -> Result<UnixListener> {

@@ -1,11 +1,14 @@
-//! Settings of the process: flags, each with an environment variable.
+//! Settings of the process: flags, each with an environment variable, and a file of limits ([`limits`]).
+
+mod limits;
 
 use crate::gateway::rate::Rates;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use confab_engine::EngineConfig;
 use confab_engine::egress::{EgressPolicy, HostGrant};
-use confab_engine::sandbox::SandboxConfig;
+use confab_engine::install::GateConfig;
+use confab_engine::sandbox::{Compiler, SandboxConfig};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -33,6 +36,21 @@ pub(crate) struct Common {
     /// Plugin calls that may run at once, of each kind.
     #[arg(long, env = "CONFAB_PLUGIN_CALLS", default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..=1000), global = true)]
     pub(crate) plugin_calls: u32,
+    /// Plugins whose code stays in memory.
+    #[arg(long, env = "CONFAB_PLUGIN_CACHE", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(8..=10_000), global = true)]
+    pub(crate) plugin_cache: u32,
+    /// TOML file with limits: [floor] and [ceiling] of what plugins get, [tenant], [compiler].
+    #[arg(long, env = "CONFAB_LIMITS", global = true)]
+    pub(crate) limits: Option<PathBuf>,
+    /// File with the keys of publishers whose plugins may be installed: lines of the .pub files that `confab plugin keygen` writes.
+    #[arg(long, env = "CONFAB_TRUSTED_PUBLISHERS", global = true)]
+    pub(crate) trusted_publishers: Option<PathBuf>,
+    /// Let plugins be installed without a trusted signature, by commands that say --unsigned.
+    #[arg(long, env = "CONFAB_ALLOW_UNSIGNED", global = true)]
+    pub(crate) allow_unsigned: bool,
+    /// Imports that no installed plugin may have: wasi:*, confab:plugin/http. May be repeated.
+    #[arg(long = "deny-imports", env = "CONFAB_DENY_IMPORTS", value_delimiter = ',', global = true)]
+    pub(crate) deny_imports: Vec<String>,
 }
 
 impl Common {
@@ -46,9 +64,38 @@ impl Common {
             store,
             plugins: self.plugins.clone().unwrap_or_else(|| self.data.join("plugins")),
             installed: self.data.join("installed"),
-            sandbox: SandboxConfig { calls: self.plugin_calls, ..SandboxConfig::new(self.data.join("code")) },
+            gate: self.gate()?,
+            sandbox: self.sandbox()?,
             egress: EgressPolicy { allow_private, ca_files: self.ca_files.clone() },
             secrets: self.secrets.clone(),
+        })
+    }
+
+    fn gate(&self) -> Result<GateConfig> {
+        let gate = GateConfig {
+            trusted_publishers: self.trusted_publishers.clone(),
+            allow_unsigned: self.allow_unsigned,
+            deny_imports: self.deny_imports.clone(),
+        };
+        // A mistake in it is better found now than at the first installation.
+        gate.trusted().map_err(|e| anyhow!("--trusted-publishers {e}"))?;
+        Ok(gate)
+    }
+
+    /// Plugins are strangers' code: this program compiles them in a process of its own.
+    fn sandbox(&self) -> Result<SandboxConfig> {
+        let limits = self.limits.as_deref().map(limits::read).transpose()?.unwrap_or_default();
+        Ok(SandboxConfig {
+            calls: self.plugin_calls,
+            policy: limits.policy,
+            tenant: limits.tenant,
+            loaded: self.plugin_cache as usize,
+            compiler: Compiler::Child {
+                program: std::env::current_exe().context("can't find this program to compile plugins with")?,
+                arguments: vec![crate::cli::COMPILE.to_owned()],
+                limits: limits.compiler,
+            },
+            ..SandboxConfig::new(self.data.join("code"))
         })
     }
 

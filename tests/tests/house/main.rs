@@ -16,6 +16,7 @@
 //! | [`hostile_museum`] | every exhibit of the museum is stopped by what the table says |
 //! | [`hostile_data`] | plugins that look at the data of others, and answer nonsense |
 //! | [`hostile_network`] | plugins after credentials, and requests that go astray |
+//! | [`install`] | what passes the install gate, what does not, and who gets it |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`], [`guest_memory`] | a credential is never seen again, in no guest's memory either |
 //! | [`random_turns`] | a bot answers whatever visitors write |
@@ -35,6 +36,7 @@ mod hostile;
 mod hostile_data;
 mod hostile_museum;
 mod hostile_network;
+mod install;
 mod pages;
 mod random_turns;
 mod refusals;

@@ -36,7 +36,13 @@ impl Listener for TlsListener {
 
 /// A server for `erp.test`, and its certificate.
 async fn serve_tls() -> (u16, String) {
-    let made = rcgen::generate_simple_self_signed(["erp.test".to_owned()]).unwrap();
+    let router = Router::new().fallback(|version: axum::http::Version| async move { format!("{version:?}") });
+    serve_tls_as("erp.test", router).await
+}
+
+/// A server of this name, and its certificate.
+async fn serve_tls_as(name: &str, router: Router) -> (u16, String) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -47,7 +53,6 @@ async fn serve_tls() -> (u16, String) {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let router = Router::new().fallback(|version: axum::http::Version| async move { format!("{version:?}") });
     let listener = TlsListener(listener, TlsAcceptor::from(Arc::new(config)));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     (port, made.cert.pem())
@@ -70,6 +75,39 @@ async fn only_trusted_authorities_are_spoken_to() {
     assert_eq!(code(&connection("other.test", true), get("/x")).await, ErrorCode::Tls);
     let answer = send(&connection("erp.test", true), get("/x")).await.unwrap();
     assert_eq!((answer.status, text(&answer)), (200, "HTTP/2.0"));
+}
+
+#[tokio::test]
+async fn a_download_is_https_to_the_end_and_no_larger_than_asked_for() {
+    use axum::response::Redirect;
+    use axum::routing::get;
+    let to = |place: &'static str| get(move || async move { Redirect::temporary(place) });
+    let router = Router::new()
+        .route("/file", get(|| async { "x".repeat(1_000) }))
+        .route("/moved", to("/file"))
+        .route("/down", to("http://127.0.0.1:9/file"))
+        .route("/circle", to("/circle"));
+    let (port, pem) = serve_tls_as("127.0.0.1", router).await;
+    let dir = tempfile::tempdir().unwrap();
+    let ca = vec![dir.path().join("ca.pem")];
+    std::fs::write(&ca[0], pem).unwrap();
+    let time = std::time::Duration::from_secs(30);
+    let url = |path: &str| format!("https://127.0.0.1:{port}{path}");
+    for path in ["/file", "/moved"] {
+        assert_eq!(confab_egress::download(&url(path), 1_000, time, &ca).await.unwrap().len(), 1_000);
+    }
+    for (url, cap, words) in [
+        (url("/file"), 999, "more than 999 bytes"),
+        (url("/none"), 999, "404"),
+        (url("/down"), 999, "away from https"),
+        (url("/circle"), 999, "in circles"),
+        (format!("http://127.0.0.1:{port}/file"), 999, "only https"),
+        ("parrot.wasm".to_owned(), 999, "not a URL"),
+    ] {
+        let error = confab_egress::download(&url, cap, time, &ca).await.unwrap_err().to_string();
+        assert!(error.contains(words), "{url}: {error}");
+    }
+    assert!(confab_egress::download(&url("/file"), 1_000, time, &[]).await.is_err(), "an unknown authority is trusted");
 }
 
 #[tokio::test]

@@ -44,11 +44,17 @@ impl Client {
 
     /// Sends a request. Any status is an answer.
     pub(super) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
+        let content_type = if body.is_some() { "application/json" } else { "" };
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        self.send_as(method, path, content_type, bytes).await
+    }
+
+    /// Sends a request with a body of another type; none for `""`.
+    pub(super) async fn send_as(&self, method: Method, path: &str, content_type: &str, bytes: Bytes) -> Result<Answer> {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+        if !content_type.is_empty() {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
         match self {
             Client::Socket(socket) => {
                 let stream = UnixStream::connect(socket).await.context("the server went away")?;

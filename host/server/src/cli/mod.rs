@@ -59,16 +59,36 @@ enum Command {
     Usage(usage::UsageArgs),
     /// Show what is not called because it kept failing, or call it again.
     Breakers(breakers::BreakersArgs),
-    /// Build and look at plugins.
+    /// Build, sign, install and look at plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Compile a plugin within limits. The server starts itself with this.
+    #[command(name = COMPILE, hide = true)]
+    Compile {
+        /// The component.
+        wasm: PathBuf,
+        /// Where to put the code.
+        code: PathBuf,
+        /// MiB of address space.
+        memory_mib: u64,
+        /// Seconds of CPU time.
+        cpu_s: u64,
+    },
 }
+
+/// See [`Command::Compile`].
+pub(crate) const COMPILE: &str = "compile-plugin";
 
 /// Runs the command line. Errors go to standard error with all their causes.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        Command::Plugin(command) if !matches!(command, PluginCommand::Rollout(_)) => plugin::run(command),
+        // Before any thread is started: it gives up what it has.
+        Command::Compile { wasm, code, memory_mib, cpu_s } => {
+            let code = confab_sandbox::compile::child(&wasm, &code, memory_mib, cpu_s);
+            return u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+        Command::Plugin(command) if command.is_offline() => plugin::run(command),
         command => match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(run(cli.common, command)),
             Err(e) => Err(e.into()),
@@ -94,6 +114,7 @@ async fn run(common: Common, command: Command) -> anyhow::Result<()> {
         Command::Failures(args) => failures::run(&common, args).await,
         Command::Usage(args) => usage::run(&common, args).await,
         Command::Breakers(args) => breakers::run(&common, args).await,
-        Command::Plugin(command) => plugin::run(command),
+        Command::Plugin(command) => plugin::install::run(&common, command).await,
+        Command::Compile { .. } => Ok(()),
     }
 }

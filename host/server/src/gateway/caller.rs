@@ -72,6 +72,16 @@ impl Caller {
         }
     }
 
+    /// Refuses everybody but the operator: what is asked for concerns all tenants.
+    pub(crate) fn must_be_operator(&self) -> Result<(), Problem> {
+        match self {
+            Caller::Operator => Ok(()),
+            Caller::Key(_) => Err(Problem::forbidden(
+                "plugins are the operator's: they are installed and removed on the server, with `confab plugin`",
+            )),
+        }
+    }
+
     /// Whether the caller has a scope.
     pub(crate) fn has(&self, scope: Scope) -> bool {
         self.needs(scope).is_ok()

@@ -4,6 +4,7 @@ use super::Problem;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header;
 use http::request::Parts;
+use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use unicode_normalization::UnicodeNormalization;
@@ -23,32 +24,47 @@ impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let content_type =
-            request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let essence = essence(&request);
         if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
             let got = if essence.is_empty() { "none".to_owned() } else { format!("`{}`", essence.escape_debug()) };
             return Err(Problem::unsupported_media_type(format!("send `content-type: application/json`; got {got}")));
         }
-        let too_large = || Problem::body_too_large(format!("a body may have up to {LIMIT} bytes"));
-        let length = request
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|v| v.to_str().ok())
-            .and_then(|v| v.parse::<usize>().ok());
-        if length.is_some_and(|length| length > LIMIT) {
-            return Err(too_large());
-        }
-        let limited = http_body_util::Limited::new(request.into_body(), LIMIT);
-        let bytes = match tokio::time::timeout(BODY_TIME, http_body_util::BodyExt::collect(limited)).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
-            Ok(Err(_)) => return Err(Problem::bad_request("the body did not arrive whole")),
-            Err(_) => {
-                return Err(Problem::body_timeout(format!("the body did not arrive within {} s", BODY_TIME.as_secs())));
-            }
-        };
-        parse(&bytes).map(JsonBody)
+        parse(&collect(request, LIMIT).await?).map(JsonBody)
+    }
+}
+
+/// The content type without its parameters.
+fn essence(request: &Request) -> String {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// A component as it is, up to `limit` bytes.
+pub(crate) async fn wasm_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let essence = essence(&request);
+    if essence != "application/wasm" {
+        let got = if essence.is_empty() { "none".to_owned() } else { format!("`{}`", essence.escape_debug()) };
+        return Err(Problem::unsupported_media_type(format!("send `content-type: application/wasm`; got {got}")));
+    }
+    collect(request, limit).await
+}
+
+async fn collect(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::body_too_large(format!("a body may have up to {limit} bytes"));
+    let length = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let limited = http_body_util::Limited::new(request.into_body(), limit);
+    match tokio::time::timeout(BODY_TIME, http_body_util::BodyExt::collect(limited)).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::bad_request("the body did not arrive whole")),
+        Err(_) => Err(Problem::body_timeout(format!("the body did not arrive within {} s", BODY_TIME.as_secs()))),
     }
 }
 

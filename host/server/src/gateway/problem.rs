@@ -46,11 +46,13 @@ problems! {
     unknown_connection = NOT_FOUND, "unknown-connection", "There is no such connection";
     method_not_allowed = METHOD_NOT_ALLOWED, "method-not-allowed", "The resource does not know this method";
     body_timeout = REQUEST_TIMEOUT, "body-timeout", "The body did not arrive in time";
+    plugin_in_use = CONFLICT, "plugin-in-use", "Bots or connections use this version";
     busy = CONFLICT, "conversation-busy", "An earlier message is still being answered";
     body_too_large = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large";
     unsupported_media_type = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has another type than expected";
     invalid_input = UNPROCESSABLE_ENTITY, "invalid-input", "The request is well-formed but can't be accepted";
     invalid_configuration = UNPROCESSABLE_ENTITY, "invalid-configuration", "The configuration has errors; nothing was changed";
+    plugin_refused = UNPROCESSABLE_ENTITY, "plugin-refused", "The plugin is not let in; nothing was changed";
     unsupported = UNPROCESSABLE_ENTITY, "unsupported", "The connector does not offer this";
     internal = INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side";
     upstream = BAD_GATEWAY, "upstream", "The business system or its plugin failed";

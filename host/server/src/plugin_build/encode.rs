@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use confab_sandbox::Manifest;
 use confab_sandbox::docs::Docs;
-use confab_sandbox::manifest::{DOCS_SECTION, MANIFEST_SECTION};
+use confab_sandbox::manifest::{DOCS_SECTION, MANIFEST_SECTION, imports_of};
 use std::borrow::Cow;
 use std::path::Path;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
@@ -25,7 +25,8 @@ pub(super) fn encode(module: &[u8]) -> Result<Vec<u8>> {
 
 /// Puts the manifest into a component. `dir` may hold a `wit` folder with the plugin's own interfaces.
 pub(super) fn describe(mut component: Vec<u8>, manifest: &Manifest, dir: &Path) -> Result<Vec<u8>> {
-    append(&mut component, MANIFEST_SECTION, &serde_json::to_vec(manifest)?);
+    let manifest = Manifest { imports: Some(imports_of(&component)?), ..manifest.clone() };
+    append(&mut component, MANIFEST_SECTION, &serde_json::to_vec(&manifest)?);
     let wit = dir.join("wit");
     if wit.is_dir() {
         let docs = Docs::of_directory(&wit).map_err(|e| anyhow!("{}: {e}", wit.display()))?;

@@ -33,6 +33,9 @@ pub(super) fn read(dir: &Path) -> Result<PluginToml> {
         Some(_) => bail!("{}: `settings` must name a JSON Schema file beside it", file.display()),
         None => None,
     };
+    if table.contains_key("imports") {
+        bail!("{}: leave `imports` out: it is read from the component", file.display());
+    }
     let json = serde_json::to_value(table).context("plugin.toml")?;
     let mut manifest: Manifest = serde_json::from_value(json).map_err(|e| anyhow!("{}: {e}", file.display()))?;
     manifest.settings = schema;

@@ -1,4 +1,4 @@
-//! Tenants, bots, connections and plugins: applying a folder, and what became of it.
+//! Tenants, bots and connections: applying a folder, and what became of it.
 
 use super::super::App;
 use super::super::chat::TenantQuery;
@@ -149,25 +149,6 @@ pub(crate) async fn connections(
     }
     connections.sort_by_key(|c| (c["tenant"].to_string(), c["id"].to_string()));
     Ok(Json(json!({ "connections": connections })))
-}
-
-/// `GET /api/admin/plugins`
-pub(crate) async fn plugins(State(app): State<App>, caller: Caller) -> Result<Json<Value>, Problem> {
-    caller.needs(Scope::Admin)?;
-    let engine = app.engine.clone();
-    let listed = tokio::task::spawn_blocking(move || {
-        let library = engine.library();
-        let each = library.names().into_iter().map(|name| match library.get(&name) {
-            Ok(plugin) => {
-                json!({"name": name, "manifest": plugin.manifest(), "digest": plugin.digest(), "limits": plugin.limits(),
-                    "imports": plugin.imports(), "functions": plugin.callables().collect::<Vec<_>>()})
-            }
-            Err(e) => json!({"name": name, "error": e.to_string()}),
-        });
-        each.collect::<Vec<Value>>()
-    });
-    let listed = listed.await.map_err(|e| Problem::internal(e.to_string()))?;
-    Ok(Json(json!({ "plugins": listed })))
 }
 
 fn merge(into: &mut Value, from: Value) {

@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod connections;
 pub(crate) mod failures;
 pub(crate) mod keys;
+pub(crate) mod plugins;
 pub(crate) mod rollouts;
 pub(crate) mod usage;
 
