@@ -230,7 +230,8 @@ fn host(message: String) -> Refusal {
 }
 
 fn of_load(error: LoadError) -> Refusal {
-    let message = error.to_string();
+    // The help comes behind a full stop of its own.
+    let message = error.to_string().trim_end_matches('.').to_owned();
     match error {
         LoadError::Unavailable { .. } => host(message),
         LoadError::Import { import, .. } => {

@@ -147,7 +147,7 @@ async fn imports_must_be_named_allowed_and_known() {
     // Naming one is not naming all that begin like it.
     refused(&sandbox, &with(&named("wasi:clocks/wall"), &clock), &rules, "imports", "does not name").await;
     let unknown = connector("(import \"evil:host/exec@1.0.0\" (instance (export \"run\" (func))))");
-    refused(&sandbox, &with(&named("evil:*"), &unknown), &rules, "contract", "evil:host/exec").await;
+    refused(&sandbox, &with(&named("evil:*"), &unknown), &rules, "imports", "evil:host/exec").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,7 +199,7 @@ async fn types_that_double_at_each_level_are_not_written_out() {
                 (func (export "f") (param i32))
                 (func (export "r") (param i32 i32 i32 i32) (result i32) unreachable))
             (core instance $i (instantiate $m))
-            (func $f (param "x" $t15) (canon lift (core func $i "f") (memory $i "m") (realloc (func $i "r"))))
+            (func $f (param "x" $t15) (canon lift (core func $i "f") (memory (core memory $i "m")) (realloc (core func $i "r"))))
             (instance $leads (export "f" (func $f)))
             (export "confab:capabilities/leads@1.0.0" (instance $leads)))"#
     );
