@@ -23,8 +23,8 @@
 #![allow(clippy::indexing_slicing, reason = "only JSON is indexed here, and what is not in it is null")]
 
 pub mod client;
-pub mod endpoint;
 pub mod component;
+pub mod endpoint;
 pub mod erp;
 pub mod folder;
 pub mod memory;

@@ -22,6 +22,12 @@ pub enum TurnError {
     /// An earlier message of the conversation is still being answered.
     #[error("an earlier message of this conversation is still being answered")]
     Busy,
+    /// The tenant's plugins have computed as much as they may for now.
+    #[error("this tenant's plugins have used up their fuel for this minute")]
+    Quota {
+        /// Seconds until there is some again.
+        retry_after_s: u32,
+    },
     /// Too much is going on.
     #[error("all places for plugin calls are taken")]
     Overloaded,

@@ -8,6 +8,7 @@ use crate::config::documents::{BOT, BotDoc, CONNECTION, ConnectionDoc, EndpointD
 use crate::engine::{Engine, read_all};
 use crate::installed::{FetchError, InstalledVersion, PLUGIN, PLUGIN_FILE};
 use crate::registry::{Registry, Slot, auth};
+use crate::rollout::{ROLLOUT, RolloutDoc};
 use crate::turn::now_millis;
 use bytes::Bytes;
 use confab_sandbox::signature::TrustedPublishers;
@@ -198,6 +199,14 @@ impl Engine {
             let served = ready(Registry::connection(&registry, &doc.tenant, &doc.id));
             if named(&doc.connector, served.map(|connection| connection.plugin.digest())) {
                 users.push(format!("connection {}/{}", doc.tenant, doc.id));
+            }
+        }
+        for (id, body) in self.inner.store.documents(ROLLOUT).await? {
+            let Ok(rollout) = serde_json::from_slice::<RolloutDoc>(&body) else { continue };
+            let candidate = rollout.candidate.map(|candidate| candidate.version.to_string());
+            let named = [Some(rollout.stable.to_string()), candidate];
+            if id.split('/').next() == Some(version.name.as_str()) && named.contains(&Some(version.version.clone())) {
+                users.push(format!("rollout {id}"));
             }
         }
         Ok(users)

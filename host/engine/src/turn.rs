@@ -186,6 +186,10 @@ impl Engine {
                 self.inner.store.abandon_turn(open.lease).await;
                 return Err(TurnError::Overloaded);
             }
+            Err(failure) if failure.kind == FailureKind::Quota => {
+                self.inner.store.abandon_turn(open.lease).await;
+                return Err(TurnError::Quota { retry_after_s: self.sandbox().fuel_in_s(bot.tenant.as_str()) });
+            }
             Err(failure) => Err(failure.to_string()),
         };
         let mut header = head.header;

@@ -139,7 +139,9 @@ const CACHE: i32 = 4;
 /// The child's whole work: gives up privileges, compiles, says what is wrong on standard error. Returns its exit code.
 pub fn child(wasm: &Path, code: &Path, memory_mib: u64, cpu_s: u64) -> i32 {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    for (what, limit) in [(Resource::As, memory_mib.saturating_mul(1 << 20)), (Resource::Cpu, cpu_s), (Resource::Core, 0)] {
+    for (what, limit) in
+        [(Resource::As, memory_mib.saturating_mul(1 << 20)), (Resource::Cpu, cpu_s), (Resource::Core, 0)]
+    {
         if let Err(e) = setrlimit(what, Rlimit { current: Some(limit), maximum: Some(limit) }) {
             eprintln!("can't limit the compiler: {e}");
             return CACHE;

@@ -159,6 +159,11 @@ impl Sandbox {
         &self.inner.tenants
     }
 
+    /// Seconds until a tenant that has used up its fuel has some again.
+    pub fn fuel_in_s(&self, tenant: &str) -> u32 {
+        self.inner.tenants.fuel_in_s(&self.inner.tenants.of(tenant))
+    }
+
     /// Components that are mapped now.
     pub fn loaded(&self) -> usize {
         self.inner.loaded.count()

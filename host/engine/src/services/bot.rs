@@ -198,18 +198,16 @@ impl HostServices for BotServices {
         }
         let result = match self.ask(&connection, capability, function, &arguments).await {
             Ok(result) => result,
-            Err(Fault { failure, retry_after }) => {
-                Err(match failure.kind {
-                    FailureKind::Quarantined => {
-                        CapabilityError { retry_after, ..CapabilityError::new("unavailable", failure.to_string()) }
-                    }
-                    FailureKind::Overloaded => {
-                        CapabilityError { retry_after: Some(1), ..CapabilityError::new("unavailable", failure.message) }
-                    }
-                    FailureKind::Time => CapabilityError::new("timeout", failure.to_string()),
-                    _ => CapabilityError::new("internal", failure.to_string()),
-                })
-            }
+            Err(Fault { failure, retry_after }) => Err(match failure.kind {
+                FailureKind::Quarantined => {
+                    CapabilityError { retry_after, ..CapabilityError::new("unavailable", failure.to_string()) }
+                }
+                FailureKind::Overloaded | FailureKind::Quota => {
+                    CapabilityError { retry_after: Some(1), ..CapabilityError::new("unavailable", failure.message) }
+                }
+                FailureKind::Time => CapabilityError::new("timeout", failure.to_string()),
+                _ => CapabilityError::new("internal", failure.to_string()),
+            }),
         };
         self.calls.ended(capability, function, arguments, &result);
         result

@@ -81,7 +81,10 @@ impl PluginCommand {
     pub(super) fn is_offline(&self) -> bool {
         !matches!(
             self,
-            PluginCommand::Install { .. } | PluginCommand::List | PluginCommand::Remove { .. } | PluginCommand::Rollout(_)
+            PluginCommand::Install { .. }
+                | PluginCommand::List
+                | PluginCommand::Remove { .. }
+                | PluginCommand::Rollout(_)
         )
     }
 }

@@ -162,6 +162,7 @@ impl From<TurnError> for Problem {
             }
             TurnError::UnknownConversation => Problem::unknown_conversation(detail),
             TurnError::Busy => Problem::busy(detail).retry_after(2),
+            TurnError::Quota { retry_after_s } => Problem::quota("plugin-fuel", u64::from(retry_after_s)),
             TurnError::Overloaded => Problem::overloaded(detail).retry_after(1),
             TurnError::Store(store) => store.into(),
             TurnError::Internal(_) => {
