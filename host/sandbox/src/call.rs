@@ -467,7 +467,9 @@ fn arm(store: &mut Store<CallState>, limits: Limits) {
         if Instant::now() >= deadline {
             return Ok(UpdateDeadline::Interrupt);
         }
-        ticked();
+        if !ticked() {
+            return Ok(UpdateDeadline::Continue(1));
+        }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
     store.set_max_component_handles(limits.handles as usize);

@@ -1,6 +1,6 @@
 //! Two lanes of computing: what takes long lets what is short go first.
 //!
-//! The fast lane are the server's own threads. A call that is still computing when the epoch clock ticks moves to the
+//! The fast lane are the server's own threads. A call that has computed for [`SLOW_AFTER`] moves to the
 //! slow lane, and so does, from its beginning, each turn of a tenant that uses far more than others
 //! ([`crate::tenants`]). The slow lane's threads have the scheduling class for idle time: they run whenever a core has nothing
 //! else to do, and make room at once when it has. A visitor's turn of half a millisecond so never waits behind
@@ -19,17 +19,28 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;
 
 thread_local! {
-    /// Set by the epoch callback: the call that is being polled has computed for a whole tick.
+    /// Set by the epoch callback: the call that is being polled has computed for long.
     static TICKED: Cell<bool> = const { Cell::new(false) };
+    /// This thread's clock when the measured future that is being polled had used nothing yet, in nanoseconds.
+    static BEGAN: Cell<u64> = const { Cell::new(0) };
     /// CPU time of the measured futures polled inside of the one that is being polled, in nanoseconds.
     static INNER: Cell<u64> = const { Cell::new(0) };
     /// Whether this is a thread of the slow lane.
     static SLOW: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Called when the epoch clock ticked while a guest was computing.
-pub(crate) fn ticked() {
-    TICKED.set(true);
+/// CPU time after which a call moves. An ordinary turn takes 0.1 to 0.5 ms.
+const SLOW_AFTER: Duration = Duration::from_millis(2);
+
+/// Called when the epoch clock ticked while a guest was computing, or waiting: whether it has computed for long and should
+/// let go of the thread. Only then: to move a short call costs more than to finish it.
+pub(crate) fn ticked() -> bool {
+    let used = thread_time().saturating_sub(BEGAN.get()).saturating_sub(INNER.get());
+    let long = used > SLOW_AFTER.as_nanos() as u64;
+    if long {
+        TICKED.set(true);
+    }
+    long
 }
 
 /// The slow lane.
@@ -184,7 +195,9 @@ impl<F: Future> Future for Measured<F> {
         let this = self.project();
         let outside = INNER.replace(0);
         let before = thread_time();
+        let outer_began = BEGAN.replace(before.saturating_sub(*this.nanoseconds));
         let outcome = this.future.poll(cx);
+        BEGAN.set(outer_began);
         let all = thread_time().saturating_sub(before);
         let own = all.saturating_sub(INNER.get());
         INNER.set(outside + all);
@@ -220,12 +233,16 @@ mod tests {
             SLOW.get()
         });
         assert_eq!(Laned::new(lanes.clone(), quick).await, Some(false));
-        let long: Moving<bool> = Box::pin(async {
-            ticked();
+        let tenants = Tenants::new(TenantLimits::default());
+        let long = Measured::new(tenants.of("t"), async {
+            assert!(!ticked());
+            burn(5);
+            assert!(ticked());
             tokio::task::yield_now().await;
             SLOW.get()
         });
-        assert_eq!(Laned::new(lanes.clone(), long).await, Some(true));
+        let long: Moving<_> = Box::pin(long);
+        assert!(Laned::new(lanes.clone(), long).await.unwrap().0);
     }
 
     #[tokio::test(flavor = "multi_thread")]

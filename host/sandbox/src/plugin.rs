@@ -177,8 +177,9 @@ impl Sandbox {
             .cache
             .load(&self.inner.engine, &source.digest, &source.path)
             .map_err(|e| LoadError::of_compiler(&manifest.name, e))?;
+        // What it may not import is said first.
+        let live = self.live(&manifest, &component)?;
         let shape = self.shape_of(manifest, &component, wasm)?;
-        let live = self.live(&shape.manifest, &component)?;
         Ok((shape, live))
     }
 

@@ -28,6 +28,11 @@ const BURST_S: i64 = 10;
 const MEMORY: f64 = 5.0;
 /// A tenant below this share of the machine never is too much.
 const SMALL_SHARE: f64 = 0.10;
+/// Who uses less than this share (a turn a second) is not there, as far as others are concerned.
+const PRESENT_SHARE: f64 = 0.0002;
+/// While less than this share of the machine is used, everybody finds a free core at once: then nobody has to give way. The slow lane
+/// costs its turns about twice the CPU time, for handing them from thread to thread.
+const BUSY_SHARE: f64 = 0.4;
 /// A tenant uses too much when it uses more than this many times what the others use on average.
 const TOO_MUCH: f64 = 2.0;
 
@@ -127,7 +132,8 @@ impl Tenants {
         let lines = i64::from(limits.log_lines_per_second);
         let mut active: Vec<(Arc<Tenant>, f64)> = Vec::new();
         let mut idle = false;
-        for tenant in self.known.read().values() {
+        let machine = self.cores * SWEEP.as_nanos() as f64;
+        for (name, tenant) in self.known.read().iter() {
             refill(&tenant.fuel, fuel / (60 * SWEEPS_A_SECOND), fuel);
             refill(&tenant.kv_bytes, (kv / SWEEPS_A_SECOND).max(1), kv * BURST_S);
             refill(&tenant.log_lines, (lines / SWEEPS_A_SECOND).max(1), lines * BURST_S);
@@ -135,15 +141,19 @@ impl Tenants {
             let before = f64::from_bits(tenant.average.load(Relaxed));
             let average = before + (used - before) / MEMORY;
             tenant.average.store(average.to_bits(), Relaxed);
-            if average > 1_000.0 {
+            if average < 1_000.0 {
+                idle |= tenant.idle_sweeps.fetch_add(1, Relaxed) >= FORGET;
+            } else {
                 tenant.idle_sweeps.store(0, Relaxed);
+            }
+            // Publishing is the host's own.
+            if average > machine * PRESENT_SHARE && !name.starts_with('(') {
                 active.push((tenant.clone(), average));
             } else {
                 tenant.greedy.store(false, Relaxed);
-                idle |= tenant.idle_sweeps.fetch_add(1, Relaxed) >= FORGET;
             }
         }
-        judge(&active, self.cores * SWEEP.as_nanos() as f64);
+        judge(&active, machine);
         if idle {
             // Whoever holds one uses it right now.
             self.known.write().retain(|_, t| t.idle_sweeps.load(Relaxed) < FORGET || Arc::strong_count(t) > 1);
@@ -157,7 +167,8 @@ fn judge(active: &[(Arc<Tenant>, f64)], machine: f64) {
     for (tenant, average) in active {
         let others = (active.len() as f64 - 1.0).max(1.0);
         let theirs = (all - average) / others;
-        let greedy = active.len() > 1 && *average > machine * SMALL_SHARE && *average > TOO_MUCH * theirs;
+        let much = *average > machine * SMALL_SHARE && *average > TOO_MUCH * theirs;
+        let greedy = active.len() > 1 && all > machine * BUSY_SHARE && much;
         tenant.greedy.store(greedy, Relaxed);
     }
 }
