@@ -61,16 +61,16 @@ struct Line {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
-    let endpoint = Endpoint::start().await?;
+    let (url, address) = endpoint()?;
     let chosen = |exhibit: &&Exhibit| options.only.as_ref().is_none_or(|only| exhibit.guest.contains(only.as_str()));
     let (running, refused): (Vec<&'static Exhibit>, Vec<_>) =
         exhibits().iter().filter(chosen).partition(|exhibit| exhibit.runs());
     let (shop, attacker) = (Folder::shop()?, Folder::of("attacker")?);
     for exhibit in &running {
-        exhibit.furnish(&attacker, "attacker", &endpoint.url())?;
+        exhibit.furnish(&attacker, "attacker", &url)?;
     }
     let host = Host::new()?
-        .flag("--allow-private", &endpoint.address())
+        .flag("--allow-private", &address)
         .env("ATTACKER__API_TOKEN", "canary-7f3d1c90aa")
         .apply(shop.path())
         .apply(attacker.path())
@@ -79,6 +79,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let mut server = host.start().await?;
     let visitors = Client::new(&server, &host.key("shop", &[]).await?)?;
     let key = host.key("attacker", &[]).await?;
+    let admin = visitors.with_key(&host.key("attacker", &["--scope", "admin"]).await?);
     talk(&visitors, Duration::from_secs(2)).await?;
     let rss = server.rss_mb()?;
     println!(
@@ -92,6 +93,9 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     );
     let mut lines = Vec::new();
     for exhibit in running {
+        // What it did in its last exhibit is forgiven.
+        let path = format!("/api/admin/breakers?plugin={}", exhibit.guest);
+        confab_tests::client::send(admin.request(reqwest::Method::DELETE, &path)).await?;
         let line = attack(options, &server, &visitors, &key, exhibit).await?;
         server.lives().with_context(|| format!("{} killed the host", exhibit.guest))?;
         line.print();
@@ -104,6 +108,19 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         refusals += 1;
     }
     summary(&server, &visitors, &lines, refusals, rss).await
+}
+
+/// The endpoint of connectors, on a thread of its own: it is no part of what visitors feel.
+fn endpoint() -> Result<(String, String)> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || -> Result<()> {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async move {
+            let endpoint = Endpoint::start().await?;
+            sender.send((endpoint.url(), endpoint.address()))?;
+            std::future::pending::<Result<()>>().await
+        })
+    });
+    receiver.recv().context("the endpoint did not start")
 }
 
 /// Lets one guest attack while the visitors talk.

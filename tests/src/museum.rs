@@ -247,7 +247,7 @@ const EXHIBITS: &[Exhibit] = &[
     },
     intent("kv-flood", "often", "writes to its data without end", &["host-calls", "quota"]),
     intent("kv-flood", "large", "keeps a value of more than 64 KiB", &["harmless: it is told that the value is too large"]),
-    intent("kv-flood", "much", "keeps the largest values there may be without end", &["host-calls", "quota"]),
+    intent("kv-flood", "much", "keeps the largest values there may be without end", &["host-calls", "quota", "harmless: it is told that its tenant writes too much"]),
     // WASI.
     intent("handle-leak", "hello", "takes handles and gives none back", &["handles"]),
     intent("wasi-random-flood", "huge", "asks WASI for a gibibyte of random bytes", &["bytes", "contract"]),

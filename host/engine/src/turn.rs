@@ -16,6 +16,7 @@ use crate::ids::{BotId, ConversationId, TenantId};
 use crate::registry::{Bot, Slot};
 use crate::services::BotServices;
 use bytes::Bytes;
+use confab_sandbox::engine::NotRun;
 use confab_sandbox::{FailureKind, Outcome};
 use confab_store::{ConversationKey, LeaseOptions, StoreError, TurnCommit};
 use futures::future::BoxFuture;
@@ -111,7 +112,10 @@ impl Engine {
         let turn: BoxFuture<'static, _> = Box::pin(async move {
             let (tenant, sandbox) = (request.tenant.clone(), engine.sandbox().clone());
             let served = sandbox.run_for(tenant.as_str(), async move { engine.serve(request).await }).await;
-            served.unwrap_or_else(|| Err(TurnError::Internal("the host is stopping".into())))
+            served.unwrap_or_else(|why| match why {
+                NotRun::TooMany => Err(TurnError::Overloaded),
+                NotRun::Stopping => Err(TurnError::Internal("the host is stopping".into())),
+            })
         });
         ToTheEnd { turn: Some(turn), token: Some(self.inner.turns.token()), tracker: self.inner.turns.clone() }.await
     }

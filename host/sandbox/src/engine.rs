@@ -50,7 +50,7 @@ pub struct SandboxConfig {
 }
 
 /// CPU time of a turn without its plugin calls, in nanoseconds: HTTP, conversation, commit. To measure it would cost a twentieth of it.
-const AROUND_A_TURN_NS: u64 = 50_000;
+const AROUND_A_TURN_NS: u64 = 80_000;
 
 /// Preparations for publishing that run at once, beside calls.
 const PREPARING: u32 = 4;
@@ -67,6 +67,15 @@ impl SandboxConfig {
             compiler: Compiler::Here,
         }
     }
+}
+
+/// Why a turn was not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRun {
+    /// Its tenant uses far more than others and has as many turns waiting as it may.
+    TooMany,
+    /// The process is about to end.
+    Stopping,
 }
 
 /// The engine that all plugins of a process share.
@@ -172,22 +181,27 @@ impl Sandbox {
         self.inner.loaded.count()
     }
 
-    /// Runs a turn of a tenant; when the tenant uses far more than others, in the slow lane. The plugin calls in it are measured by
+    /// Runs a turn of a tenant; when the tenant uses far more than others, after a wait and in the slow lane. The plugin calls in it are measured by
     /// themselves, what is around them is counted as [`AROUND_A_TURN_NS`].
     ///
     /// # Errors
-    /// The future, cancelled, when the process is about to end.
-    pub async fn run_for<F>(&self, tenant: &str, future: F) -> Option<F::Output>
+    /// [`NotRun`]
+    pub async fn run_for<F>(&self, tenant: &str, future: F) -> Result<F::Output, NotRun>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         let tenant = self.inner.tenants.of(tenant);
-        tenant.used_cpu(AROUND_A_TURN_NS);
         if tenant.is_greedy() {
-            return self.inner.lanes.slowly(future)?.await.ok();
+            if !tenant.may_go_on(self.inner.tenants.most_waiting()).await {
+                return Err(NotRun::TooMany);
+            }
+            tenant.used_cpu(AROUND_A_TURN_NS);
+            let running = self.inner.lanes.slowly(future).ok_or(NotRun::Stopping)?;
+            return running.await.map_err(|_| NotRun::Stopping);
         }
-        Some(future.await)
+        tenant.used_cpu(AROUND_A_TURN_NS);
+        Ok(future.await)
     }
 }
 
@@ -257,6 +271,7 @@ fn start_clock(engine: &Engine, stop: Arc<AtomicBool>, ticks: Arc<AtomicU64>, te
                     Some(engine) => engine.increment_epoch(),
                     None => return,
                 }
+                tenants.tick();
                 if ticks.fetch_add(1, Ordering::Relaxed) % sweep == 0 {
                     tenants.sweep();
                 }

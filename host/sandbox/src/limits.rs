@@ -305,6 +305,9 @@ pub struct TenantLimits {
     pub kv_kib_per_second: u32,
     /// Lines a second that its plugins write to the log. A burst of ten seconds is let through.
     pub log_lines_per_second: u32,
+    /// Percent of the machine's CPU time that is given out while tenants who use far more than others are held back. Below it
+    /// nobody is.
+    pub busy_percent: u32,
 }
 
 impl TenantLimits {
@@ -330,6 +333,7 @@ impl Default for TenantLimits {
             fuel_per_minute: 120_000_000_000,
             kv_kib_per_second: 1 << 10,
             log_lines_per_second: 200,
+            busy_percent: 35,
         }
     }
 }

@@ -5,12 +5,12 @@
 //! | fuel a minute | each [`SWEEP`] | calls are refused with `quota` until there is some again |
 //! | bytes of stored data a second | each [`SWEEP`] | the plugin's write is refused with `limit` |
 //! | lines of log a second | each [`SWEEP`] | lines are dropped and counted |
-//! | CPU time | | the tenant's turns run in the slow lane while it uses more than others, see [`crate::lanes`] |
+//! | CPU time of a tenant that uses far more than others | each tick | its turns wait, and run in the slow lane, see [`crate::lanes`] |
 //!
 //! Accounts may go below zero by one call's worth; the debt is paid off first. Tenants that do nothing are forgotten.
 
-use crate::limits::TenantLimits;
-use parking_lot::RwLock;
+use crate::limits::{EPOCH_TICK, TenantLimits};
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -30,9 +30,12 @@ const MEMORY: f64 = 5.0;
 const SMALL_SHARE: f64 = 0.10;
 /// Who uses less than this share (a turn a second) is not there, as far as others are concerned.
 const PRESENT_SHARE: f64 = 0.0002;
-/// While less than this share of the machine is used, everybody finds a free core at once: then nobody has to give way. The slow lane
-/// costs its turns about twice the CPU time, for handing them from thread to thread.
-const BUSY_SHARE: f64 = 0.4;
+/// Whoever was too much stays it until he uses less than this part of what would make him so: held back, he uses little.
+const CALMED: f64 = 0.2;
+/// Those who are held back get at least this share of the machine together, however much others use.
+const LEAST_SHARE: f64 = 0.10;
+/// Ticks whose time may be used at once.
+const SAVED_TICKS: f64 = 2.0;
 /// A tenant uses too much when it uses more than this many times what the others use on average.
 const TOO_MUCH: f64 = 2.0;
 
@@ -45,6 +48,10 @@ pub struct Tenant {
     kv_bytes: AtomicI64,
     log_lines: AtomicI64,
     greedy: AtomicBool,
+    /// CPU time that it may use while it is greedy, in nanoseconds.
+    allowance: AtomicI64,
+    /// Turns that wait for that.
+    held_back: AtomicU32,
     idle_sweeps: AtomicU32,
     /// Nanoseconds of CPU time a sweep, averaged; bits of an f64, written by the sweep alone.
     average: AtomicU64,
@@ -58,6 +65,8 @@ impl Tenant {
             kv_bytes: AtomicI64::new(i64::from(limits.kv_kib_per_second) * 1024 * BURST_S),
             log_lines: AtomicI64::new(i64::from(limits.log_lines_per_second) * BURST_S),
             greedy: AtomicBool::new(false),
+            allowance: AtomicI64::new(0),
+            held_back: AtomicU32::new(0),
             idle_sweeps: AtomicU32::new(0),
             average: AtomicU64::new(0),
         }
@@ -70,6 +79,27 @@ impl Tenant {
 
     pub(crate) fn used_cpu(&self, nanoseconds: u64) {
         self.cpu_ns.fetch_add(nanoseconds, Relaxed);
+        if self.is_greedy() {
+            self.allowance.fetch_sub(signed(nanoseconds), Relaxed);
+        }
+    }
+
+    /// Waits until a greedy tenant may use CPU time again. False when too many of its turns wait already.
+    pub(crate) async fn may_go_on(&self, most_waiting: u32) -> bool {
+        if !self.is_greedy() || self.allowance.load(Relaxed) > 0 {
+            return true;
+        }
+        if self.held_back.fetch_add(1, Relaxed) >= most_waiting {
+            self.held_back.fetch_sub(1, Relaxed);
+            return false;
+        }
+        let _waiting = Waiting(&self.held_back);
+        // Those who wait look one after the other, so that not all of them go on at once.
+        while self.is_greedy() && self.allowance.load(Relaxed) <= 0 {
+            let place = self.held_back.load(Relaxed).min(32);
+            tokio::time::sleep(HOLD_BACK + Duration::from_micros(u64::from(place) * 100)).await;
+        }
+        true
     }
 
     pub(crate) fn used_fuel(&self, fuel: u64) {
@@ -91,6 +121,18 @@ impl Tenant {
     }
 }
 
+/// How long a turn that is held back waits before it looks again.
+const HOLD_BACK: Duration = Duration::from_millis(5);
+
+/// Counts one that waits, until it is dropped.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -101,12 +143,14 @@ pub struct Tenants {
     limits: TenantLimits,
     cores: f64,
     known: RwLock<HashMap<Arc<str>, Arc<Tenant>>>,
+    /// Those who are held back, and what each gets at a tick, in nanoseconds.
+    held_back: Mutex<(Vec<Arc<Tenant>>, i64)>,
 }
 
 impl Tenants {
     pub(crate) fn new(limits: TenantLimits) -> Self {
         let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
-        Tenants { limits, cores, known: RwLock::new(HashMap::new()) }
+        Tenants { limits, cores, known: RwLock::new(HashMap::new()), held_back: Mutex::new((Vec::new(), 0)) }
     }
 
     /// A tenant's accounts.
@@ -122,6 +166,20 @@ impl Tenants {
         let missing = 1 - tenant.fuel.load(Relaxed).min(0);
         let a_second = (signed(self.limits.fuel_per_minute) / 60).max(1);
         u32::try_from(missing / a_second + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Gives those who are held back their time. Called at each tick of the clock.
+    pub(crate) fn tick(&self) {
+        let held_back = self.held_back.lock();
+        let (tenants, each) = &*held_back;
+        for tenant in tenants {
+            refill(&tenant.allowance, *each, (*each as f64 * SAVED_TICKS) as i64);
+        }
+    }
+
+    /// Turns of one tenant that may wait.
+    pub(crate) fn most_waiting(&self) -> u32 {
+        self.limits.waiting
     }
 
     /// Refills the accounts, and finds out who uses more than others.
@@ -153,7 +211,8 @@ impl Tenants {
                 tenant.greedy.store(false, Relaxed);
             }
         }
-        judge(&active, machine);
+        let busy = f64::from(limits.busy_percent) / 100.0;
+        *self.held_back.lock() = judge(&active, machine, busy);
         if idle {
             // Whoever holds one uses it right now.
             self.known.write().retain(|_, t| t.idle_sweeps.load(Relaxed) < FORGET || Arc::strong_count(t) > 1);
@@ -161,17 +220,30 @@ impl Tenants {
     }
 }
 
-/// Marks those who use more than twice what the others use on average, and more than a small part of the machine.
-fn judge(active: &[(Arc<Tenant>, f64)], machine: f64) {
+/// Marks those who use more than twice what the others use on average, and more than a small part of the machine. Gives back who
+/// that is, and what each of them may use at a tick.
+fn judge(active: &[(Arc<Tenant>, f64)], machine: f64, busy: f64) -> (Vec<Arc<Tenant>>, i64) {
     let all: f64 = active.iter().map(|(_, average)| average).sum();
+    let (mut greedy, mut theirs) = (Vec::new(), 0.0);
     for (tenant, average) in active {
-        let others = (active.len() as f64 - 1.0).max(1.0);
-        let theirs = (all - average) / others;
-        let much = *average > machine * SMALL_SHARE && *average > TOO_MUCH * theirs;
-        let greedy = active.len() > 1 && all > machine * BUSY_SHARE && much;
-        tenant.greedy.store(greedy, Relaxed);
+        let others = (all - average) / (active.len() as f64 - 1.0).max(1.0);
+        let was = tenant.is_greedy();
+        let (small, much) = if was { (SMALL_SHARE * CALMED, TOO_MUCH * CALMED) } else { (SMALL_SHARE, TOO_MUCH) };
+        let is_busy = was || all > machine * busy;
+        let is = active.len() > 1 && is_busy && *average > machine * small && *average > much * others;
+        tenant.greedy.store(is, Relaxed);
+        if is {
+            greedy.push(tenant.clone());
+            theirs += average;
+        }
     }
+    let free = (machine * busy - (all - theirs)).max(machine * LEAST_SHARE);
+    let each = free / greedy.len().max(1) as f64 * TICK_OF_SWEEP;
+    (greedy, each as i64)
 }
+
+/// A tick as part of a sweep.
+const TICK_OF_SWEEP: f64 = EPOCH_TICK.as_millis() as f64 / SWEEP.as_millis() as f64;
 
 fn refill(account: &AtomicI64, by: i64, full: i64) {
     let _ = account.fetch_update(Relaxed, Relaxed, |there| (there < full).then(|| (there + by).min(full)));
