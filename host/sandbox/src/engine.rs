@@ -236,8 +236,8 @@ fn engine_config(config: &SandboxConfig) -> Config {
 }
 
 /// Bytes of a memory that stay resident in a slot after a call. A turn of a flow bot touches less than 1 MiB; 128 calls of each
-/// kind that filled their memories leave 512 MiB.
-const KEEP_RESIDENT: usize = 2 << 20;
+/// kind that filled their memories leave 256 MiB.
+const KEEP_RESIDENT: usize = 1 << 20;
 
 /// All that shapes compiled code; the compiler's process has this without the pool.
 pub(crate) fn code_config() -> Config {

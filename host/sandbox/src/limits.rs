@@ -333,7 +333,7 @@ impl Default for TenantLimits {
             fuel_per_minute: 120_000_000_000,
             kv_kib_per_second: 1 << 10,
             log_lines_per_second: 200,
-            busy_percent: 35,
+            busy_percent: 25,
         }
     }
 }

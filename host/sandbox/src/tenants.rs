@@ -17,15 +17,15 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::R
 use std::time::Duration;
 
 /// How often accounts are refilled and shares compared.
-pub(crate) const SWEEP: Duration = Duration::from_millis(100);
+pub(crate) const SWEEP: Duration = Duration::from_millis(50);
 /// Sweeps a second, for rates.
-const SWEEPS_A_SECOND: i64 = 10;
+const SWEEPS_A_SECOND: i64 = 20;
 /// A tenant without a call for this many sweeps (a minute) is forgotten: its accounts are full again by then.
-const FORGET: u32 = 600;
+const FORGET: u32 = 1_200;
 /// Seconds of a rate that may be used in one burst.
 const BURST_S: i64 = 10;
-/// CPU shares are averaged over about this many sweeps: a burst of some ms is nobody's fault, half a second is.
-const MEMORY: f64 = 5.0;
+/// CPU shares are averaged over about this many sweeps: a burst of some ms is nobody's fault, a tenth of a second is felt.
+const MEMORY: f64 = 2.0;
 /// A tenant below this share of the machine never is too much.
 const SMALL_SHARE: f64 = 0.10;
 /// Who uses less than this share (a turn a second) is not there, as far as others are concerned.
@@ -300,7 +300,7 @@ mod tests {
         tenant.used_fuel(6_050);
         assert!(!tenant.has_fuel());
         assert_eq!(tenants.fuel_in_s(&tenant), 1);
-        for _ in 0..5 {
+        for _ in 0..10 {
             tenants.sweep();
         }
         assert!(!tenant.has_fuel());
