@@ -30,8 +30,6 @@ const MEMORY: f64 = 2.0;
 const SMALL_SHARE: f64 = 0.10;
 /// Who uses less than this share (a turn a second) is not there, as far as others are concerned.
 const PRESENT_SHARE: f64 = 0.0002;
-/// Whoever was too much stays it until he uses less than this part of what would make him so: held back, he uses little.
-const CALMED: f64 = 0.2;
 /// Those who are held back get at least this share of the machine together, however much others use.
 const LEAST_SHARE: f64 = 0.10;
 /// Ticks whose time may be used at once.
@@ -227,15 +225,21 @@ fn judge(active: &[(Arc<Tenant>, f64)], machine: f64, busy: f64) -> (Vec<Arc<Ten
     let (mut greedy, mut theirs) = (Vec::new(), 0.0);
     for (tenant, average) in active {
         let others = (all - average) / (active.len() as f64 - 1.0).max(1.0);
-        let was = tenant.is_greedy();
-        let (small, much) = if was { (SMALL_SHARE * CALMED, TOO_MUCH * CALMED) } else { (SMALL_SHARE, TOO_MUCH) };
-        let is_busy = was || all > machine * busy;
-        let is = active.len() > 1 && is_busy && *average > machine * small && *average > much * others;
-        tenant.greedy.store(is, Relaxed);
-        if is {
+        let much = *average > machine * SMALL_SHARE && *average > TOO_MUCH * others;
+        // Held back it uses little; that turns of it wait says that it would use more.
+        let is =
+            if tenant.is_greedy() { much || tenant.held_back.load(Relaxed) > 0 } else { much && all > machine * busy };
+        if is && active.len() > 1 {
             greedy.push(tenant.clone());
             theirs += average;
         }
+    }
+    // Where everybody is, there is nobody to make room for.
+    if greedy.len() == active.len() {
+        greedy.clear();
+    }
+    for (tenant, _) in active {
+        tenant.greedy.store(greedy.iter().any(|one| Arc::ptr_eq(one, tenant)), Relaxed);
     }
     let free = (machine * busy - (all - theirs)).max(machine * LEAST_SHARE);
     let each = free / greedy.len().max(1) as f64 * TICK_OF_SWEEP;
