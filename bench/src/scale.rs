@@ -72,7 +72,7 @@ impl Host {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.confab);
-        command.arg("--data").arg(self.data.path()).arg("--plugins").arg(self.data.path().join("none"));
+        command.arg("--data").arg(self.data.path().join("data")).arg("--plugins").arg(self.data.path().join("none"));
         command.stderr(Stdio::piped());
         command
     }
@@ -82,7 +82,7 @@ impl Host {
         let began = Instant::now();
         let mut command = self.command();
         command.args(["serve", "--listen", "127.0.0.1:0", "--key-rate", NO_LIMIT, "--visitor-rate", NO_LIMIT]);
-        command.arg("--allow-unsigned").stderr(Stdio::null());
+        command.arg("--allow-unsigned").stderr(Stdio::inherit());
         let mut process = command.stdout(Stdio::piped()).spawn().context("confab serve")?;
         let stdout = process.stdout.take().context("no stdout")?;
         for line in BufReader::new(stdout).lines() {
