@@ -127,6 +127,20 @@ impl Engine {
             let message = format!("`{}` is a plugin of the publisher `{}`", version.name, other.publisher);
             return Err(Refusal::new("name-taken", message, "Give the plugin another name in plugin.toml").into());
         }
+        // A file in the operator's own directory has the name as well: nobody else gets a version beside it.
+        if self.library().names().contains(&version.name)
+            && let Ok(own) = tokio::task::block_in_place(|| self.library().get(&version.name))
+            && own.manifest().publisher != version.publisher
+        {
+            let message = format!("`{}` is a plugin of this server's own directory", version.name);
+            return Err(Refusal::new("name-taken", message, "Give the plugin another name in plugin.toml").into());
+        }
+        if version.signed_by.is_none() && of_this_name.iter().any(|known| known.signed_by.is_some()) {
+            let message = format!("earlier versions of `{}` are signed, this one is not", version.name);
+            return Err(
+                Refusal::new("unsigned", message, "Sign it with the publisher's key: confab plugin sign").into()
+            );
+        }
         let claim = Bytes::from(version.digest.clone().into_bytes());
         let claimed = store.kv_insert(CLAIMS, &id, claim.clone()).await?;
         if claimed.is_some_and(|earlier| earlier != claim) {

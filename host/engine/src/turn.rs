@@ -30,8 +30,9 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Longest wait for an earlier message of the same conversation. Clients give up after about this.
 const TURN_WAIT: Duration = Duration::from_secs(20);
-/// After this long another host may take the turn over: longer than the longest plugin call with its capability calls.
-const TURN_HOLD: Duration = Duration::from_secs(150);
+/// After this long another host may take the turn over: longer than the longest plugin call with its
+/// capability calls, twice, for a new version that fails late.
+const TURN_HOLD: Duration = Duration::from_secs(300);
 /// Largest state a plugin may keep, in bytes.
 const STATE_BYTES: usize = 256 << 10;
 /// Most replies of a turn, and bytes of one. More is no answer but a flood.
@@ -291,7 +292,9 @@ pub(crate) fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
     }
     let mut replies = Vec::with_capacity(outcome.replies.len());
     for reply in outcome.replies {
-        if reply.text.len() > REPLY_BYTES || reply.data.as_ref().is_some_and(|data| data.len() > REPLY_BYTES) {
+        let choices: usize = reply.choices.iter().map(|choice| choice.label.len() + choice.value.len() + 1).sum();
+        let data = reply.data.as_ref().map_or(0, String::len);
+        if [reply.text.len(), data, reply.kind.len() + choices].iter().any(|bytes| *bytes > REPLY_BYTES) {
             return Err(format!("returned a reply of more than {REPLY_BYTES} bytes"));
         }
         let data = match &reply.data {
@@ -302,6 +305,11 @@ pub(crate) fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
         };
         let choices = reply.choices.into_iter().map(|c| StoredChoice { label: c.label, value: c.value }).collect();
         replies.push(StoredReply { kind: reply.kind, text: reply.text, choices, data });
+    }
+    let intent = outcome.intent.as_ref().map_or(0, |intent| intent.name.len());
+    let handoff = outcome.handoff.as_ref().map_or(0, |h| h.reason.len() + h.summary.as_ref().map_or(0, String::len));
+    if intent + handoff > REPLY_BYTES {
+        return Err(format!("returned an intent and a handoff of more than {REPLY_BYTES} bytes"));
     }
     let state = if outcome.ended { Bytes::new() } else { Bytes::from(outcome.state) };
     let said = Said {

@@ -11,7 +11,7 @@
 
 use crate::bindings::dialogue;
 use crate::failure::{Failure, FailureKind, classify};
-use crate::lanes::{Laned, Measured, Moving, ticked};
+use crate::lanes::{FUEL_A_NANOSECOND, Laned, Measured, Moving, ticked};
 use crate::limits::Limits;
 use crate::load::LoadError;
 use crate::manifest::Kind;
@@ -33,9 +33,6 @@ use wasmtime::{Store, UpdateDeadline};
 
 /// How long a call waits for a place when all are taken. Longer waits only pile up.
 pub const PLACE_WAIT: Duration = Duration::from_secs(2);
-
-/// What a nanosecond of CPU time is worth on a tenant's account of fuel: guests burn about so much.
-const FUEL_A_NANOSECOND: u64 = 2;
 
 /// What a call used.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -261,14 +258,19 @@ impl Plugin {
             };
             self.failure(function, FailureKind::Overloaded, message.into(), None)
         })?;
+        // Those who waited with it may have used it up.
+        if !tenant.has_fuel() {
+            let message = "the tenant has used up its fuel for this minute".to_owned();
+            return Err(self.failure(function, FailureKind::Quota, message, None));
+        }
         let call = drive(self.clone(), live, services, tenant.clone(), place, limits, work);
         let call: Moving<_> = Box::pin(Measured::new(tenant.clone(), call));
         let Some(((outcome, mut report), cpu)) = Laned::new(sandbox.lanes.clone(), call).await else {
             return Err(self.failure(function, FailureKind::Host, "the host is stopping".into(), None));
         };
         report.cpu_us = cpu / 1_000;
-        // What the host computes for a guest burns no fuel; its time is worth some.
-        tenant.used_fuel(report.fuel.max(cpu.saturating_mul(FUEL_A_NANOSECOND)));
+        // What the host computes for a guest burns no fuel; its time is worth some, and has been charged already.
+        tenant.used_fuel(report.fuel.saturating_sub(cpu.saturating_mul(FUEL_A_NANOSECOND)));
         match outcome {
             Ok(value) => Ok(Reported { value, report }),
             Err(stage) => Err(self.trapped(function, stage, report)),
@@ -327,11 +329,11 @@ async fn drive(
         Some(mut warm) => {
             warm.store.data_mut().begin(services, tenant, limits);
             arm(&mut warm.store, limits);
-            Begun { served: warm.served, store: warm.store, instance: Some(warm.instance) }
+            Begun { served: warm.served, store: warm.store, instance: Some(warm.instance), started: false }
         }
         None => {
             let engine = &plugin.inner.sandbox.inner.engine;
-            Begun { served: 0, store: new_store(engine, services, tenant, limits), instance: None }
+            Begun { served: 0, store: new_store(engine, services, tenant, limits), instance: None, started: false }
         }
     };
     let work = call_in(&plugin, &live, &mut prepared, limits, work);
@@ -343,11 +345,17 @@ async fn drive(
             Err(Stage::Other(FailureKind::Time, message))
         }
     };
-    let report = report(&mut prepared.store, limits);
+    let mut report = report(&mut prepared.store, limits);
+    if !prepared.started {
+        report.fuel = 0;
+    }
     if outcome.is_ok()
         && let (Some(warm), Some(instance)) = (&plugin.inner.warm, prepared.instance)
     {
         warm.give_back(Prepared { store: prepared.store, instance, served: prepared.served });
+    } else {
+        // Its slots are free before its place is.
+        drop(prepared.store);
     }
     drop(place);
     (outcome, report)
@@ -358,6 +366,8 @@ struct Begun {
     store: Store<CallState>,
     instance: Option<Instance>,
     served: u32,
+    /// Whether it came to the call: before that, the fuel in the store is that of instantiation.
+    started: bool,
 }
 
 async fn call_in(plugin: &Plugin, live: &Live, begun: &mut Begun, limits: Limits, work: Work) -> Result<Answer, Stage> {
@@ -375,6 +385,7 @@ async fn call_in(plugin: &Plugin, live: &Live, begun: &mut Begun, limits: Limits
         }
     };
     store.set_fuel(limits.fuel)?;
+    begun.started = true;
     let result_bytes = (limits.result_kib as usize) << 10;
     match work {
         Work::Handle(turn) => {
@@ -407,7 +418,9 @@ fn outcome_bytes(outcome: &dialogue::Outcome) -> usize {
         let choices: usize = reply.choices.iter().map(|c| c.label.len() + c.value.len()).sum();
         reply.kind.len() + reply.text.len() + reply.data.as_ref().map_or(0, String::len) + choices
     });
-    outcome.state.len() + replies.sum::<usize>()
+    let intent = outcome.intent.as_ref().map_or(0, |intent| intent.name.len());
+    let handoff = outcome.handoff.as_ref().map_or(0, |h| h.reason.len() + h.summary.as_ref().map_or(0, String::len));
+    outcome.state.len() + replies.sum::<usize>() + intent + handoff
 }
 
 impl Plugin {

@@ -116,11 +116,12 @@ fn wait(mut command: Command, limits: &CompileLimits) -> Result<(), CompileError
     if status.success() {
         return Ok(());
     }
-    let mut said = String::new();
+    let mut said = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
         use std::io::Read;
-        let _ = stderr.by_ref().take(2_000).read_to_string(&mut said);
+        let _ = stderr.by_ref().take(8_000).read_to_end(&mut said);
     }
+    let said = String::from_utf8_lossy(&said);
     match status.code() {
         Some(INVALID) => Err(CompileError::Invalid(said.trim().to_owned())),
         Some(CACHE) => Err(CompileError::Cache(said.trim().to_owned())),
@@ -152,7 +153,8 @@ pub fn child(wasm: &Path, code: &Path, memory_mib: u64, cpu_s: u64) -> i32 {
     match here(wasm, code) {
         Ok(()) => 0,
         Err(CompileError::Invalid(message) | CompileError::TooMuch(message) | CompileError::Misfit(message)) => {
-            eprintln!("{message}");
+            // The pipe holds 64 KiB and nobody reads before the end.
+            eprintln!("{}", message.chars().take(1_000).collect::<String>());
             INVALID
         }
         Err(CompileError::Cache(message)) => {

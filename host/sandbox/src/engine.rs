@@ -214,9 +214,10 @@ fn engine_config(config: &SandboxConfig) -> Config {
     let slots = config.calls.saturating_mul(2).saturating_add(PREPARING).saturating_add(warm::KEPT_BY_ALL);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(slots)
-        .total_core_instances(slots.saturating_mul(4))
-        .total_memories(slots)
-        .total_tables(slots.saturating_mul(2))
+        .total_core_instances(slots.saturating_mul(CORE_INSTANCES))
+        // For the largest component that is let in, or one tenant's calls would take the room of others.
+        .total_memories(slots.saturating_mul(MEMORIES))
+        .total_tables(slots.saturating_mul(8))
         .total_stacks(slots)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)

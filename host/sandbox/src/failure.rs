@@ -151,6 +151,9 @@ pub(crate) fn classify(error: &wasmtime::Error) -> (FailureKind, String, Vec<Str
     if let Some(wasmtime::component::ResourceTableError::Full) = error.downcast_ref() {
         return (FailureKind::Handles, "took more handles of the host than it may hold".into(), backtrace);
     }
+    if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
+        return (FailureKind::Overloaded, "the pool has no room for another instance now".into(), backtrace);
+    }
     // The outermost text is wasmtime's backtrace; the cause is at the bottom.
     let text = first_line(&error.root_cause().to_string());
     // wasmtime gives these no types of their own; the tests of hostile guests hold the texts.

@@ -32,6 +32,9 @@ thread_local! {
 /// CPU time after which a call moves. An ordinary turn takes 0.1 to 0.5 ms.
 const SLOW_AFTER: Duration = Duration::from_millis(2);
 
+/// What a nanosecond of CPU time is worth on a tenant's account of fuel: guests burn about so much.
+pub(crate) const FUEL_A_NANOSECOND: u64 = 2;
+
 /// Called when the epoch clock ticked while a guest was computing, or waiting: whether it has computed for long and should
 /// let go of the thread. Only then: to move a short call costs more than to finish it.
 pub(crate) fn ticked() -> bool {
@@ -203,6 +206,8 @@ impl<F: Future> Future for Measured<F> {
         INNER.set(outside + all);
         *this.nanoseconds += own;
         this.tenant.used_cpu(own);
+        // Charged here, so that a call that is cancelled has paid as well.
+        this.tenant.used_fuel(own.saturating_mul(FUEL_A_NANOSECOND));
         outcome.map(|value| (value, *this.nanoseconds))
     }
 }

@@ -106,21 +106,29 @@ impl Manifest {
         if !is_name(&self.name) {
             return Err(ManifestError::Invalid(format!(
                 "name `{}` must have 1 to 63 of a-z, 0-9 and -, and start with a letter",
-                self.name
+                shown(&self.name)
             )));
         }
         if !self.version.split(['.', '-', '+']).take(3).all(|part| part.parse::<u64>().is_ok())
             || self.version.split('.').count() < 3
         {
-            return Err(ManifestError::Invalid(format!("version `{}` must be like 1.2.3", self.version)));
+            return Err(ManifestError::Invalid(format!("version `{}` must be like 1.2.3", shown(&self.version))));
         }
         for endpoint in &self.endpoints {
             if !is_name(&endpoint.name) {
-                return Err(ManifestError::Invalid(format!("endpoint name `{}` must be like `api`", endpoint.name)));
+                return Err(ManifestError::Invalid(format!(
+                    "endpoint name `{}` must be like `api`",
+                    shown(&endpoint.name)
+                )));
             }
         }
         Ok(())
     }
+}
+
+/// A stranger's text as it may be shown on a terminal.
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect::<String>().escape_debug().to_string()
 }
 
 /// Whether this may name a plugin, an endpoint, a tenant and the like.

@@ -41,6 +41,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Line {
     running: u32,
+    /// Whether it is in the round.
+    queued: bool,
     waiting: VecDeque<oneshot::Sender<Place>>,
 }
 
@@ -78,7 +80,7 @@ impl Places {
             }
             let (sender, granted) = oneshot::channel();
             line.waiting.push_back(sender);
-            if line.waiting.len() == 1 {
+            if !std::mem::replace(&mut line.queued, true) {
                 state.round.push_back(tenant.clone());
             }
             granted
@@ -129,19 +131,27 @@ impl State {
         for _ in 0..self.round.len() {
             let tenant = self.round.pop_front()?;
             let Some(line) = self.tenants.get_mut(&tenant) else { continue };
+            line.queued = false;
             while line.waiting.front().is_some_and(oneshot::Sender::is_closed) {
                 line.waiting.pop_front();
             }
             if line.running >= per_tenant {
                 if !line.waiting.is_empty() {
+                    line.queued = true;
                     self.round.push_back(tenant);
                 }
                 continue;
             }
-            let Some(sender) = line.waiting.pop_front() else { continue };
+            let Some(sender) = line.waiting.pop_front() else {
+                if line.running == 0 {
+                    self.tenants.remove(&tenant);
+                }
+                continue;
+            };
             line.running += 1;
             self.free -= 1;
             if !line.waiting.is_empty() {
+                line.queued = true;
                 self.round.push_back(tenant.clone());
             }
             return Some((sender, tenant));

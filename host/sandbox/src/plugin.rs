@@ -95,7 +95,7 @@ pub(crate) struct Known {
     /// Instances that are kept, for what can't be snapshotted.
     pub(crate) warm: Option<Warm>,
     live: ArcSwapOption<Live>,
-    loading: Mutex<()>,
+    loading: tokio::sync::Mutex<()>,
     /// Tick of the clock at which it was called last.
     used: AtomicU64,
 }
@@ -225,7 +225,7 @@ impl Sandbox {
                 path: source.path.clone(),
                 warm: None,
                 live: ArcSwapOption::empty(),
-                loading: Mutex::new(()),
+                loading: tokio::sync::Mutex::new(()),
                 used: AtomicU64::new(0),
             }),
         };
@@ -250,7 +250,7 @@ impl Plugin {
                 path,
                 warm,
                 live: ArcSwapOption::empty(),
-                loading: Mutex::new(()),
+                loading: tokio::sync::Mutex::new(()),
                 used: AtomicU64::new(0),
             }),
         }
@@ -274,6 +274,11 @@ impl Plugin {
             self.inner.used.store(self.now(), Ordering::Relaxed);
             return Ok(live);
         }
+        // One at a time, waiting without a thread: calls of one plugin must not take all threads for blocking work.
+        let _one = self.inner.loading.lock().await;
+        if let Some(live) = self.inner.live.load_full() {
+            return Ok(live);
+        }
         let plugin = self.clone();
         let loaded = tokio::task::spawn_blocking(move || plugin.load_code()).await;
         loaded.unwrap_or_else(|e| {
@@ -283,10 +288,6 @@ impl Plugin {
 
     /// Maps the code, or compiles it where the cache has lost it. Blocks.
     pub(crate) fn load_code(&self) -> Result<Arc<Live>, LoadError> {
-        let _one = self.inner.loading.lock();
-        if let Some(live) = self.inner.live.load_full() {
-            return Ok(live);
-        }
         let (known, inner) = (&self.inner, &self.inner.sandbox.inner);
         let component = inner
             .cache

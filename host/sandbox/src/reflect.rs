@@ -53,6 +53,9 @@ pub(crate) fn is_describable(component: &wasmtime::component::Component) -> bool
         for (_, item) in instance.exports(engine) {
             let ComponentItem::ComponentFunc(ty) = item.ty else { continue };
             let types = ty.params().map(|(_, ty)| ty).chain(ty.results());
+            if !ty.params().all(|(name, _)| take_name(name, &mut left)) {
+                return false;
+            }
             if !take_one(&mut left) || !count_all(types, &mut left, DEPTH) {
                 return false;
             }
@@ -72,19 +75,28 @@ fn count(ty: &Type, left: &mut u32, depth: usize) -> bool {
     *left = rest;
     match ty {
         Type::List(list) => count(&list.ty(), left, depth),
-        Type::Record(record) => count_all(record.fields().map(|field| field.ty), left, depth),
+        Type::Record(record) => {
+            record.fields().all(|field| take_name(field.name, left) && count(&field.ty, left, depth))
+        }
         Type::Tuple(tuple) => count_all(tuple.types(), left, depth),
         // A case without payload is a line too.
         Type::Variant(variant) => variant.cases().all(|case| match case.ty {
-            Some(ty) => count(&ty, left, depth),
-            None => take_one(left),
+            Some(ty) => take_name(case.name, left) && count(&ty, left, depth),
+            None => take_name(case.name, left) && take_one(left),
         }),
-        Type::Enum(cases) => cases.names().all(|_| take_one(left)),
-        Type::Flags(flags) => flags.names().all(|_| take_one(left)),
+        Type::Enum(cases) => cases.names().all(|name| take_name(name, left) && take_one(left)),
+        Type::Flags(flags) => flags.names().all(|name| take_name(name, left) && take_one(left)),
         Type::Option(option) => count(&option.ty(), left, depth),
         Type::Result(result) => count_all(result.ok().into_iter().chain(result.err()), left, depth),
         _ => true,
     }
+}
+
+/// Names are written out each time: those of ordinary length are free, a long one counts by its bytes.
+fn take_name(name: &str, left: &mut u32) -> bool {
+    let rest = left.checked_sub(u32::try_from(name.len() / 64).unwrap_or(u32::MAX));
+    *left = rest.unwrap_or(0);
+    rest.is_some()
 }
 
 fn take_one(left: &mut u32) -> bool {

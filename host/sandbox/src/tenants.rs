@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often accounts are refilled and shares compared.
 pub(crate) const SWEEP: Duration = Duration::from_millis(50);
@@ -78,7 +78,9 @@ impl Tenant {
     pub(crate) fn used_cpu(&self, nanoseconds: u64) {
         self.cpu_ns.fetch_add(nanoseconds, Relaxed);
         if self.is_greedy() {
-            self.allowance.fetch_sub(signed(nanoseconds), Relaxed);
+            let _ = self
+                .allowance
+                .fetch_update(Relaxed, Relaxed, |there| Some((there - signed(nanoseconds)).max(-DEBT_NS)));
         }
     }
 
@@ -92,8 +94,12 @@ impl Tenant {
             return false;
         }
         let _waiting = Waiting(&self.held_back);
+        let until = Instant::now() + LONGEST_WAIT;
         // Those who wait look one after the other, so that not all of them go on at once.
         while self.is_greedy() && self.allowance.load(Relaxed) <= 0 {
+            if Instant::now() > until {
+                return false;
+            }
             let place = self.held_back.load(Relaxed).min(32);
             tokio::time::sleep(HOLD_BACK + Duration::from_micros(u64::from(place) * 100)).await;
         }
@@ -118,6 +124,11 @@ impl Tenant {
         self.log_lines.load(Relaxed) > 0 && self.log_lines.fetch_sub(1, Relaxed) > 0
     }
 }
+
+/// Longest that a turn is held back; then it is refused, with when to try again.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Most that a tenant owes of its allowance: a long computation must not hold back what comes after it for long.
+const DEBT_NS: i64 = 100_000_000;
 
 /// How long a turn that is held back waits before it looks again.
 const HOLD_BACK: Duration = Duration::from_millis(5);
@@ -203,7 +214,8 @@ impl Tenants {
                 tenant.idle_sweeps.store(0, Relaxed);
             }
             // Publishing is the host's own.
-            if average > machine * PRESENT_SHARE && !name.starts_with('(') {
+            let waits = tenant.held_back.load(Relaxed) > 0;
+            if (waits || average > machine * PRESENT_SHARE) && !name.starts_with('(') {
                 active.push((tenant.clone(), average));
             } else {
                 tenant.greedy.store(false, Relaxed);
@@ -213,7 +225,10 @@ impl Tenants {
         *self.held_back.lock() = judge(&active, machine, busy);
         if idle {
             // Whoever holds one uses it right now.
-            self.known.write().retain(|_, t| t.idle_sweeps.load(Relaxed) < FORGET || Arc::strong_count(t) > 1);
+            // Nor is a debt forgotten.
+            self.known.write().retain(|_, t| {
+                t.idle_sweeps.load(Relaxed) < FORGET || Arc::strong_count(t) > 1 || t.fuel.load(Relaxed) < fuel
+            });
         }
     }
 }
@@ -239,6 +254,9 @@ fn judge(active: &[(Arc<Tenant>, f64)], machine: f64, busy: f64) -> (Vec<Arc<Ten
         greedy.clear();
     }
     for (tenant, _) in active {
+        if !tenant.is_greedy() {
+            tenant.allowance.store(0, Relaxed);
+        }
         tenant.greedy.store(greedy.iter().any(|one| Arc::ptr_eq(one, tenant)), Relaxed);
     }
     let free = (machine * busy - (all - theirs)).max(machine * LEAST_SHARE);
