@@ -230,8 +230,8 @@ async fn load(server: &Server, bots: &[(String, String)], seconds: f64) -> Resul
     let before = server.cpu()?;
     let until = Instant::now() + Duration::from_secs_f64(seconds);
     let mut running = Vec::new();
-    for (bot, key) in bots.iter().cloned() {
-        let address = server.address.clone();
+    for (bot, key) in bots {
+        let (address, bot, key) = (server.address.clone(), bot.clone(), key.clone());
         running.push(tokio::spawn(async move { turns(&address, &bot, &key, until).await }));
     }
     let mut times = Vec::new();

@@ -70,10 +70,13 @@ fn occurrences(bytes: &[u8], word: &[u8]) -> usize {
     bytes.windows(word.len()).take(PART).filter(|window| *window == word).count()
 }
 
+/// Start and end of mappings that touch, and the readable ones of them.
+type Piece = (u64, u64, Vec<(u64, u64)>);
+
 /// The readable parts of what is reserved in one piece larger than [`POOL_BYTES`].
 fn guest_regions(pid: u32) -> Result<Vec<(u64, u64)>> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    let mut pieces: Vec<(u64, u64, Vec<(u64, u64)>)> = Vec::new();
+    let mut pieces: Vec<Piece> = Vec::new();
     for line in maps.lines() {
         let mut words = line.split_whitespace();
         let (range, rights) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

@@ -273,7 +273,7 @@ fn start_clock(engine: &Engine, stop: Arc<AtomicBool>, ticks: Arc<AtomicU64>, te
                     None => return,
                 }
                 tenants.tick();
-                if ticks.fetch_add(1, Ordering::Relaxed) % sweep == 0 {
+                if ticks.fetch_add(1, Ordering::Relaxed).is_multiple_of(sweep) {
                     tenants.sweep();
                 }
             }

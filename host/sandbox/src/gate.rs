@@ -277,7 +277,7 @@ fn check(wasm: &[u8], rules: &GateRules) -> Result<Checked, Refusal> {
     let signed_by = signature(wasm, &manifest, rules, &mut notes)?;
     manifest_is_sound(&manifest)?;
     (rules.more)(&manifest)?;
-    imports(wasm, &manifest, rules).and_then(|()| Ok(Checked { digest: digest(wasm), manifest, signed_by, notes }))
+    imports(wasm, &manifest, rules).map(|()| Checked { digest: digest(wasm), manifest, signed_by, notes })
 }
 
 fn signature(

@@ -301,12 +301,9 @@ mod tests {
     fn a_signature_fits_one_file_and_one_publisher() {
         let (key, text) = SigningKey::generate().unwrap();
         let (other, _) = SigningKey::generate().unwrap();
-        let key = SigningKey::of_text(&text)
-            .map(|read| {
-                assert_eq!(read.id(), key.id());
-                read
-            })
-            .unwrap();
+        let read = SigningKey::of_text(&text).unwrap();
+        assert_eq!(read.id(), key.id());
+        let key = read;
         let list = trusted(&[key.public_line("acme"), other.public_line("globex")]);
         let signed = key.sign(&component()).unwrap();
         assert_eq!(list.verify(&signed, "acme"), Ok(Some(key.id())));
@@ -344,7 +341,7 @@ mod tests {
         let line = key.public_line("acme");
         assert_eq!(
             trusted(&["# ours".into(), String::new(), format!("{line}  # since May")]),
-            trusted(&[line.clone()])
+            trusted(std::slice::from_ref(&line))
         );
         for bad in ["acme", "acme rsa:AAAA", "acme ed25519:AAAA", "Acme Corp ed25519:AAAA"] {
             assert!(TrustedPublishers::parse(&format!("{line}\n{bad}")).unwrap_err().starts_with("2: "), "{bad}");

@@ -71,7 +71,7 @@ async fn a_credential_is_in_no_guests_memory_at_any_moment_and_nowhere_on_disk()
 /// Has connectors ask an endpoint that repeats the credential in every form, until it is told to stop.
 async fn talk(client: Client, number: usize, mut stop: tokio::sync::watch::Receiver<bool>) -> Result<()> {
     while !*stop.borrow_and_update() {
-        let (bot, sku) = if number % 2 == 0 {
+        let (bot, sku) = if number.is_multiple_of(2) {
             ("reads-secrets", WRITTEN.to_owned())
         } else {
             ("sends-anything", json!({"method": "GET", "path": format!("/betray?{WRITTEN}")}).to_string())

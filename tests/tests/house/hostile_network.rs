@@ -247,14 +247,10 @@ async fn a_private_address_is_refused_in_whatever_form_it_is_written() -> Result
             ran.stderr.lines().find(|line| line.contains(&file)).with_context(|| format!("{url} is allowed"))?;
         ensure!(refusal.contains("not a public address"), "{url} is not refused for what it is: {refusal}");
     }
-    for number in 0..names.len() {
+    for (number, name) in names.iter().enumerate() {
         let file = format!("name-{number}.yaml:");
-        let refusal = ran.stderr.lines().find(|line| line.contains(&file)).context(names[number])?;
-        ensure!(
-            refusal.contains("localhost is this machine"),
-            "{} is not refused for what it is: {refusal}",
-            names[number]
-        );
+        let refusal = ran.stderr.lines().find(|line| line.contains(&file)).context(*name)?;
+        ensure!(refusal.contains("localhost is this machine"), "{name} is not refused for what it is: {refusal}");
     }
     if known {
         let get = json!({"method": "GET", "path": "/echo", "timeout_ms": 2000}).to_string();
