@@ -112,7 +112,7 @@ impl Engine {
         let engine = self.clone();
         let turn: BoxFuture<'static, _> = Box::pin(async move {
             let (tenant, sandbox) = (request.tenant.clone(), engine.sandbox().clone());
-            let served = sandbox.run_for(tenant.as_str(), async move { engine.serve(request).await }).await;
+            let served = sandbox.run_for(tenant.as_str(), Box::pin(async move { engine.serve(request).await })).await;
             served.unwrap_or_else(|why| match why {
                 NotRun::TooMany => Err(TurnError::Overloaded),
                 NotRun::Stopping => Err(TurnError::Internal("the host is stopping".into())),

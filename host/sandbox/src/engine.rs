@@ -20,6 +20,7 @@ use crate::plugin::LoadedList;
 use crate::state::CallState;
 use crate::tenants::{SWEEP, Tenants};
 use crate::warm;
+use futures::future::BoxFuture;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -186,11 +187,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`NotRun`]
-    pub async fn run_for<F>(&self, tenant: &str, future: F) -> Result<F::Output, NotRun>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
+    pub async fn run_for<T: Send + 'static>(&self, tenant: &str, future: BoxFuture<'static, T>) -> Result<T, NotRun> {
         let tenant = self.inner.tenants.of(tenant);
         if tenant.is_greedy() {
             if !tenant.may_go_on(self.inner.tenants.most_waiting()).await {

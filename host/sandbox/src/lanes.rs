@@ -9,6 +9,7 @@
 //! Also here: CPU time. Each poll of a call is measured with the thread's own clock, less what calls inside of it used.
 
 use crate::tenants::Tenant;
+use futures::future::BoxFuture;
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
@@ -84,13 +85,8 @@ impl Lanes {
     }
 
     /// Runs a future in the slow lane. What it spawns or waits for still belongs to the caller's runtime.
-    pub(crate) fn slowly<F>(&self, future: F) -> Option<JoinHandle<F::Output>>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let home = Handle::try_current().ok()?;
-        let future = AtHome { home, future: Box::pin(future) };
+    pub(crate) fn slowly<T: Send + 'static>(&self, future: Moving<T>) -> Option<JoinHandle<T>> {
+        let future = AtHome { home: Handle::try_current().ok()?, future };
         Some(self.runtime.as_ref()?.spawn(future))
     }
 }
@@ -106,23 +102,24 @@ impl Drop for Lanes {
 
 /// A future whose timers, sockets and tasks belong to another runtime than the one that polls it: a database connection
 /// that a slow turn happens to renew must not stay in the slow lane.
-struct AtHome<F> {
+struct AtHome<T> {
     home: Handle,
-    future: Pin<Box<F>>,
+    future: Moving<T>,
 }
 
-impl<F: Future> Future for AtHome<F> {
-    type Output = F::Output;
+impl<T> Future for AtHome<T> {
+    type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let home = self.home.clone();
         let _home = home.enter();
         self.future.as_mut().poll(cx)
     }
 }
 
-/// A boxed future that can move between threads.
-pub(crate) type Moving<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// A boxed future that can move between threads. Boxed once, where it is made: an unboxed one is as large as all it may
+/// ever hold, and would be copied whole each time it is handed on.
+pub(crate) type Moving<T> = BoxFuture<'static, T>;
 
 /// A call that begins in the fast lane and moves to the slow one when the clock ticks.
 pub(crate) enum Laned<T> {
@@ -253,7 +250,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_a_slow_call_spawns_stays_at_home() {
         let lanes = Arc::new(Lanes::new().unwrap());
-        let spawned = lanes.slowly(async { tokio::spawn(async { SLOW.get() }).await.unwrap() }).unwrap();
+        let spawned = lanes.slowly(Box::pin(async { tokio::spawn(async { SLOW.get() }).await.unwrap() })).unwrap();
         assert!(!spawned.await.unwrap());
     }
 
