@@ -43,6 +43,10 @@ pub struct Manifest {
     /// Places that a connection must name.
     #[serde(default)]
     pub endpoints: Vec<EndpointManifest>,
+    /// How the host may treat the calls that it serves. What stands in no entry is treated as its capability says
+    /// ([`Manifest::reads`]) and is not cached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<OperationManifest>,
     /// Limits it asks for.
     #[serde(default)]
     pub limits: LimitRequest,
@@ -72,6 +76,57 @@ pub struct EndpointManifest {
     pub optional: bool,
 }
 
+/// How the host may treat one function of a connector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationManifest {
+    /// Interface and function: `inventory.availability`.
+    pub name: String,
+    /// Whether a call changes nothing, so that it may be repeated and its result kept. For the capabilities of the
+    /// contract the host knows; for interfaces of the plugin's own the answer is no where nothing stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<bool>,
+    /// How long results may be kept. Only for calls that read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheManifest>,
+    /// Tags of kept results that a call which succeeded makes worthless. `{sku}` stands for that argument.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invalidates: Vec<String>,
+}
+
+/// How long the result of a call may be kept, and what it depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheManifest {
+    /// Seconds for which a result counts as fresh; 1 to 86,400.
+    pub ttl_s: u32,
+    /// Seconds after that in which it may be served at once while a new one is fetched; at most 86,400.
+    #[serde(default)]
+    pub stale_while_revalidate_s: u32,
+    /// Seconds after freshness in which it may be served when the system does not answer; at most 604,800.
+    #[serde(default)]
+    pub stale_if_error_s: u32,
+    /// What the result depends on: `stock`, `stock:{sku}`. `{sku}` stands for that argument.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+}
+
+/// The calls of the contract's capabilities that change nothing.
+const READS: [&str; 12] = [
+    "orders.get",
+    "orders.list-for-customer",
+    "orders.track",
+    "inventory.availability",
+    "catalog.search",
+    "catalog.get",
+    "catalog.recommend",
+    "contacts.find",
+    "tickets.get",
+    "tickets.search",
+    "health.check",
+    "files.list-files",
+];
+
 /// Why a manifest can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -98,6 +153,16 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// What it says of an operation (`orders.get`).
+    pub fn operation(&self, name: &str) -> Option<&OperationManifest> {
+        self.operations.iter().find(|operation| operation.name == name)
+    }
+
+    /// Whether a call of this operation changes nothing in the business system, so that it may be tried again.
+    pub fn reads(&self, operation: &str) -> bool {
+        READS.contains(&operation) || self.operation(operation).and_then(|o| o.reads).unwrap_or(false)
+    }
+
     /// Checks what types can't.
     ///
     /// # Errors
@@ -120,6 +185,27 @@ impl Manifest {
                     "endpoint name `{}` must be like `api`",
                     shown(&endpoint.name)
                 )));
+            }
+        }
+        for operation in &self.operations {
+            let wrong = |problem: &str| {
+                Err(ManifestError::Invalid(format!("operation `{}` {problem}", shown(&operation.name))))
+            };
+            let parts: Vec<&str> = operation.name.split('.').collect();
+            if !matches!(parts.as_slice(), [interface, function] if is_name(interface) && is_name(function)) {
+                return wrong("must be like `inventory.availability`");
+            }
+            let Some(cache) = &operation.cache else { continue };
+            if !self.reads(&operation.name) {
+                return wrong("changes something, so its results can't be kept: leave `cache` out");
+            }
+            if !(1..=86_400).contains(&cache.ttl_s)
+                || cache.stale_while_revalidate_s > 86_400
+                || cache.stale_if_error_s > 604_800
+            {
+                return wrong(
+                    "has a cache with ttl_s not in 1 to 86400, or staleness over a day (over a week on errors)",
+                );
             }
         }
         Ok(())
@@ -191,4 +277,32 @@ pub(crate) fn custom_section<'a>(wasm: &'a [u8], name: &str) -> Result<Option<&'
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn with(operation: serde_json::Value) -> Result<(), String> {
+        let manifest =
+            json!({"name": "x", "version": "1.0.0", "publisher": "p", "kind": "connector", "operations": [operation]});
+        let manifest: Manifest = serde_json::from_value(manifest).map_err(|e| e.to_string())?;
+        manifest.check().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn only_what_changes_nothing_may_be_kept() {
+        let cache = json!({"ttl_s": 30, "tags": ["stock:{sku}"]});
+        assert_eq!(with(json!({"name": "inventory.availability", "cache": cache})), Ok(()));
+        assert_eq!(with(json!({"name": "acme.lookup", "reads": true, "cache": cache})), Ok(()));
+        assert!(with(json!({"name": "acme.lookup", "cache": cache})).unwrap_err().contains("changes something"));
+        assert!(with(json!({"name": "leads.create", "cache": cache})).unwrap_err().contains("changes something"));
+        for ttl_s in [0, 86_401] {
+            assert!(with(json!({"name": "orders.get", "cache": {"ttl_s": ttl_s}})).unwrap_err().contains("ttl_s"));
+        }
+        for name in ["orders", "orders.get.more", "Orders.get", "orders."] {
+            assert!(with(json!({"name": name})).is_err(), "{name}");
+        }
+    }
 }
