@@ -38,7 +38,6 @@ pub mod place;
 pub mod redis;
 pub mod server;
 pub mod systems;
-
 pub mod tryton;
 pub mod vendors;
 pub mod versions;
