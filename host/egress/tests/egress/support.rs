@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
 use confab_egress::{
-    Auth, CallMeta, ConfigError, Connection, ConnectionSpec, Egress, EgressPolicy, EndpointConfig, ErrorCode,
+    Auth, CallMeta, ConfigError, Connection, ConnectionLimits, ConnectionSpec, Egress, EgressPolicy, EndpointConfig, ErrorCode,
     InResponse, Limits, Lookup, LookupError, OutRequest, SecretSource, SendError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -138,11 +138,12 @@ pub(crate) fn egress(grants: &[String]) -> Egress {
 }
 
 pub(crate) fn endpoint(name: &str, base_url: impl Into<String>, auth: Auth) -> EndpointConfig {
-    EndpointConfig { name: name.into(), base_url: base_url.into(), methods: vec![], auth, timeout_ms: None }
+    EndpointConfig { name: name.into(), base_url: base_url.into(), auth, ..EndpointConfig::default() }
 }
 
 pub(crate) fn connect(egress: &Egress, endpoints: Vec<EndpointConfig>) -> Result<Arc<Connection>, Vec<ConfigError>> {
-    egress.connect(ConnectionSpec { tenant: TENANT.into(), connection: "erp".into(), endpoints })
+    let limits = ConnectionLimits::default();
+    egress.connect(ConnectionSpec { tenant: TENANT.into(), connection: "erp".into(), endpoints, limits })
 }
 
 /// A connection with one endpoint `api` at a granted server, below `/base`.
