@@ -161,8 +161,7 @@ pub enum Auth {
 /// A template sees `method`, `host`, `path`, `query`, `target` (path with query), `params` (the query's decoded
 /// `[name, value]` pairs), `headers["name"]` (`""` for one that is not there), `body` (of text only),
 /// `content_length`, `content_sha256` (hexadecimal), `content_sha256_base64`, `timestamp`, `nonce` and `key_id`; those of
-/// `headers` see `signature` as well. Filters: `lower`, `upper`, `b64encode`, `urlencode`, `sort`. Of statements there
-/// are `if` and `for`.
+/// `headers` see `signature` as well. Filters beyond minijinja's own: `b64encode`; `urlencode` encodes slashes too.
 ///
 /// Standard Webhooks, for example:
 /// ```json

@@ -122,17 +122,9 @@ pub(crate) const DECODE_ROUNDS: usize = 5;
 /// Instructions of a login template: about a thousand times what a login takes.
 pub(crate) const TEMPLATE_FUEL: u64 = 50_000;
 
-/// Bytes of a signature's template. Known schemes take less than 200.
-pub(crate) const SIGN_TEMPLATE_BYTES: usize = 2 * 1024;
-
-/// Times that a signature's template may name the body, which has up to 4 MiB. Once is usual.
-pub(crate) const SIGN_TEMPLATE_BODIES: usize = 4;
-
-/// Bytes of a text that a signature's template may put through a filter: a body, and a body in base64.
-pub(crate) const SIGN_FILTER_BYTES: usize = 6 * 1024 * 1024;
-
-/// Bytes that a signed text may have beyond its body twice: path, headers, and what stands between them.
-pub(crate) const SIGN_MORE_BYTES: usize = 64 * 1024;
+/// Fuel of a signature's template, one for 64 bytes or an instruction. A body of 4 MiB takes 65,000, in base64 as much
+/// again; with both of it written out, 250,000. Bounds a template's memory to 25 MB.
+pub(crate) const SIGN_FUEL: u64 = 400_000;
 
 /// Bytes of a header that a signature's template makes.
 pub(crate) const SIGN_HEADER_BYTES: usize = 4 * 1024;

@@ -229,7 +229,8 @@ mod tests {
             assert!(bad.len() < 6 || !error.contains(bad), "{error}");
         }
         let error = serde_json::from_str::<SecretRef>("\"hunter2hunter2\"").unwrap_err().to_string();
-        assert_eq!(error, "a secret is never written into a file; name an environment variable: env:NAME");
+        assert!(error.starts_with("a secret is never written into a file; name an environment variable: env:NAME"));
+        assert!(!error.contains("hunter2"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::auth::template::{self, Headers};
 use crate::auth::{Setup, sensitive};
 use crate::config::{HmacAlgorithm, HmacConfig, KeyEncoding, SignatureEncoding, TimestampFormat};
 use crate::error::{ErrorCode, SendError};
-use crate::limits::{SIGN_HEADER_BYTES, SIGN_MORE_BYTES};
+use crate::limits::SIGN_HEADER_BYTES;
 
 /// Name of the template of what is signed.
 const SIGN: &str = "sign";
@@ -58,15 +58,9 @@ impl HmacAuth {
         };
         let mut templates = template::environment();
         let mut add = |name: String, field: &str, source: &str, setup: &mut Setup<'_>| {
-            if let Err(problem) = template::check(source) {
-                setup.wrong(field, problem);
-            } else if let Err(error) = templates.add_template_owned(name, source.to_owned()) {
-                // Nothing secret is known to the template engine, so its message can be shown.
-                setup.wrong(field, format!("is not a template: {error}"));
-            } else {
-                return true;
-            }
-            false
+            // Nothing secret is known to the template engine, so its message can be shown.
+            let added = templates.add_template_owned(name, source.to_owned());
+            added.map_err(|error| setup.wrong(field, format!("is not a template: {error}"))).is_ok()
         };
         let mut good = add(SIGN.to_owned(), "auth.sign", &config.sign, setup);
         let mut headers = Vec::with_capacity(config.headers.len());
@@ -157,21 +151,22 @@ impl HmacAuth {
             (name.to_owned(), problem)
         };
         let values = self.values(parts);
-        let cap = parts.body.len().saturating_mul(2).saturating_add(SIGN_MORE_BYTES);
-        let text =
-            template::render(&self.templates, SIGN, &values, cap).map_err(|error| failed(SIGN, &error, parts.body))?;
-        let signature = self.encode(hmac::sign(&self.key, &text).as_ref());
+        let text = self.render(SIGN, &values).map_err(|error| failed(SIGN, &error, parts.body))?;
+        let signature = self.encode(hmac::sign(&self.key, text.as_bytes()).as_ref());
         let values = context! { signature, ..values };
         let mut out = Vec::with_capacity(self.headers.len());
         for header in &self.headers {
             let name = format!("header {header}");
-            let text = template::render(&self.templates, &name, &values, SIGN_HEADER_BYTES)
-                .map_err(|error| failed(&name, &error, parts.body))?;
-            let value = std::str::from_utf8(&text).ok().and_then(|text| sensitive(text.trim()));
+            let text = self.render(&name, &values).map_err(|error| failed(&name, &error, parts.body))?;
+            let value = sensitive(text.trim()).filter(|value| value.len() <= SIGN_HEADER_BYTES);
             let value = value.ok_or_else(|| (name, "renders to what can't stand in a header".to_owned()))?;
             out.push((header.clone(), value));
         }
         Ok(out)
+    }
+
+    fn render(&self, name: &str, values: &Value) -> Result<String, minijinja::Error> {
+        self.templates.get_template(name)?.render(values.clone())
     }
 
     fn values(&self, parts: &Parts<'_>) -> Value {
