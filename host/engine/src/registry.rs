@@ -461,7 +461,7 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
             }),
             Err(message) => findings.push(
                 Finding::error(file, format!("endpoints.{}: {message}", endpoint.name))
-                    .field(format!("endpoints.{}", endpoint.name)),
+                    .field(format!("endpoints.{}.auth", endpoint.name)),
             ),
         }
     }
