@@ -209,7 +209,7 @@ endpoints:
             ("    client_certificate: {certificate: hunter2-4711, key: file:a}", 6, "write certificates in PEM"),
             ("    client_certificate: {certificate: file:a}", 6, "missing field `key`"),
             ("    ca: /etc/ssl/ca.pem", 6, "write certificates in PEM"),
-            ("    ca: |\n      -----BEGIN PRIVATE KEY-----\n      hunter2-4711", 6, "a private key is never"),
+            ("    ca: |\n      -----BEGIN PRIVATE KEY-----\n      hunter2-4711", 7, "a private key is never"),
             ("    redirects: everywhere", 6, "unknown variant `everywhere`"),
             ("limits: {concurency: 4}", 6, "unknown field `concurency`"),
             ("limits: {concurrency: many}", 6, "limits: invalid type"),
