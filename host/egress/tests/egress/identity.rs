@@ -165,7 +165,7 @@ async fn each_identity_has_sockets_of_its_own() {
     for _ in 0..2 {
         assert_eq!(call(&connection, "anna").await, Ok(200));
         assert_eq!(call(&connection, "bert").await, Ok(200));
-        assert!(matches!(call(&connection, "nobody").await, Err(ErrorCode::Tls)));
+        assert!(matches!(call(&connection, "nobody").await, Err(ErrorCode::Tls | ErrorCode::Protocol)));
     }
     // Another connection with the same identity has sockets of its own as well.
     let second = connect(&egress, vec![at(port, "bert", as_bert)]).unwrap();
@@ -183,7 +183,8 @@ async fn a_certificate_of_a_stranger_is_refused_by_the_system() {
     let own = json!({"ca": ca.pem, "client_certificate": {"certificate": eve.pem, "key": "env:SHOP_EU__KEY"}});
     let connection = connect(&egress, vec![at(port, "api", own)]).unwrap();
     let error = send(&connection, get("/x")).await.unwrap_err();
-    assert!(matches!(error.code, ErrorCode::Tls), "{error}");
+    // In TLS 1.3 the refusal comes when the client is done with its part, and HTTP/2 keeps only the words of it.
+    assert!(matches!(error.code, ErrorCode::Tls | ErrorCode::Protocol), "{error}");
     assert!(seen.lock().unwrap().is_empty());
 }
 
