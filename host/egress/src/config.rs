@@ -15,10 +15,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::RateConfig;
+use crate::retry::RetryConfig;
 use crate::secret::{Credential, SecretRef};
 
 /// One tenant's configured instance of a connector, as far as the network is concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectionSpec {
     /// The tenant's id: lower-case letters, digits and single dashes.
     pub tenant: String,
@@ -26,6 +28,10 @@ pub struct ConnectionSpec {
     pub connection: String,
     /// The places that it may call.
     pub endpoints: Vec<EndpointConfig>,
+    /// How often it may call; none for as often as the system itself allows.
+    pub rate: Option<RateConfig>,
+    /// How failed calls are repeated; none for the usual way.
+    pub retry: Option<RetryConfig>,
 }
 
 /// A named place that a connection may call.
@@ -45,6 +51,10 @@ pub struct EndpointConfig {
     /// Milliseconds for a whole call, at most 30,000; none for 10,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u32>,
+    /// The header in which the system takes idempotency keys, if it is not `Idempotency-Key`. A request that has it may be
+    /// repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_header: Option<String>,
 }
 
 /// How a request is authorised.

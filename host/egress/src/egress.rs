@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use crate::auth::Setup;
 use crate::breaker::Clock;
+use crate::budget::{Budget, Rate, Schedule, SharedBudget};
 use crate::client;
 use crate::config::{ConnectionSpec, EndpointConfig};
 use crate::connection::{Connection, Endpoint};
@@ -29,6 +30,7 @@ pub struct Egress {
     secrets: SecretSource,
     shared: Arc<Shared>,
     breakers: Breakers,
+    budget: Option<Arc<dyn SharedBudget>>,
 }
 
 /// What all connections use.
@@ -61,13 +63,19 @@ impl Egress {
     ) -> Result<Self, ConfigError> {
         let tls = client::tls(&policy.ca_files)?;
         let shared = Arc::new(Shared { policy, limits, lookup, tls });
-        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System) })
+        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System), budget: None })
     }
 
     /// Let the breakers of connections made from now on see another time: for tests.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { breakers: Breakers::new(clock), ..self }
+    }
+
+    /// Let connections made from now on share their rates and pauses with other hosts.
+    #[must_use]
+    pub fn with_shared_budget(self, budget: Arc<dyn SharedBudget>) -> Self {
+        Self { budget: Some(budget), ..self }
     }
 
     /// Check a connection's configuration, read its secrets, and give the handle to call through. Keep the handle:
@@ -79,6 +87,11 @@ impl Egress {
         let mut errors = Vec::new();
         let mut secrets = Vec::new();
         let mut endpoints = BTreeMap::new();
+        let schedule = Arc::new(Schedule::new(rates(&spec, &mut errors)));
+        let retry = spec.retry.clone().unwrap_or_default();
+        if let Err((field, message)) = retry.check() {
+            errors.push(ConfigError::new(format!("retry.{field}"), message));
+        }
         for (number, config) in spec.endpoints.iter().enumerate() {
             if config.name.is_empty() || config.name.len() > 64 || config.name.chars().any(char::is_control) {
                 errors.push(ConfigError::new(format!("endpoints[{number}].name"), "has not 1 to 64 plain characters"));
@@ -89,7 +102,7 @@ impl Egress {
                 continue;
             }
             // A faulty endpoint is noted as well, so that a second one of the same name is still found.
-            let endpoint = self.endpoint(&spec, config, &mut errors, &mut secrets);
+            let endpoint = self.endpoint(&spec, config, &schedule, &mut errors, &mut secrets);
             endpoints.insert(config.name.clone(), endpoint);
         }
         if !errors.is_empty() {
@@ -104,13 +117,15 @@ impl Egress {
         }
         let redactor = Redactor::new(secrets.iter().map(Secret::expose));
         let endpoints = endpoints.into_iter().filter_map(|(name, endpoint)| Some((name, endpoint?))).collect();
-        Ok(Arc::new(Connection::new(spec.tenant, spec.connection, endpoints, redactor, Arc::clone(&self.shared))))
+        let shared = Arc::clone(&self.shared);
+        Ok(Arc::new(Connection::new(spec.tenant, spec.connection, endpoints, redactor, retry, shared)))
     }
 
     fn endpoint(
         &self,
         spec: &ConnectionSpec,
         config: &EndpointConfig,
+        schedule: &Arc<Schedule>,
         errors: &mut Vec<ConfigError>,
         secrets: &mut Vec<Secret>,
     ) -> Option<Endpoint> {
@@ -120,6 +135,10 @@ impl Egress {
         let timeout = config.timeout_ms.map_or(limits.default_timeout, |ms| Duration::from_millis(ms.into()));
         if timeout.is_zero() || timeout > limits.max_timeout {
             wrong("timeout_ms", format!("is not between 1 and {}", limits.max_timeout.as_millis()));
+        }
+        let header = config.idempotency_header.as_ref().map(|name| HeaderName::from_bytes(name.as_bytes()));
+        if matches!(header, Some(Err(_))) {
+            wrong("idempotency_header", "is not a header's name".to_owned());
         }
         let methods = methods(&config.methods).map_err(|message| wrong("methods", message)).ok();
         let base = Base::parse(&config.base_url).map_err(|message| wrong("base_url", message)).ok();
@@ -139,8 +158,25 @@ impl Egress {
             timeout,
             reach: reach?,
             auth: authorised.authoriser,
+            budget: Budget::new(
+                &spec.tenant,
+                &spec.connection,
+                &config.name,
+                Arc::clone(schedule),
+                self.budget.clone(),
+            ),
+            idempotency_header: header.and_then(Result::ok),
         })
     }
+}
+
+fn rates(spec: &ConnectionSpec, errors: &mut Vec<ConfigError>) -> Vec<Rate> {
+    let Some(config) = &spec.rate else { return Vec::new() };
+    config.rates().unwrap_or_else(|(field, message)| {
+        let at = if field == "rate" { "rate".to_owned() } else { format!("rate.{field}") };
+        errors.push(ConfigError::new(at, message));
+        Vec::new()
+    })
 }
 
 /// The methods that an endpoint allows. Neither CONNECT nor TRACE nor anything unheard of.
