@@ -5,7 +5,7 @@ use crate::error::ConnectionError;
 use crate::failures::Whose;
 use crate::ids::{ConnectionId, TenantId};
 use crate::registry::{Connection, Slot};
-use crate::services::{ConnectionServices, Space};
+use crate::services::{ConnectionServices, Space, Told};
 use crate::turn::now_millis;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -85,17 +85,19 @@ impl Engine {
         request_id: Arc<str>,
     ) -> Result<Value, ConnectionError> {
         let connection = self.ready_connection(tenant, connection)?;
+        let (told, operation) = (Told::default(), format!("{interface}.{function}"));
         let services = ConnectionServices {
             connection: connection.clone(),
             data: Space { store: self.inner.store.clone(), name: connection.space.clone() },
             request_id: request_id.clone(),
-            operation: format!("{interface}.{function}"),
+            operation: operation.clone(),
             idempotency_key: request_id.to_string(),
             locale: None,
             now: now_millis(),
             watch: self.inner.watch.clone(),
             bot: None,
             turn: None,
+            told: told.clone(),
         };
         let (plugin, watch) = (&connection.plugin, &self.inner.watch);
         let whose = Whose {
@@ -121,6 +123,7 @@ impl Engine {
             Ok(Some(Reported { value: Ok(value), .. })) => Ok(value),
             Ok(Some(Reported { value: Err(error), .. })) => {
                 let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+                told.error(watch, plugin, &whose, &operation, &field("code"), &field("message"));
                 Err(ConnectionError::Refused(CapabilityError {
                     code: field("code"),
                     message: field("message"),

@@ -214,7 +214,13 @@ impl Publisher {
         let before = findings.len();
         check_settings(file, doc, source, findings);
         let endpoints = endpoints(file, doc, source, findings);
-        let spec = ConnectionSpec { tenant: doc.tenant.to_string(), connection: doc.id.to_string(), endpoints };
+        let spec = ConnectionSpec {
+            tenant: doc.tenant.to_string(),
+            connection: doc.id.to_string(),
+            endpoints,
+            rate: doc.rate.clone(),
+            retry: doc.retry.clone(),
+        };
         let egress = match self.egress.connect(spec) {
             Ok(egress) => Some(egress),
             Err(errors) => {
@@ -452,6 +458,7 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
                 methods: endpoint.methods.clone(),
                 auth,
                 timeout_ms: given.timeout_ms,
+                idempotency_header: given.idempotency_header.clone(),
             }),
             Err(message) => findings.push(
                 Finding::error(file, format!("endpoints.{}: {message}", endpoint.name))

@@ -2,7 +2,7 @@
 //!
 //! | who says it | read as |
 //! |---|---|
-//! | `Retry-After` with 403, 429, 430, 503 | a pause: seconds or a date |
+//! | `Retry-After` with 403, 429, 430 | a pause: seconds or a date; with 503 it is the breaker's |
 //! | `RateLimit: "name";r=50;t=30` (several, by commas), `RateLimit: limit=100, remaining=50, reset=5` | allowance until the reset |
 //! | `RateLimit-Remaining` and `-Reset`; `X-RateLimit-*`, `X-Rate-Limit-*` (GitHub, Zendesk, Odoo.sh and many others) | allowance; the reset is seconds, an epoch in s or ms, or a date |
 //! | `X-HubSpot-RateLimit-Remaining` with `-Interval-Milliseconds` | allowance for at most that interval |
@@ -54,7 +54,7 @@ pub(crate) struct Lesson {
 /// Reads an answer.
 pub(crate) fn lesson(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Lesson {
     let mut found: Vec<Allowance> = Vec::new();
-    let told = if matches!(status, 403 | 429 | 430 | 503) { retry_after(headers, now) } else { None };
+    let told = if matches!(status, 403 | 429 | 430) { retry_after(headers, now) } else { None };
     found.extend(structured(headers));
     for (remaining, reset) in [
         ("ratelimit-remaining", "ratelimit-reset"),
@@ -238,10 +238,12 @@ mod tests {
 
     #[test]
     fn a_time_to_come_again_is_a_pause() {
-        for status in [403, 429, 430, 503] {
+        for status in [403, 429, 430] {
             assert_eq!(read(status, &[("retry-after", "7")]), pauses(7_000, "retry-after"), "{status}");
         }
-        assert_eq!(read(200, &[("retry-after", "7")]), Lesson::default());
+        for status in [200, 503] {
+            assert_eq!(read(status, &[("retry-after", "7")]), Lesson::default(), "{status}");
+        }
         let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 9));
         assert_eq!(read(429, &[("retry-after", date.as_str())]), pauses(9_000, "retry-after"));
         assert_eq!(read(429, &[("retry-after", "86400")]), pauses(300_000, "retry-after"));

@@ -75,7 +75,9 @@ impl Connection {
             drop(entered);
             let traffic = wire.traffic();
             let code = result.as_ref().err().map(|error| error.code);
-            endpoint.health.settle(pass, judge(code, &traffic, mine, endpoint.timeout));
+            // The moments before the first request are not held against the system.
+            let given = if left * 10 >= time * 9 { mine + time.saturating_sub(left) } else { mine };
+            endpoint.health.settle(pass, judge(code, &traffic, given, endpoint.timeout));
             let told = traffic.retry_after.filter(|_| matches!(traffic.status, Some(429 | 503)));
             total.traffic.add(traffic);
             let ended = match &result {

@@ -239,6 +239,8 @@ impl<'a> Reader<'a> {
             ("id", place(&yaml.id)),
             ("connector", place(&yaml.connector)),
             ("settings", yaml.settings.as_ref().and_then(place)),
+            ("rate", yaml.rate.as_ref().and_then(place)),
+            ("retry", yaml.retry.as_ref().and_then(place)),
         ];
         let named = yaml.endpoints.iter().map(|(name, value)| (format!("endpoints.{name}"), place(value)));
         places.fields.extend(
@@ -289,7 +291,17 @@ impl<'a> Reader<'a> {
         let endpoints = yaml.endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.value)).collect();
         let settings = yaml.settings.map_or_else(|| serde_json::json!({}), |settings| settings.value);
         let connector = yaml.connector.value;
-        let doc = move |tenant| ConnectionDoc { tenant, id: doc_id, connector, settings, endpoints, files: digests };
+        let (rate, retry) = (yaml.rate.map(|rate| rate.value), yaml.retry.map(|retry| retry.value));
+        let doc = move |tenant| ConnectionDoc {
+            tenant,
+            id: doc_id,
+            connector,
+            settings,
+            endpoints,
+            files: digests,
+            rate,
+            retry,
+        };
         Some(ReadConnection { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc), data })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::ids::{BotId, ConnectionId, TenantId};
 use bytes::Bytes;
+use confab_egress::{RateConfig, RetryConfig};
 use confab_store::DocumentChange;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,6 +63,12 @@ pub struct ConnectionDoc {
     pub endpoints: BTreeMap<String, EndpointDoc>,
     /// Names of its data files, with the digest of each.
     pub files: BTreeMap<String, String>,
+    /// How often it may call its system, all hosts together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
+    /// How failed calls are repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
 }
 
 /// Where an endpoint is and with which names of secrets it is signed in to.
@@ -85,6 +92,9 @@ pub struct EndpointDoc {
     /// Milliseconds for a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u32>,
+    /// The header in which the system takes idempotency keys, if it is not `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_header: Option<String>,
 }
 
 /// The change that stores a document.

@@ -40,6 +40,8 @@ pub(super) struct ConnectionYaml {
     pub(super) endpoints: BTreeMap<String, Spanned<super::documents::EndpointDoc>>,
     #[serde(default)]
     pub(super) files: BTreeMap<String, Spanned<String>>,
+    pub(super) rate: Option<Spanned<confab_egress::RateConfig>>,
+    pub(super) retry: Option<Spanned<confab_egress::RetryConfig>>,
 }
 
 pub(super) fn place<T>(spanned: &Spanned<T>) -> Option<Place> {

@@ -113,7 +113,14 @@ fn text(record: &Value) -> String {
     if !field("endpoint").is_empty() {
         let status = number("status");
         let status = if status > 0 { status.to_string() } else { "no answer".to_owned() };
-        let _ = writeln!(out, "    {}: {} {} -> {status}", field("endpoint"), field("method"), field("path"));
+        let _ = write!(out, "    {}: {} {} -> {status}", field("endpoint"), field("method"), field("path"));
+        if number("attempts") > 0 {
+            let _ = write!(out, ", {} in {} tries", duration(number("duration_ms") * 1_000), number("attempts"));
+        }
+        if !field("provider_request_id").is_empty() {
+            let _ = write!(out, ", their request {}", field("provider_request_id"));
+        }
+        out.push('\n');
     } else if number("wall_us") > 0 {
         let _ = writeln!(
             out,
