@@ -192,7 +192,8 @@ impl Budget {
             }
             match lesson.pause {
                 Some(pause) => Some(pause),
-                None if lesson.refused_without_a_time => Some((lane.guess(), "refused")),
+                // Of many that were under way together, the first one's guess is enough.
+                None if lesson.refused_without_a_time && lane.blocked(now).is_none() => Some((lane.guess(), "refused")),
                 None => None,
             }
         };

@@ -284,3 +284,22 @@ async fn a_caller_that_gives_up_leaves_the_queue() {
     }
     assert_eq!(budget.came.load(Ordering::Relaxed), budget.left.load(Ordering::Relaxed));
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_refusals_at_once_are_one_pause() {
+    let (budget, places) = (budget(None, None), Semaphore::new(32));
+    let (deadline, time) = in_time(30_000);
+    let refused = Lesson { refused_without_a_time: true, ..Lesson::default() };
+    let mut under_way = Vec::new();
+    for _ in 0..8 {
+        under_way.push(budget.enter(&places, deadline, time).await.unwrap());
+    }
+    for entered in &under_way {
+        budget.learn(entered.turn.number(), 429, refused.clone()).await;
+    }
+    assert_eq!(budget.next() - Instant::now(), Duration::from_secs(1));
+    drop(under_way);
+    let entered = budget.enter(&places, deadline, time).await.unwrap();
+    budget.learn(entered.turn.number(), 429, refused).await;
+    assert_eq!(budget.next() - Instant::now(), Duration::from_secs(2), "it still refuses");
+}
