@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::RateConfig;
+use crate::retry::RetryConfig;
 use crate::secret::{Credential, Pem, SecretRef};
 
 /// One tenant's configured instance of a connector, as far as the network is concerned.
@@ -30,6 +32,10 @@ pub struct ConnectionSpec {
     pub endpoints: Vec<EndpointConfig>,
     /// What of the operator's limits the tenant makes smaller.
     pub limits: ConnectionLimits,
+    /// How often it may call; none for as often as the system itself allows.
+    pub rate: Option<RateConfig>,
+    /// How failed calls are repeated; none for the usual way.
+    pub retry: Option<RetryConfig>,
 }
 
 /// Smaller limits for one connection: to be gentle to a small ERP, or strict with a talkative one. None may be larger
@@ -80,6 +86,10 @@ pub struct EndpointConfig {
     /// Whether redirects are followed.
     #[serde(default)]
     pub redirects: Redirects,
+    /// The header in which the system takes idempotency keys, if it is not `Idempotency-Key`. A request that has it may be
+    /// repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_header: Option<String>,
 }
 
 /// A client's certificate for TLS (mTLS).

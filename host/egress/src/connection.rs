@@ -1,29 +1,32 @@
 //! A connection's handle, and the way of one call through it.
 //!
 //! 1. The endpoint is looked up by name; method, path, headers and body are checked.
-//! 2. The endpoint's breaker is asked, the call waits for one of the connection's places, and is let through or not.
+//! 2. The endpoint's breaker is asked, the call waits for one of the connection's places and for its turn in the budget,
+//!    and is let through or not.
 //! 3. Where the endpoint has sessions, the current one is taken, or a login is made.
 //! 4. The credential is put on, and the request is checked once more as it will be sent.
-//! 5. It is sent; when the system says that the session is over, steps 3 to 5 happen once more. Nothing else is ever
-//!    repeated here, as nothing else is known not to have begun. A redirect that may be followed (`redirect`) is a
-//!    request of its own, for which they happen too.
+//! 5. It is sent; when the system says that the session is over, steps 3 to 5 happen once more. A redirect that may be
+//!    followed (`redirect`) is a request of its own, for which they happen too.
 //! 6. The answer loses what a guest must not see, the breaker learns how it went, and the call is reported.
 //!
-//! One deadline holds for all of it.
+//! Steps 2 to 6 are one try; where it is safe and may help, `tries` makes another. One deadline holds for all of it.
+
+mod tries;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::auth::Authoriser;
 use crate::auth::session::{LoginAnswer, LoginRequest, Session};
 use crate::breaker::BreakerState;
+use crate::budget::{Budget, learn};
 use crate::call::{CallMeta, InResponse, OutRequest, Sent};
 use crate::client;
 use crate::config::Redirects;
@@ -31,13 +34,16 @@ use crate::egress::Shared;
 use crate::error::{ErrorCode, SendError};
 use crate::exchange::{Answer, Wire, exchange, retry_after};
 use crate::headers;
-use crate::health::{Health, judge};
+use crate::health::Health;
 use crate::identity::Identity;
 use crate::limits::{MESSAGE_CHARS, METHOD_CHARS, REFUSED_PATH_BYTES};
 use crate::path::Base;
 use crate::policy::Reach;
 use crate::redact::Redactor;
-use crate::report::{Report, cut, short};
+use crate::report::{Hush, Report, cut, short};
+use crate::retry::{RetryBudget, RetryConfig};
+
+use self::tries::Total;
 
 /// A checked endpoint.
 pub(crate) struct Endpoint {
@@ -50,6 +56,9 @@ pub(crate) struct Endpoint {
     pub(crate) health: Arc<Health>,
     pub(crate) identity: Option<Identity>,
     pub(crate) redirects: Redirects,
+    pub(crate) budget: Budget,
+    /// The header in which this system takes idempotency keys, beside the usual one.
+    pub(crate) idempotency_header: Option<HeaderName>,
 }
 
 /// One tenant's connection: its endpoints, sockets, sessions and places.
@@ -60,6 +69,9 @@ pub struct Connection {
     redactor: Redactor,
     pub(crate) shared: Arc<Shared>,
     places: Semaphore,
+    retry: RetryConfig,
+    retries: RetryBudget,
+    hush: Hush,
     global: OnceCell<reqwest::Client>,
     granted: OnceCell<reqwest::Client>,
 }
@@ -91,11 +103,13 @@ impl Connection {
         id: String,
         endpoints: BTreeMap<String, Endpoint>,
         redactor: Redactor,
+        retry: RetryConfig,
         shared: Arc<Shared>,
     ) -> Self {
         let places = Semaphore::new(shared.limits.concurrency);
         let (global, granted) = (OnceCell::new(), OnceCell::new());
-        Self { tenant, id, endpoints, redactor, shared, places, global, granted }
+        let (retries, hush) = (RetryBudget::new(), Hush::default());
+        Self { tenant, id, endpoints, redactor, shared, places, retry, retries, hush, global, granted }
     }
 
     /// The tenant's id.
@@ -122,8 +136,24 @@ impl Connection {
     /// # Errors
     /// See [`ErrorCode`]. Messages are without secrets and can be shown to a plugin's author.
     pub async fn send(&self, endpoint: &str, request: OutRequest, meta: CallMeta) -> Result<InResponse, SendError> {
+        let span = tracing::info_span!(
+            "egress.send",
+            otel.kind = "client",
+            tenant = self.tenant,
+            connection = self.id,
+            // A guest's text, where there is no such endpoint: not for a span.
+            endpoint = self.endpoints.get(endpoint).map(|found| found.name.as_str()),
+            operation = meta.operation,
+            attempts = tracing::field::Empty,
+            status = tracing::field::Empty,
+            error = tracing::field::Empty,
+        );
+        self.send_within(endpoint, request, meta).instrument(span).await
+    }
+
+    async fn send_within(&self, endpoint: &str, request: OutRequest, meta: CallMeta) -> Result<InResponse, SendError> {
         let started = std::time::Instant::now();
-        let wire = Wire::default();
+        let mut total = Total::default();
         let found = self.endpoints.get(endpoint);
         let checked = match found {
             Some(found) => self.check(found, &request),
@@ -134,11 +164,12 @@ impl Connection {
             _ => (refused(&request.method, METHOD_CHARS), refused_path(&request.path)),
         };
         let result = match (checked, found) {
-            (Ok(checked), Some(found)) => self.within(found, &checked, request.timeout, &wire).await,
+            (Ok(checked), Some(found)) => self.tries(found, &checked, request.timeout, &meta, &mut total).await,
             (Err(error), _) => Err(error),
             (Ok(_), None) => Err(self.unknown(endpoint)),
         };
-        let traffic = wire.traffic();
+        let Total { traffic, attempts, waited } = total;
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let sent = Sent {
             // It is a metric's label as well, so a guest must not make it up.
             endpoint: found.map_or("unknown", |found| found.name.as_str()).to_owned(),
@@ -149,6 +180,12 @@ impl Connection {
             requests: traffic.requests,
             bytes_out: traffic.bytes_out,
             bytes_in: traffic.bytes_in,
+            attempts,
+            waited_ms: millis(waited),
+            duration_ms: millis(started.elapsed()),
+            provider_request_id: traffic
+                .provider_id
+                .map(|id| short(&self.redactor.text(id)).escape_default().to_string()),
         };
         let result = match result {
             Ok(Reply { status, headers, body }) => Ok(InResponse { status, headers, body, sent }),
@@ -157,7 +194,7 @@ impl Connection {
                 Err(SendError { message, sent: Some(Box::new(sent)), ..error })
             }
         };
-        Report { tenant: &self.tenant, connection: &self.id, meta: &meta, started }.finish(&result);
+        Report { tenant: &self.tenant, connection: &self.id, meta: &meta, started, hush: &self.hush }.finish(&result);
         result
     }
 
@@ -207,40 +244,6 @@ impl Connection {
             return Err(SendError::new(ErrorCode::TooLarge, message));
         }
         Ok(Checked { method, url, headers, body: request.body.clone() })
-    }
-
-    /// Step 2, the deadline, and the breaker's share of step 6.
-    async fn within(
-        &self,
-        endpoint: &Endpoint,
-        checked: &Checked,
-        time: Option<Duration>,
-        wire: &Wire,
-    ) -> Result<Reply, SendError> {
-        let time = time.unwrap_or(endpoint.timeout).min(self.shared.limits.max_timeout);
-        let deadline = Instant::now() + time;
-        let full = || {
-            let message = format!(
-                "{} calls of this connection are under way, no place became free in time",
-                self.shared.limits.concurrency
-            );
-            SendError::new(ErrorCode::Limit, message).after(1)
-        };
-        // Asked before the queue, so that nobody waits for a refusal, and after it, since that may have taken a while.
-        endpoint.health.ask()?;
-        let _place = match timeout_at(deadline, self.places.acquire()).await {
-            Ok(Ok(place)) => place,
-            // The semaphore is never closed; should it be, no place becomes free either.
-            Ok(Err(_)) | Err(_) => return Err(full()),
-        };
-        let pass = endpoint.health.enter()?;
-        let result = timeout_at(deadline, self.perform(endpoint, checked, wire)).await.unwrap_or_else(|_| {
-            let message = format!("no complete answer from {} within {} ms", endpoint.base.host(), time.as_millis());
-            Err(SendError::new(ErrorCode::Timeout, message))
-        });
-        let code = result.as_ref().err().map(|error| error.code);
-        endpoint.health.settle(pass, judge(code, &wire.traffic(), time, endpoint.timeout));
-        result
     }
 
     /// Steps 3 to 6.
@@ -322,7 +325,16 @@ impl Connection {
             return Err(SendError::refused("the request leads out of the endpoint"));
         }
         let client = self.client(endpoint, reach).await?;
-        exchange(client, request, &endpoint.base.host(), cap, &self.shared.limits, wire).await
+        // The first request has its turn; a login before it, or a session's renewal, needs one of its own.
+        let further = match wire.further() {
+            Some(latest) => Some(endpoint.budget.again(latest).await?),
+            None => None,
+        };
+        let answer = exchange(client, request, &endpoint.base.host(), cap, &self.shared.limits, wire).await?;
+        let turn = further.as_ref().map_or(wire.turn(), |turn| turn.number());
+        let lesson = learn::lesson(answer.status, &answer.headers, &answer.body, SystemTime::now());
+        endpoint.budget.learn(turn, answer.status, lesson).await;
+        Ok(answer)
     }
 
     /// The pool for this endpoint and reach, made at first use.

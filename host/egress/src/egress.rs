@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use crate::auth::Setup;
 use crate::breaker::Clock;
+use crate::budget::{Budget, Rate, Schedule, SharedBudget};
 use crate::client;
 use crate::config::{ConnectionSpec, EndpointConfig};
 use crate::connection::{Connection, Endpoint};
@@ -30,6 +31,7 @@ pub struct Egress {
     secrets: SecretSource,
     shared: Arc<Shared>,
     breakers: Breakers,
+    budget: Option<Arc<dyn SharedBudget>>,
 }
 
 /// What all connections use.
@@ -65,13 +67,19 @@ impl Egress {
         let roots = client::roots(&policy.ca_files)?;
         let tls = client::config(Arc::clone(&roots), None).map_err(|e| ConfigError::new("egress.tls", e))?;
         let shared = Arc::new(Shared { policy, limits, lookup, roots, tls });
-        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System) })
+        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System), budget: None })
     }
 
     /// Let the breakers of connections made from now on see another time: for tests.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { breakers: Breakers::new(clock), ..self }
+    }
+
+    /// Let connections made from now on share their rates and pauses with other hosts.
+    #[must_use]
+    pub fn with_shared_budget(self, budget: Arc<dyn SharedBudget>) -> Self {
+        Self { budget: Some(budget), ..self }
     }
 
     /// Check a connection's configuration, read its secrets, and give the handle to call through. Keep the handle:
@@ -84,6 +92,11 @@ impl Egress {
         let mut secrets = Vec::new();
         let mut endpoints = BTreeMap::new();
         let limits = self.shared.limits.narrowed(&spec.limits, &mut errors);
+        let schedule = Arc::new(Schedule::new(rates(&spec, &mut errors)));
+        let retry = spec.retry.clone().unwrap_or_default();
+        if let Err((field, message)) = retry.check() {
+            errors.push(ConfigError::new(format!("retry.{field}"), message));
+        }
         for (number, config) in spec.endpoints.iter().enumerate() {
             if config.name.is_empty() || config.name.len() > 64 || config.name.chars().any(char::is_control) {
                 errors.push(ConfigError::new(format!("endpoints[{number}].name"), "has not 1 to 64 plain characters"));
@@ -94,7 +107,7 @@ impl Egress {
                 continue;
             }
             // A faulty endpoint is noted as well, so that a second one of the same name is still found.
-            let endpoint = self.endpoint(&spec, config, &mut errors, &mut secrets);
+            let endpoint = self.endpoint(&spec, config, &schedule, &mut errors, &mut secrets);
             endpoints.insert(config.name.clone(), endpoint);
         }
         if !errors.is_empty() {
@@ -114,7 +127,7 @@ impl Egress {
             Some(limits) => Arc::new(Shared { limits, ..Shared::clone(&self.shared) }),
             None => Arc::clone(&self.shared),
         };
-        let connection = Connection::new(spec.tenant, spec.connection, endpoints, redactor, shared);
+        let connection = Connection::new(spec.tenant, spec.connection, endpoints, redactor, retry, shared);
         for note in connection.notes() {
             tracing::warn!(tenant = connection.tenant(), connection = connection.id(), note, "a connection needs care");
         }
@@ -125,6 +138,7 @@ impl Egress {
         &self,
         spec: &ConnectionSpec,
         config: &EndpointConfig,
+        schedule: &Arc<Schedule>,
         errors: &mut Vec<ConfigError>,
         secrets: &mut Vec<Secret>,
     ) -> Option<Endpoint> {
@@ -134,6 +148,10 @@ impl Egress {
         let timeout = config.timeout_ms.map_or(limits.default_timeout, |ms| Duration::from_millis(ms.into()));
         if timeout.is_zero() || timeout > limits.max_timeout {
             wrong("timeout_ms", format!("is not between 1 and {}", limits.max_timeout.as_millis()));
+        }
+        let header = config.idempotency_header.as_ref().map(|name| HeaderName::from_bytes(name.as_bytes()));
+        if matches!(header, Some(Err(_))) {
+            wrong("idempotency_header", "is not a header's name".to_owned());
         }
         let methods = methods(&config.methods).map_err(|message| wrong("methods", message)).ok();
         let base = Base::parse(&config.base_url).map_err(|message| wrong("base_url", message)).ok();
@@ -156,8 +174,25 @@ impl Egress {
             auth: authorised.authoriser,
             identity: identity?,
             redirects: config.redirects,
+            budget: Budget::new(
+                &spec.tenant,
+                &spec.connection,
+                &config.name,
+                Arc::clone(schedule),
+                self.budget.clone(),
+            ),
+            idempotency_header: header.and_then(Result::ok),
         })
     }
+}
+
+fn rates(spec: &ConnectionSpec, errors: &mut Vec<ConfigError>) -> Vec<Rate> {
+    let Some(config) = &spec.rate else { return Vec::new() };
+    config.rates().unwrap_or_else(|(field, message)| {
+        let at = if field == "rate" { "rate".to_owned() } else { format!("rate.{field}") };
+        errors.push(ConfigError::new(at, message));
+        Vec::new()
+    })
 }
 
 /// The methods that an endpoint allows. Neither CONNECT nor TRACE nor anything unheard of.

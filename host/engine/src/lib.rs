@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod breakers;
+mod budget;
 pub mod config;
 pub mod connections;
 pub mod conversation;

@@ -220,6 +220,8 @@ impl Publisher {
             connection: doc.id.to_string(),
             endpoints,
             limits: doc.limits.clone(),
+            rate: doc.rate.clone(),
+            retry: doc.retry.clone(),
         };
         let egress = match self.egress.connect(spec) {
             Ok(egress) => {
@@ -458,6 +460,7 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
                 ca: given.ca.clone().or_else(|| doc.ca.clone()),
                 client_certificate: given.client_certificate.clone(),
                 redirects: given.redirects,
+                idempotency_header: given.idempotency_header.clone(),
             }),
             Err(message) => findings.push(
                 Finding::error(file, format!("endpoints.{}: {message}", endpoint.name))

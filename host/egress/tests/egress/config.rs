@@ -91,7 +91,13 @@ async fn a_connections_own_limits_hold_and_are_never_above_the_hosts() {
     let limited = |limits: serde_json::Value| {
         let endpoints = vec![endpoint("api", format!("http://{address}"), Auth::None)];
         let limits = serde_json::from_value(limits).unwrap();
-        egress.connect(ConnectionSpec { tenant: TENANT.into(), connection: "erp".into(), endpoints, limits })
+        egress.connect(ConnectionSpec {
+            tenant: TENANT.into(),
+            connection: "erp".into(),
+            endpoints,
+            limits,
+            ..ConnectionSpec::default()
+        })
     };
     let errors = limited(json!({"concurrency": 33, "request_bytes": 0, "response_bytes": 99_999_999})).unwrap_err();
     let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
@@ -125,7 +131,13 @@ async fn a_connections_own_number_of_calls_at_a_time_holds() {
     let address = serve(router).await;
     let endpoints = vec![endpoint("api", format!("http://{address}"), Auth::None)];
     let limits = ConnectionLimits { concurrency: Some(1), ..ConnectionLimits::default() };
-    let spec = ConnectionSpec { tenant: TENANT.into(), connection: "erp".into(), endpoints, limits };
+    let spec = ConnectionSpec {
+        tenant: TENANT.into(),
+        connection: "erp".into(),
+        endpoints,
+        limits,
+        ..ConnectionSpec::default()
+    };
     let connection = egress(&[address.to_string()]).connect(spec).unwrap();
     let held = Arc::clone(&connection);
     let first = tokio::spawn(async move { send(&held, get("/x")).await });

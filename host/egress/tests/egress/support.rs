@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
 use confab_egress::{
-    Auth, CallMeta, ConfigError, Connection, ConnectionLimits, ConnectionSpec, Egress, EgressPolicy, EndpointConfig,
-    ErrorCode, InResponse, Limits, Lookup, LookupError, OutRequest, SecretSource, SendError,
+    Auth, CallMeta, ConfigError, Connection, ConnectionSpec, Egress, EgressPolicy, EndpointConfig, ErrorCode,
+    InResponse, Limits, Lookup, LookupError, OutRequest, RetryConfig, SecretSource, SendError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -150,8 +150,10 @@ pub(crate) fn endpoint(name: &str, base_url: impl Into<String>, auth: Auth) -> E
 }
 
 pub(crate) fn connect(egress: &Egress, endpoints: Vec<EndpointConfig>) -> Result<Arc<Connection>, Vec<ConfigError>> {
-    let limits = ConnectionLimits::default();
-    egress.connect(ConnectionSpec { tenant: TENANT.into(), connection: "erp".into(), endpoints, limits })
+    // One try each, so that a test sees what one try does. What several do is in `retries`.
+    let retry = Some(RetryConfig { attempts: 1, try_timeout_ms: None });
+    let (tenant, connection) = (TENANT.into(), "erp".into());
+    egress.connect(ConnectionSpec { tenant, connection, endpoints, retry, ..ConnectionSpec::default() })
 }
 
 /// A connection with one endpoint `api` at a granted server, below `/base`.
@@ -178,7 +180,7 @@ pub(crate) fn header(name: &str, value: &str) -> OutRequest {
 }
 
 pub(crate) async fn send(connection: &Connection, request: OutRequest) -> Result<InResponse, SendError> {
-    let meta = CallMeta { request_id: "req-77".into(), operation: "orders.get".into() };
+    let meta = CallMeta { request_id: "req-77".into(), operation: "orders.get".into(), reads: false };
     // No test waits longer than this for an answer that will not come.
     tokio::time::timeout(Duration::from_secs(60), connection.send("api", request, meta)).await.unwrap()
 }

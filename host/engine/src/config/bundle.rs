@@ -242,6 +242,8 @@ impl<'a> Reader<'a> {
             ("settings", yaml.settings.as_ref().and_then(place)),
             ("ca", yaml.ca.as_ref().and_then(place)),
             ("limits", yaml.limits.as_ref().and_then(place)),
+            ("rate", yaml.rate.as_ref().and_then(place)),
+            ("retry", yaml.retry.as_ref().and_then(place)),
         ];
         let named = yaml.endpoints.iter().flat_map(|(name, value)| endpoints::places(name, value));
         places.fields.extend(
@@ -287,6 +289,7 @@ impl<'a> Reader<'a> {
         let doc_id = id.clone();
         let settings = yaml.settings.map_or_else(|| serde_json::json!({}), |settings| settings.value);
         let connector = yaml.connector.value;
+        let (rate, retry) = (yaml.rate.map(|rate| rate.value), yaml.retry.map(|retry| retry.value));
         let doc = move |tenant| ConnectionDoc {
             tenant,
             id: doc_id,
@@ -296,6 +299,8 @@ impl<'a> Reader<'a> {
             files: digests,
             ca,
             limits,
+            rate,
+            retry,
         };
         Some(ReadConnection { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc), data })
     }

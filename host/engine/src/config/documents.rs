@@ -3,6 +3,7 @@
 use crate::ids::{BotId, ConnectionId, TenantId};
 use bytes::Bytes;
 use confab_egress::{ClientCertificate, ConnectionLimits, Pem, Redirects};
+use confab_egress::{RateConfig, RetryConfig};
 use confab_store::DocumentChange;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,6 +70,12 @@ pub struct ConnectionDoc {
     /// Limits below the host's own.
     #[serde(default)]
     pub limits: ConnectionLimits,
+    /// How often it may call its system, all hosts together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
+    /// How failed calls are repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
 }
 
 /// Where an endpoint is and with which names of secrets it is signed in to.
@@ -101,6 +108,9 @@ pub struct EndpointDoc {
     /// What is done with redirects.
     #[serde(default)]
     pub redirects: Redirects,
+    /// The header in which the system takes idempotency keys, if it is not `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_header: Option<String>,
 }
 
 /// The change that stores a document.

@@ -97,6 +97,7 @@ impl Typed<'_> {
             ca: self.read(&at("ca"), yaml.ca),
             client_certificate: self.read(&at("client_certificate"), yaml.client_certificate),
             redirects: self.read(&at("redirects"), yaml.redirects).unwrap_or_default(),
+            idempotency_header: yaml.idempotency_header,
         }
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct ConnectionYaml {
     pub(super) files: BTreeMap<String, Spanned<String>>,
     pub(super) ca: Option<Spanned<serde_json::Value>>,
     pub(super) limits: Option<Spanned<serde_json::Value>>,
+    pub(super) rate: Option<Spanned<confab_egress::RateConfig>>,
+    pub(super) retry: Option<Spanned<confab_egress::RetryConfig>>,
 }
 
 /// An endpoint of a connection. What has a type of its own in egress is read into that afterwards, so that what is wrong
@@ -58,6 +60,7 @@ pub(super) struct EndpointYaml {
     pub(super) ca: Option<Spanned<serde_json::Value>>,
     pub(super) client_certificate: Option<Spanned<serde_json::Value>>,
     pub(super) redirects: Option<Spanned<serde_json::Value>>,
+    pub(super) idempotency_header: Option<String>,
 }
 
 pub(super) fn place<T>(spanned: &Spanned<T>) -> Option<Place> {
