@@ -193,8 +193,9 @@ fn a_system_that_does_not_answer_is_a_sentence_for_the_visitor_and_a_note_for_th
         ("a-code-of-tomorrow", "can't look that up", "gerade nicht nachsehen"),
     ] {
         for (english, german) in ways {
-            for (question, expected) in [(english, en), (german, de)] {
+            for (question, expected, locale) in [(english, en, "en"), (german, de, "de")] {
                 let mut chat = Chat::new(shop()).with(move |_, _| Err(failure(code, "HTTP 500 at erp.example:8443")));
+                chat.locale = Some(locale);
                 let said = chat.say(question);
                 assert!(said.contains(expected), "{code}: {question}: {said}");
                 assert!(!said.contains("500") && !said.contains("erp.example") && !said.contains(code), "{said}");
