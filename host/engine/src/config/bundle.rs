@@ -251,6 +251,8 @@ impl<'a> Reader<'a> {
         places.data.extend(
             yaml.files.iter().filter_map(|(name, path)| Some((name.clone(), relative(&file.path, &path.value)?))),
         );
+        places.fields.extend(yaml.cache.places());
+        let cache = yaml.cache.doc(&file.path, &mut self.findings);
         self.places.insert(file.path.clone(), places);
         let id: Option<ConnectionId> = self.name(&file.path, &yaml.id.value, place(&yaml.id));
         let mut data = Vec::new();
@@ -289,7 +291,8 @@ impl<'a> Reader<'a> {
         let endpoints = yaml.endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.value)).collect();
         let settings = yaml.settings.map_or_else(|| serde_json::json!({}), |settings| settings.value);
         let connector = yaml.connector.value;
-        let doc = move |tenant| ConnectionDoc { tenant, id: doc_id, connector, settings, endpoints, files: digests };
+        let doc =
+            move |tenant| ConnectionDoc { tenant, id: doc_id, connector, settings, endpoints, files: digests, cache };
         Some(ReadConnection { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc), data })
     }
 

@@ -1,5 +1,6 @@
 //! What the store keeps of a tenant: documents of the kinds below, JSON, one for each thing.
 
+use crate::cache::CacheDoc;
 use crate::ids::{BotId, ConnectionId, TenantId};
 use bytes::Bytes;
 use confab_store::DocumentChange;
@@ -62,6 +63,9 @@ pub struct ConnectionDoc {
     pub endpoints: BTreeMap<String, EndpointDoc>,
     /// Names of its data files, with the digest of each.
     pub files: BTreeMap<String, String>,
+    /// What its file says of keeping results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheDoc>,
 }
 
 /// Where an endpoint is and with which names of secrets it is signed in to.

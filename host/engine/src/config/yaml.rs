@@ -40,6 +40,8 @@ pub(super) struct ConnectionYaml {
     pub(super) endpoints: BTreeMap<String, Spanned<super::documents::EndpointDoc>>,
     #[serde(default)]
     pub(super) files: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(super) cache: super::cache::CacheYaml,
 }
 
 pub(super) fn place<T>(spanned: &Spanned<T>) -> Option<Place> {

@@ -13,6 +13,7 @@ use crate::api::{
 };
 use crate::clock::millis;
 use crate::error::StoreError;
+use crate::shared_cache::SharedCache;
 
 impl RedisStore {
     pub(super) async fn read<T: redis::FromRedisValue>(&self, wanted: &str, command: &Cmd) -> Result<T, StoreError> {
@@ -226,6 +227,10 @@ impl Store for RedisStore {
 
     fn backend(&self) -> &'static str {
         "redis"
+    }
+
+    fn shared_cache(&self) -> Option<&dyn SharedCache> {
+        Some(self)
     }
 
     async fn close(&self) {
