@@ -9,7 +9,7 @@ use crate::bindings::imports::confab::plugin as door;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::testing::door;
 
-pub use wit::call::Callable;
+pub use wit::call::{Callable, Provenance};
 pub use wit::connection::CallContext;
 
 /// Milliseconds since 1970. Stands still during a call.
@@ -41,6 +41,12 @@ pub fn context() -> CallContext {
 /// Calls a capability function by name. `arguments` is a JSON object by parameter name.
 pub fn invoke(capability: &str, function: &str, arguments: &str) -> Result<String> {
     wit::call::invoke(capability, function, arguments)
+}
+
+/// Where the answer of the last capability call comes from, by name or typed: from when it is, and whether it is stale.
+/// None before the first call, and when the last one failed.
+pub fn last_answer() -> Option<Provenance> {
+    wit::call::last_answer()
 }
 
 /// What the bot may call, with schemas.

@@ -4,6 +4,7 @@
 
 use anyhow::Result;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,6 +26,7 @@ const HEAD_BYTES: usize = 1 << 20;
 pub struct Endpoint {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
+    down: Arc<AtomicBool>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -38,15 +40,20 @@ impl Endpoint {
         let address = listener.local_addr()?;
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = requests.clone();
+        let down = Arc::new(AtomicBool::new(false));
+        let is_down = down.clone();
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                if is_down.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let kept = kept.clone();
                 tokio::spawn(async move {
                     let _ = serve(stream, &kept).await;
                 });
             }
         });
-        Ok(Endpoint { address, requests, server })
+        Ok(Endpoint { address, requests, down, server })
     }
 
     /// Host and port, as `--allow-private` wants it.
@@ -57,6 +64,17 @@ impl Endpoint {
     /// Its URL, with a path that no request may leave.
     pub fn url(&self) -> String {
         format!("http://{}/base", self.address)
+    }
+
+    /// From now on it closes every connection at once, or no longer does.
+    pub fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// How many requests there were whose first line has these words.
+    pub fn asked(&self, words: &str) -> usize {
+        let first = |request: &String| request.lines().next().unwrap_or_default().contains(words);
+        self.requests().iter().filter(|request| first(request)).count()
     }
 
     /// The requests so far, byte for byte, with whatever came behind them on the same connection.

@@ -146,6 +146,23 @@ impl Engine {
         }
     }
 
+    /// Makes kept results of a connection worthless: those with one of these tags; without tags all. For webhooks that tell of
+    /// a change, and for people. `false` when other hosts could not be told; they serve what they have for as long as it is fresh.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Unknown`]. One that is not ready may be meant: what was kept of it may be served when it is again.
+    pub async fn refresh_connection(
+        &self,
+        tenant: &TenantId,
+        connection: &ConnectionId,
+        tags: &[String],
+    ) -> Result<bool, ConnectionError> {
+        if self.registry().connection(tenant, connection).is_none() {
+            return Err(ConnectionError::Unknown { tenant: tenant.to_string(), connection: connection.to_string() });
+        }
+        Ok(self.inner.cache.invalidate(tenant.as_str(), connection.as_str(), tags).await)
+    }
+
     fn ready_connection(
         &self,
         tenant: &TenantId,

@@ -1,6 +1,7 @@
 //! Everything together: store, sandbox, egress, registry.
 
 use crate::budget::StoreBudget;
+use crate::cache::ResultCache;
 use crate::config::documents::{self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc};
 use crate::config::{Bundle, Finding, Severity, SourceFile};
 use crate::ids::{ConnectionId, TenantId};
@@ -112,6 +113,7 @@ pub(crate) struct Inner {
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) turns: TaskTracker,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) cache: Arc<ResultCache>,
 }
 
 impl Inner {
@@ -141,6 +143,7 @@ impl Engine {
         let (watches, verdicts) = Watches::new();
         let installed = Installed::new(store.clone(), config.installed);
         let watch = Arc::new(Watch::start(&store));
+        let cache = ResultCache::new(confab_store::Clock::system(), Some(store.clone()));
         let engine = Engine {
             inner: Arc::new(Inner {
                 store,
@@ -151,6 +154,7 @@ impl Engine {
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
                 watch,
+                cache,
             }),
         };
         let versions = engine.inner.store.config_version();
@@ -194,6 +198,7 @@ impl Engine {
     pub async fn close(&self) {
         self.inner.turns.close();
         self.inner.turns.wait().await;
+        self.inner.cache.close().await;
         self.inner.watch.flush().await;
         self.inner.store.close().await;
     }

@@ -15,6 +15,7 @@
 //! | [`engine`] | [`Engine`]: everything together |
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
+//! | [`cache`] | what capability calls gave, kept for a while |
 //! | [`services`] | what a plugin gets from the host while it runs |
 //! | `watch` | what surrounds each call of a plugin: quarantine before it, account and record after it |
 //! | [`failures`], `quarantine`, [`usage`], [`breakers`] | what is known of plugins and systems that fail, and of what they use |
@@ -24,6 +25,7 @@
 
 pub mod breakers;
 mod budget;
+pub mod cache;
 pub mod config;
 pub mod connections;
 pub mod conversation;

@@ -15,10 +15,11 @@ use crate::services::BotServices;
 use crate::turn::{Said, check};
 use crate::watch::{Post, Quarantined, Watch};
 use bytes::Bytes;
-use confab_sandbox::{Blame, Failure, FailureKind, Plugin, Turn};
+use confab_sandbox::{Blame, CapabilityError, Failure, FailureKind, Plugin, Turn};
 use std::sync::Arc;
 
 /// A call that failed.
+#[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) failure: Failure,
     /// Seconds after which a quarantined plugin is tried again.
@@ -34,6 +35,22 @@ impl From<Failure> for Fault {
 impl Fault {
     pub(crate) fn quarantined(quarantined: &Quarantined, plugin: &Plugin, function: &str) -> Self {
         Fault { failure: quarantined.failure(plugin, function), retry_after: Some(quarantined.retry_after_s()) }
+    }
+
+    /// As the plugin that called sees it.
+    pub(crate) fn as_error(&self) -> CapabilityError {
+        let failure = &self.failure;
+        match failure.kind {
+            FailureKind::Quarantined => CapabilityError {
+                retry_after: self.retry_after,
+                ..CapabilityError::new("unavailable", failure.to_string())
+            },
+            FailureKind::Overloaded | FailureKind::Quota => {
+                CapabilityError { retry_after: Some(1), ..CapabilityError::new("unavailable", failure.message.clone()) }
+            }
+            FailureKind::Time => CapabilityError::new("timeout", failure.to_string()),
+            _ => CapabilityError::new("internal", failure.to_string()),
+        }
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Connection {
     pub candidate: Option<Candidate<Arc<Connection>>>,
     pub(crate) settings: Arc<str>,
     pub(crate) egress: Arc<confab_egress::Connection>,
+    /// What is kept of its results.
+    pub(crate) cache: Arc<crate::cache::Place>,
     pub(crate) space: Arc<str>,
     /// The tenant's id once more, for accounts.
     pub(crate) tenant_name: Arc<str>,
@@ -214,6 +216,7 @@ impl Publisher {
     ) -> Option<Connection> {
         let before = findings.len();
         check_settings(file, doc, source, findings);
+        check_cache(file, doc, source, findings);
         let endpoints = endpoints(file, doc, source, findings);
         let spec = ConnectionSpec {
             tenant: doc.tenant.to_string(),
@@ -260,6 +263,7 @@ impl Publisher {
             candidate: None,
             settings: Arc::from(doc.settings.to_string()),
             egress: egress?,
+            cache: crate::cache::Place::new(doc, source.manifest(), source.digest()),
             space: Arc::from(format!("connection/{}/{}", doc.tenant, doc.id)),
             tenant_name: Arc::from(doc.tenant.as_str()),
             post: OnceLock::new(),
@@ -427,6 +431,16 @@ fn check_settings(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &m
             findings.push(Finding::error(file, format!("plugin `{}` has a broken settings schema: {e}", doc.connector)))
         }
     }
+}
+
+fn check_cache(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Vec<Finding>) {
+    let Some(cache) = &doc.cache else { return };
+    let offers = |capability: &str, function: &str| {
+        let named = |offered: &str| offered.rsplit('/').next() == Some(capability);
+        plugin.callables().any(|callable| callable.function == function && named(&callable.capability))
+    };
+    let wrong = crate::cache::check(cache, plugin.manifest(), offers);
+    findings.extend(wrong.into_iter().map(|(field, message)| Finding::error(file, message).field(field)));
 }
 
 /// The plugin's endpoints, each with the connection's place and names of secrets.

@@ -254,6 +254,16 @@ impl call::Host for CallState {
         })
     }
 
+    async fn last_answer(&mut self) -> Result<Option<call::Provenance>> {
+        self.count_small()?;
+        Ok(self.services.last_answer().map(|last| call::Provenance {
+            as_of: last.as_of,
+            cached: last.cached,
+            stale: last.stale,
+            error: last.error,
+        }))
+    }
+
     async fn available(&mut self) -> Result<Vec<call::Callable>> {
         self.count_small()?;
         Ok(self

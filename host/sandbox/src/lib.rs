@@ -58,5 +58,5 @@ pub use limits::{LimitPolicy, Limits, TenantLimits};
 pub use manifest::{Kind, Manifest};
 pub use plugin::{Callable, Plugin, Source};
 pub use services::{
-    CallContext, CapabilityError, HostServices, HttpError, HttpRequest, HttpResponse, KvError, KvServices,
+    CallContext, CapabilityError, HostServices, HttpError, HttpRequest, HttpResponse, KvError, KvServices, Provenance,
 };

@@ -99,6 +99,19 @@ pub struct CallContext {
     pub locale: Option<String>,
 }
 
+/// Where the answer of a capability call comes from; `confab:plugin/call.provenance`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// The moment for which it holds, RFC 3339 in UTC.
+    pub as_of: String,
+    /// Whether it was kept from an earlier call.
+    pub cached: bool,
+    /// Whether it is older than it should be.
+    pub stale: bool,
+    /// Why there is no newer one.
+    pub error: Option<String>,
+}
+
 /// What the host does for a plugin. Errors are data that the plugin sees; limits are enforced before a method is called.
 #[async_trait]
 pub trait HostServices: Send + 'static {
@@ -131,6 +144,10 @@ pub trait HostServices: Send + 'static {
     /// Calls a capability function. `arguments` is an object by parameter name in snake_case.
     async fn invoke(&mut self, capability: &str, _function: &str, _arguments: Value) -> Result<Value, CapabilityError> {
         Err(CapabilityError::new("unsupported", format!("{capability} can't be called from here")))
+    }
+    /// Where the answer of the last call of [`HostServices::invoke`] comes from.
+    fn last_answer(&self) -> Option<Provenance> {
+        None
     }
     /// Sends a request to an endpoint.
     async fn http(&mut self, _endpoint: &str, _request: HttpRequest) -> Result<HttpResponse, HttpError> {

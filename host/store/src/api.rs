@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::error::StoreError;
 use crate::redis_store::RemoteHold;
+use crate::shared_cache::SharedCache;
 use crate::turn_queue::TurnGuard;
 
 /// Names one conversation. Any text is allowed in each part, separators too.
@@ -318,6 +319,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// `"embedded"` or `"redis"`.
     fn backend(&self) -> &'static str;
+
+    /// The cache that hosts share; none where there is only one host.
+    fn shared_cache(&self) -> Option<&dyn SharedCache> {
+        None
+    }
 
     /// Finishes the writes that were handed over, then stops background work. Call it last: the embedded store
     /// answers later calls with [`StoreError::Unavailable`], Redis no longer watches the configuration.

@@ -9,6 +9,7 @@
 //! | [`error`] | [`StoreError`]: the few outcomes that a caller can act on |
 //! | [`address`] | `embedded:PATH` or `redis://...`, parsed once, printed without its password |
 //! | [`clock`] | the time that expiry is measured with; tests bring their own |
+//! | [`shared_cache`] | results that hosts fetch for each other |
 //! | `bound` | how long a bounded log may grow before it is cut |
 //! | `turn_queue` | who may run the next turn of a conversation within this process, in arrival order |
 //! | [`embedded`] | redb in one file; one writer thread, group commit |
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod embedded;
 pub mod error;
 pub mod redis_store;
+pub mod shared_cache;
 mod turn_queue;
 
 use std::sync::Arc;
@@ -41,6 +43,7 @@ pub use clock::Clock;
 pub use embedded::Embedded;
 pub use error::StoreError;
 pub use redis_store::RedisStore;
+pub use shared_cache::{SharedCache, SharedRead};
 
 /// Opens the store that `url` names: `embedded:PATH` or `redis://[user:password@]host[:port][/db]`.
 ///

@@ -182,11 +182,27 @@ const MONTHS: [(&str, [&str; 12]); 6] = [
     ),
 ];
 
-/// The day of an RFC 3339 timestamp or date; with style `time` the clock as well, with `short` in figures.
+/// A moment as it is told: the clock, and the day too when it is another one than `now`'s.
+pub(crate) fn moment(at: &str, now: &str, lang: &str) -> String {
+    let same_day = at.get(..10) == now.get(..10);
+    let clock = clock(at);
+    if same_day { clock } else { format!("{}, {clock}", date(&Value::from(at), None, lang)) }
+}
+
+/// The clock of an RFC 3339 timestamp: what it says, with its zone where that is UTC.
+fn clock(at: &str) -> String {
+    let clock = at.get(11..16).unwrap_or_default();
+    if at.ends_with('Z') { format!("{clock} UTC") } else { clock.to_owned() }
+}
+
+/// The day of an RFC 3339 timestamp or date; with style `time` the clock as well, with `short` in figures, with `clock` the clock alone.
 pub(crate) fn date(value: &Value, style: Option<&str>, lang: &str) -> String {
     let Some(text) = value.as_str() else {
         return String::new();
     };
+    if style == Some("clock") {
+        return clock(text);
+    }
     let mut parts = text.get(..10).unwrap_or(text).split('-').map(|part| part.parse::<usize>());
     let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) = (parts.next(), parts.next(), parts.next()) else {
         return text.to_owned();
@@ -244,5 +260,9 @@ mod tests {
         assert_eq!(date(&at, Some("time"), "fr"), "22 novembre 2026, 10:32");
         assert_eq!(date(&at, Some("short"), "de"), "22.11.2026");
         assert_eq!(date(&Value::from("soon"), None, "de"), "soon");
+        assert_eq!(date(&at, Some("clock"), "de"), "10:32 UTC");
+        assert_eq!(moment("2026-11-22T10:32:00Z", "2026-11-22T23:00:00Z", "en"), "10:32 UTC");
+        assert_eq!(moment("2026-11-22T10:32:00+01:00", "2026-11-22T23:00:00+01:00", "en"), "10:32");
+        assert_eq!(moment("2026-11-21T10:32:00Z", "2026-11-22T23:00:00Z", "de"), "21. November 2026, 10:32 UTC");
     }
 }

@@ -69,6 +69,10 @@ impl dialogue::Capabilities for Host {
     fn invoke(&mut self, capability: &str, function: &str, arguments: &str) -> Result<String> {
         host::invoke(capability, function, arguments)
     }
+
+    fn last_answer(&mut self) -> Option<host::Provenance> {
+        host::last_answer()
+    }
 }
 
 /// Capabilities while warming up: `prepare` may not call any.

@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// Names that are always there, besides slots and saved results.
-pub(crate) const BUILT_IN: [&str; 11] =
-    ["visitor", "now", "lang", "message", "topic", "mentioned", "event", "error", "turn", "slots", "bot"];
+pub(crate) const BUILT_IN: [&str; 12] =
+    ["visitor", "now", "lang", "message", "topic", "mentioned", "event", "error", "answers", "turn", "slots", "bot"];
 
 /// Functions and the like that minijinja brings.
 const GLOBALS: [&str; 6] = ["range", "dict", "namespace", "loop", "debug", "self"];

@@ -70,6 +70,8 @@ standard! {
     apology { en: "Sorry, I can't look that up at the moment.", de: "Das kann ich leider gerade nicht nachsehen.", fr: "Désolé, je ne peux pas vérifier cela pour le moment.", es: "Lo siento, ahora mismo no puedo consultarlo.", it: "Mi dispiace, al momento non posso verificarlo.", nl: "Sorry, dat kan ik op dit moment niet opzoeken." }
     /// The same, when a later try may help.
     try_later { en: "Sorry, our system isn't answering right now. Please try again in a few minutes.", de: "Unser System antwortet gerade nicht. Bitte versuchen Sie es in ein paar Minuten noch einmal.", fr: "Désolé, notre système ne répond pas. Réessayez dans quelques minutes.", es: "Lo siento, nuestro sistema no responde. Inténtelo de nuevo en unos minutos.", it: "Mi dispiace, il sistema non risponde. Riprovi tra qualche minuto.", nl: "Sorry, ons systeem antwoordt niet. Probeer het over een paar minuten opnieuw." }
+    /// What was said is not from now; `when` is the moment.
+    as_of { en: "(as of {{ when }})", de: "(Stand: {{ when }})", fr: "(état à {{ when }})", es: "(datos de {{ when }})", it: "(dati delle {{ when }})", nl: "(stand van {{ when }})" }
     /// The visitor cancelled.
     cancelled { en: "All right, cancelled. Is there anything else I can do?", de: "Alles klar, abgebrochen. Kann ich sonst noch etwas tun?", fr: "D'accord, c'est annulé. Puis-je faire autre chose ?", es: "De acuerdo, cancelado. ¿Puedo ayudar en algo más?", it: "Va bene, annullato. Posso fare altro?", nl: "Goed, geannuleerd. Kan ik nog iets anders doen?" }
     /// There was nothing to cancel.
@@ -100,7 +102,7 @@ standard! {
 
 fn bundled(languages: &[String], texts: &[(&str, &str)]) -> Text {
     let mut report = Report::default();
-    let names = BTreeSet::new();
+    let names = BTreeSet::from(["when".to_owned()]);
     Text::new(
         languages
             .iter()

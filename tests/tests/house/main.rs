@@ -18,6 +18,7 @@
 //! | [`hostile_data`] | plugins that look at the data of others, and answer nonsense |
 //! | [`hostile_network`] | plugins after credentials, and requests that go astray |
 //! | [`install`] | what passes the install gate, what does not, and who gets it |
+//! | [`cache`] | a result is fetched once for all who ask, is never another's, and says when it is old |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`], [`guest_memory`] | a credential is never seen again, in no guest's memory either |
 //! | [`random_turns`] | a bot answers whatever visitors write |
@@ -27,6 +28,7 @@
 #![allow(clippy::indexing_slicing, reason = "JSON gives null for what is not in it, and a test that panics has failed")]
 
 mod apply;
+mod cache;
 mod capabilities;
 mod connector_rest;
 mod conversations;

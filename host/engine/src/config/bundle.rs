@@ -256,6 +256,8 @@ impl<'a> Reader<'a> {
         places.data.extend(
             yaml.files.iter().filter_map(|(name, path)| Some((name.clone(), relative(&file.path, &path.value)?))),
         );
+        places.fields.extend(yaml.cache.places());
+        let cache = yaml.cache.doc(&file.path, &mut self.findings);
         self.places.insert(file.path.clone(), places);
         let id: Option<ConnectionId> = self.name(&file.path, &yaml.id.value, place(&yaml.id));
         let mut data = Vec::new();
@@ -301,6 +303,7 @@ impl<'a> Reader<'a> {
             limits,
             rate,
             retry,
+            cache,
         };
         Some(ReadConnection { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc), data })
     }

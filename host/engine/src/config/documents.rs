@@ -1,5 +1,6 @@
 //! What the store keeps of a tenant: documents of the kinds below, JSON, one for each thing.
 
+use crate::cache::CacheDoc;
 use crate::ids::{BotId, ConnectionId, TenantId};
 use bytes::Bytes;
 use confab_egress::{ClientCertificate, ConnectionLimits, Pem, Redirects};
@@ -76,6 +77,9 @@ pub struct ConnectionDoc {
     /// How failed calls are repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
+    /// What its file says of keeping results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheDoc>,
 }
 
 /// Where an endpoint is and with which names of secrets it is signed in to.

@@ -5,6 +5,7 @@
 //! wrong at once, each with file, line and column. The store holds documents, never the folder.
 
 pub mod bundle;
+mod cache;
 pub mod documents;
 pub(crate) mod endpoints;
 mod yaml;

@@ -44,6 +44,8 @@ pub(super) struct ConnectionYaml {
     pub(super) limits: Option<Spanned<serde_json::Value>>,
     pub(super) rate: Option<Spanned<confab_egress::RateConfig>>,
     pub(super) retry: Option<Spanned<confab_egress::RetryConfig>>,
+    #[serde(default)]
+    pub(super) cache: super::cache::CacheYaml,
 }
 
 /// An endpoint of a connection. What has a type of its own in egress is read into that afterwards, so that what is wrong

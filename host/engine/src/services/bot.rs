@@ -1,5 +1,6 @@
 //! What an intent plugin gets: the turn's time and chance, the bot's data, and calls of its capabilities.
 
+use crate::cache::{Ask, ResultCache, Served, Source};
 use crate::engine::Inner;
 use crate::failures::Whose;
 use crate::net::{Fault, caught};
@@ -9,7 +10,7 @@ use crate::services::{ConnectionServices, Space, Told};
 use crate::watch::Watch;
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
-use confab_sandbox::{CapabilityError, FailureKind, HostServices, KvServices};
+use confab_sandbox::{CapabilityError, HostServices, KvServices, Provenance};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -26,7 +27,10 @@ pub(crate) struct BotServices {
     pub(crate) locale: Option<String>,
     pub(crate) now: u64,
     watch: Arc<Watch>,
+    cache: Arc<ResultCache>,
     calls: Calls,
+    /// Where the last call's answer comes from; none when it failed.
+    last: Option<Source>,
     chance: Option<StdRng>,
 }
 
@@ -51,7 +55,9 @@ impl BotServices {
             locale,
             now,
             watch,
+            cache: engine.cache.clone(),
             calls: Calls::default(),
+            last: None,
             chance: None,
         }
     }
@@ -59,6 +65,11 @@ impl BotServices {
     /// Notes calls from now on, for the services that come back: those of the version that serves the turn if this one fails.
     pub(crate) fn with_memory(&mut self) -> BotServices {
         let calls = self.calls.noting();
+        BotServices { calls, ..self.anew() }
+    }
+
+    /// The same turn's services, which have made no call.
+    fn anew(&self) -> BotServices {
         BotServices {
             bot: self.bot.clone(),
             data: Space { store: self.data.store.clone(), name: self.data.name.clone() },
@@ -68,7 +79,9 @@ impl BotServices {
             locale: self.locale.clone(),
             now: self.now,
             watch: self.watch.clone(),
-            calls,
+            cache: self.cache.clone(),
+            calls: Calls::default(),
+            last: None,
             chance: None,
         }
     }
@@ -91,12 +104,65 @@ impl BotServices {
         capability: &str,
         function: &str,
         arguments: &Map<String, Value>,
-    ) -> Result<Result<Value, CapabilityError>, Fault> {
+    ) -> Result<Served, Fault> {
         let candidate = connection.candidate.as_ref().filter(|candidate| candidate.takes(&self.conversation));
-        let Some(candidate) = candidate else { return self.call(connection, capability, function, arguments).await };
+        let Some(candidate) = candidate else {
+            return self.answer(connection, capability, function, arguments, true).await;
+        };
+        // What is kept says nothing of the candidate, for better or worse.
+        if let Some(policy) = candidate.serves.cache.keeps(capability, function) {
+            let ask = self.asking(&candidate.serves, policy, capability, function, arguments, false);
+            if let Some(served) = Box::pin(self.cache.fresh(&ask)).await {
+                return Ok(served);
+            }
+        }
         let whose = self.whose(connection);
-        let first = self.call(&candidate.serves, capability, function, arguments);
-        caught(&candidate.watch, &whose, first, || self.call(connection, capability, function, arguments)).await
+        let first = self.answer(&candidate.serves, capability, function, arguments, false);
+        caught(&candidate.watch, &whose, first, || self.answer(connection, capability, function, arguments, true)).await
+    }
+
+    /// Calls one version of a connection, or finds what an equal call gave.
+    async fn answer(
+        &self,
+        connection: &Arc<Connection>,
+        capability: &str,
+        function: &str,
+        arguments: &Map<String, Value>,
+        on_error: bool,
+    ) -> Result<Served, Fault> {
+        if let Some(policy) = connection.cache.keeps(capability, function) {
+            let ask = self.asking(connection, policy, capability, function, arguments, on_error);
+            let fetch = self.call(connection, capability, function, arguments);
+            let again = || {
+                let (services, connection) = (self.anew(), connection.clone());
+                let (capability, function) = (capability.to_owned(), function.to_owned());
+                let arguments = arguments.clone();
+                async move { services.call(&connection, &capability, &function, &arguments).await }
+            };
+            // Boxed: calls that are not kept must not pay for the size of this.
+            return Box::pin(self.cache.serve(ask, fetch, again)).await;
+        }
+        let outcome = self.call(connection, capability, function, arguments).await;
+        if let Some(tags) = connection.cache.spoils(capability, function, arguments)
+            && may_have_changed(&outcome)
+        {
+            let tenant = self.bot.tenant.as_str();
+            Box::pin(self.cache.invalidate(tenant, connection.id.as_str(), &tags)).await;
+        }
+        outcome.map(|answer| Served::fetched(answer, self.now))
+    }
+
+    fn asking<'a>(
+        &'a self,
+        connection: &'a Connection,
+        policy: &'a Arc<crate::cache::Policy>,
+        capability: &'a str,
+        function: &'a str,
+        arguments: &'a Map<String, Value>,
+        on_error: bool,
+    ) -> Ask<'a> {
+        let locale = self.locale.as_deref();
+        Ask { place: &connection.cache, policy, capability, function, arguments, locale, on_error }
     }
 
     async fn call(
@@ -194,31 +260,55 @@ impl HostServices for BotServices {
                 format!("bot {} has no connection for `{capability}`; it has: {}", self.bot.id, bound.join(", ")),
             ));
         };
+        self.last = None;
         self.calls.begin();
         let Value::Object(arguments) = arguments else {
             return Err(CapabilityError::new("invalid-input", "arguments must be an object"));
         };
-        if let Some(result) = self.calls.known(capability, function, &arguments) {
-            return result;
-        }
-        let result = match self.ask(&connection, capability, function, &arguments).await {
-            Ok(result) => result,
-            Err(Fault { failure, retry_after }) => Err(match failure.kind {
-                FailureKind::Quarantined => {
-                    CapabilityError { retry_after, ..CapabilityError::new("unavailable", failure.to_string()) }
-                }
-                FailureKind::Overloaded | FailureKind::Quota => {
-                    CapabilityError { retry_after: Some(1), ..CapabilityError::new("unavailable", failure.message) }
-                }
-                FailureKind::Time => CapabilityError::new("timeout", failure.to_string()),
-                _ => CapabilityError::new("internal", failure.to_string()),
-            }),
+        let served = match self.calls.known(capability, function, &arguments) {
+            Some(served) => served,
+            None => {
+                let served = match self.ask(&connection, capability, function, &arguments).await {
+                    Ok(served) => served,
+                    Err(fault) => Served::fetched(Err(fault.as_error()), self.now),
+                };
+                self.calls.ended(capability, function, arguments, &served);
+                served
+            }
         };
-        self.calls.ended(capability, function, arguments, &result);
-        result
+        self.last = served.answer.is_ok().then_some(served.source);
+        served.answer
+    }
+
+    fn last_answer(&self) -> Option<Provenance> {
+        let Source { as_of, cached, stale, error } = self.last.clone()?;
+        Some(Provenance { as_of: rfc3339(as_of), cached, stale, error })
     }
 
     fn kv(&mut self) -> Option<&mut dyn KvServices> {
         Some(&mut self.data)
     }
+}
+
+/// Codes that say that the system has refused, so that nothing can have changed.
+const REFUSED: [&str; 8] = [
+    "not-found",
+    "invalid-input",
+    "proof-required",
+    "forbidden",
+    "conflict",
+    "rate-limited",
+    "unsupported",
+    "misconfigured",
+];
+
+/// Whether a call may have changed something: also when nobody knows how it ended.
+fn may_have_changed(outcome: &Result<Result<Value, CapabilityError>, Fault>) -> bool {
+    !matches!(outcome, Ok(Err(error)) if REFUSED.contains(&error.code.as_str()))
+}
+
+/// A moment in UTC, to the second.
+fn rfc3339(millis: u64) -> String {
+    let seconds = i64::try_from(millis / 1_000).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map(|at| at.to_string()).unwrap_or_default()
 }

@@ -2,14 +2,11 @@
 //!
 //! See [`crate::net`]: the version that steps in must not make calls twice that were made already.
 
-use confab_sandbox::CapabilityError;
+use crate::cache::Served;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// What a call gives.
-pub(super) type Answer = Result<Value, CapabilityError>;
 
 /// The calls of one try to serve a turn.
 #[derive(Default)]
@@ -36,7 +33,7 @@ struct Call {
     capability: String,
     function: String,
     arguments: Map<String, Value>,
-    answer: Answer,
+    served: Served,
 }
 
 impl Calls {
@@ -58,19 +55,19 @@ impl Calls {
     }
 
     /// What the call of the same number gave before, if it was the same call.
-    pub(super) fn known(&self, capability: &str, function: &str, arguments: &Map<String, Value>) -> Option<Answer> {
+    pub(super) fn known(&self, capability: &str, function: &str, arguments: &Map<String, Value>) -> Option<Served> {
         let Memory::Knowing(notes) = &self.memory else { return None };
         let notes = notes.lock();
         let call = notes.get(&self.made)?;
         let same = call.capability == capability && call.function == function && call.arguments == *arguments;
-        same.then(|| call.answer.clone())
+        same.then(|| call.served.clone())
     }
 
     /// The call that was begun last gave this.
-    pub(super) fn ended(&self, capability: &str, function: &str, arguments: Map<String, Value>, answer: &Answer) {
+    pub(super) fn ended(&self, capability: &str, function: &str, arguments: Map<String, Value>, served: &Served) {
         if let Memory::Noting(notes) = &self.memory {
             let (capability, function) = (capability.to_owned(), function.to_owned());
-            notes.lock().insert(self.made, Call { capability, function, arguments, answer: answer.clone() });
+            notes.lock().insert(self.made, Call { capability, function, arguments, served: served.clone() });
         }
     }
 }
@@ -78,7 +75,12 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use confab_sandbox::CapabilityError;
     use serde_json::json;
+
+    fn served(answer: Result<Value, CapabilityError>) -> Served {
+        Served::fetched(answer, 7)
+    }
 
     fn arguments(number: u32) -> Map<String, Value> {
         Map::from_iter([("number".to_owned(), json!(number))])
@@ -92,19 +94,19 @@ mod tests {
             first.begin();
             assert_eq!(first.known("orders", "get", &arguments(number)), None);
             let answer = if number == 2 { Err(CapabilityError::new("not-found", "no")) } else { Ok(json!(number)) };
-            first.ended("orders", "get", arguments(number), &answer);
+            first.ended("orders", "get", arguments(number), &served(answer));
         }
         // The fourth call was begun, and its end never came.
         first.begin();
         second.begin();
-        assert_eq!(second.known("orders", "get", &arguments(1)), Some(Ok(json!(1))));
+        assert_eq!(second.known("orders", "get", &arguments(1)), Some(served(Ok(json!(1)))));
         second.begin();
         assert_eq!(second.known("orders", "track", &arguments(2)), None);
         assert_eq!(second.known("tickets", "get", &arguments(2)), None);
         assert_eq!(second.known("orders", "get", &arguments(3)), None);
-        assert_eq!(second.known("orders", "get", &arguments(2)).unwrap().unwrap_err().code, "not-found");
+        assert_eq!(second.known("orders", "get", &arguments(2)).unwrap().answer.unwrap_err().code, "not-found");
         second.begin();
-        assert_eq!(second.known("orders", "get", &arguments(3)), Some(Ok(json!(3))));
+        assert_eq!(second.known("orders", "get", &arguments(3)), Some(served(Ok(json!(3)))));
         second.begin();
         assert_eq!((second.number(), second.known("orders", "get", &arguments(4))), (4, None));
     }
@@ -113,7 +115,7 @@ mod tests {
     fn nothing_is_kept_where_nobody_may_have_to_serve_the_turn_again() {
         let mut calls = Calls::default();
         calls.begin();
-        calls.ended("orders", "get", arguments(1), &Ok(json!(1)));
+        calls.ended("orders", "get", arguments(1), &served(Ok(json!(1))));
         assert_eq!(calls.known("orders", "get", &arguments(1)), None);
     }
 }

@@ -43,6 +43,17 @@ pub(crate) enum ConnectionCommand {
         #[arg(long)]
         locale: Option<String>,
     },
+    /// Forget kept results of a connection: the next call asks the system.
+    Refresh {
+        /// The tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The connection.
+        id: String,
+        /// Only results with this tag, e.g. stock:SKU-1001; may be given several times.
+        #[arg(long)]
+        tag: Vec<String>,
+    },
     /// Write a file that a connection holds to standard output; without NAME, list them.
     Download {
         /// The tenant.
@@ -120,6 +131,15 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
                 }
                 (None, result) => println!("{:#}", result.unwrap_or(&Value::Null)),
             }
+        }
+        ConnectionCommand::Refresh { tenant, id, tag } => {
+            let path = format!("/api/admin/connections/{}/invalidate{}", plain(&id), query(Some(&tenant)));
+            let body = serde_json::json!({ "tags": tag });
+            let answer = client.json(Method::POST, &path, Some(&body)).await?;
+            if answer.get("everywhere").and_then(Value::as_bool) == Some(false) {
+                bail!("this host has forgotten them, others could not be told; try again");
+            }
+            println!("forgotten: {}", if tag.is_empty() { "all results".to_owned() } else { tag.join(", ") });
         }
         ConnectionCommand::Download { tenant, id, name } => {
             let base = format!("/api/admin/connections/{}/files", plain(&id));

@@ -10,6 +10,8 @@
 //! | `confab:{config}:version`, `confab:{config}:KIND` | string, hash | configuration |
 //! | `confab:{records}:names`, `...:last` | zset, string | names of the logs in order; number of the newest record |
 //! | `confab:{records}:log/LOG` | stream | a bounded log; an entry's id is its number |
+//! | `confab:{r/SPACE}:entry/KEY`, `...:lease/KEY` | string | a cached result; who fetches it |
+//! | `confab:{r/SPACE}:generations` | hash | which cached results are worthless |
 //! | `confab:count:WINDOW:KEY` | string | a counter; no tag, so that counters spread over a cluster |
 //! | `confab:pace:SCHEDULE` | hash | tN when the N-th limit's bucket is empty, p/LANE until when it is paused (µs) |
 //!
@@ -98,6 +100,30 @@ pub(super) fn counter(key: &str, window: u64) -> String {
 
 pub(super) fn schedule(name: &str) -> String {
     format!("confab:pace:{name}")
+}
+
+/// A cached result.
+pub(super) fn cache_entry(space: &str, key: &str) -> String {
+    cache_key(space, &format!("entry/{key}"))
+}
+
+/// Who fetches it.
+pub(super) fn cache_lease(space: &str, key: &str) -> String {
+    cache_key(space, &format!("lease/{key}"))
+}
+
+/// The generations of a space of cached results.
+pub(super) fn cache_generations(space: &str) -> String {
+    cache_key(space, "generations")
+}
+
+fn cache_key(space: &str, part: &str) -> String {
+    let mut key = String::with_capacity(space.len() + part.len() + 16);
+    key.push_str("confab:{r/");
+    push_encoded(&mut key, space);
+    key.push_str("}:");
+    key.push_str(part);
+    key
 }
 
 fn push_encoded(out: &mut String, text: &str) {

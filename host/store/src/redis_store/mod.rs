@@ -24,9 +24,11 @@
 //! | `turns.rs` | begin, commit, give back |
 //! | `documents.rs` | configuration; large documents go a way of their own |
 //! | `records.rs` | bounded logs |
+//! | `cache.rs` | the cache that hosts share |
 //! | `config_watch.rs` | hears of other hosts' configuration changes |
 //! | `store.rs` | the trait |
 
+mod cache;
 mod config_watch;
 mod documents;
 mod keys;

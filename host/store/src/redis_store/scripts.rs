@@ -20,6 +20,11 @@ pub(super) struct Scripts {
     pub(super) kv_tally: Script,
     pub(super) append_records: Script,
     pub(super) pace: Script,
+    pub(super) cache_read: Script,
+    pub(super) cache_write: Script,
+    pub(super) cache_give_up: Script,
+    pub(super) cache_generations: Script,
+    pub(super) cache_advance: Script,
 }
 
 impl Default for Scripts {
@@ -40,6 +45,11 @@ impl Default for Scripts {
             kv_tally: Script::new(include_str!("scripts/kv_tally.lua")),
             append_records: Script::new(include_str!("scripts/append_records.lua")),
             pace: Script::new(include_str!("scripts/pace.lua")),
+            cache_read: Script::new(include_str!("scripts/cache_read.lua")),
+            cache_write: Script::new(include_str!("scripts/cache_write.lua")),
+            cache_give_up: Script::new(include_str!("scripts/cache_give_up.lua")),
+            cache_generations: Script::new(include_str!("scripts/cache_generations.lua")),
+            cache_advance: Script::new(include_str!("scripts/cache_advance.lua")),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::api::{
 };
 use crate::clock::millis;
 use crate::error::StoreError;
+use crate::shared_cache::SharedCache;
 
 /// Microseconds beyond which nobody waits (31 years): sums of a few of them are still exact in Lua.
 const MOST_US: u64 = 1_000_000_000_000_000;
@@ -250,6 +251,10 @@ impl Store for RedisStore {
 
     fn backend(&self) -> &'static str {
         "redis"
+    }
+
+    fn shared_cache(&self) -> Option<&dyn SharedCache> {
+        Some(self)
     }
 
     async fn close(&self) {

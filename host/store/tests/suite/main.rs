@@ -14,6 +14,7 @@ mod plugin_data;
 mod records;
 mod redis_only;
 mod redis_server;
+mod shared_cache;
 mod turns;
 
 macro_rules! shared_by_both {

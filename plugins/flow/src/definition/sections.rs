@@ -415,7 +415,12 @@ impl Reader<'_> {
     /// `texts:`
     pub(super) fn texts(&mut self, node: Option<&Node>) {
         for (key, node) in named(node, "`texts`", self.report) {
+            // The one text that has a name of its own.
+            let own = key.name == "as_of" && self.names.insert("when".to_owned());
             let text = self.text(node);
+            if own {
+                self.names.remove("when");
+            }
             match self.bot.texts.slot(&key.name) {
                 Some(place) => *place = text,
                 None => {

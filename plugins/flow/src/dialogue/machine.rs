@@ -1,6 +1,7 @@
 //! Runs the steps of a flow until one waits for an answer or the flow is over.
 
 use super::Capabilities;
+use super::age::Stale;
 use super::scope::{Scope, from_json};
 use super::state::{Frame, State};
 use crate::bot::{Bot, Call, ChoiceText, Flow, Say, Step};
@@ -30,6 +31,8 @@ pub(crate) struct Session<'a> {
     pub(crate) ended: bool,
     pub(crate) notes: Vec<String>,
     pub(crate) steps: u32,
+    /// What is said is not from now.
+    pub(crate) stale: Option<Stale>,
 }
 
 /// How a run came to its end.
@@ -198,6 +201,7 @@ impl Session<'_> {
         });
         match answer {
             Ok(json) => {
+                self.noted(call);
                 if let Some(name) = &call.save {
                     self.assign(name, from_json(json));
                 }
@@ -206,6 +210,7 @@ impl Session<'_> {
             Err(error) => {
                 if let Some(name) = &call.save {
                     self.assign(name, Value::UNDEFINED);
+                    self.scope.lock().facts.answers.remove(name);
                 }
                 self.failed(call, &error)
             }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `turn` | which flow gets the message: the waiting one, an interruption, a new one, the fallback |
 //! | `answers` | whether a message answers the question that is open |
+//! | `age` | what is said of an answer that is not from now |
 //! | `machine` | what the steps of a flow do |
 //! | `scope` | what templates see |
 //! | `state` | what is remembered |
@@ -12,6 +13,7 @@
 //! Nothing here knows the host: capabilities come as a trait, the time as a number, and what an operator should
 //! know goes out as notes. So the same turn runs in a test, in the sandbox, and in a replay.
 
+mod age;
 mod answers;
 mod machine;
 pub(crate) mod scope;
@@ -22,12 +24,18 @@ pub(crate) mod words;
 pub(crate) use turn::handle;
 
 use confab_plugin_sdk::dialogue::Outcome;
+use confab_plugin_sdk::host::Provenance;
 use confab_plugin_sdk::types::Error;
 
 /// The bot's business systems.
 pub(crate) trait Capabilities {
     /// Calls a function by name with JSON; called once for each `call` step.
     fn invoke(&mut self, capability: &str, function: &str, arguments: &str) -> Result<String, Error>;
+
+    /// Where the answer of the last call comes from.
+    fn last_answer(&mut self) -> Option<Provenance> {
+        None
+    }
 }
 
 /// What a turn came to.

@@ -43,6 +43,10 @@ pub(crate) struct Facts {
     pub(crate) event: Value,
     /// The last failed call.
     pub(crate) error: Value,
+    /// Where the results of this turn's calls come from, by the names that they are saved under.
+    pub(crate) answers: Variables,
+    /// Whether a template has looked there.
+    pub(crate) answers_seen: bool,
 }
 
 impl Scope {
@@ -85,9 +89,11 @@ impl Object for Scope {
         if let Some(value) = self.variable(key) {
             return Some(value);
         }
-        let inner = self.lock();
+        let mut inner = self.lock();
+        inner.facts.answers_seen |= key == "answers";
         let facts = &inner.facts;
         Some(match key {
+            "answers" => Value::from(facts.answers.clone()),
             "lang" => Value::from(facts.lang.as_str()),
             "message" => Value::from(facts.message.as_str()),
             "topic" => Value::from(facts.topic.as_str()),

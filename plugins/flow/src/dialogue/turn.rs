@@ -48,6 +48,8 @@ pub(crate) fn handle(bot: &Bot, turn: Turn, now: u64, capabilities: &mut dyn Cap
         turn: turn.number,
         event,
         error: Value::UNDEFINED,
+        answers: Default::default(),
+        answers_seen: false,
     };
     let kept = std::mem::take(&mut state.kept);
     let scope = Scope::new(Inner { vars: Default::default(), kept, facts });
@@ -65,6 +67,7 @@ pub(crate) fn handle(bot: &Bot, turn: Turn, now: u64, capabilities: &mut dyn Cap
         ended: false,
         notes,
         steps: 0,
+        stale: None,
     };
     match turn.kind.as_str() {
         "message" => session.message(&reading),
@@ -298,6 +301,7 @@ impl Session<'_> {
     }
 
     fn finish(mut self) -> Reaction {
+        self.say_age();
         self.state.kept = std::mem::take(&mut self.scope.lock().kept);
         let state = if self.ended { Vec::new() } else { self.state.save(&mut self.notes) };
         let outcome =

@@ -1,5 +1,6 @@
 //! Tests of the whole: the shop bot and small ones, with business systems played by closures.
 
+mod ages;
 mod conversations;
 mod fit;
 mod mistakes;
@@ -10,6 +11,7 @@ use crate::bot::Bot;
 use crate::definition::compile;
 use crate::dialogue::{self, Capabilities};
 use confab_plugin_sdk::dialogue::{Outcome, Turn, Visitor};
+use confab_plugin_sdk::host::Provenance;
 use confab_plugin_sdk::types::Error;
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -58,6 +60,8 @@ struct Chat {
     calls: Vec<(String, serde_json::Value)>,
     notes: Vec<String>,
     last: Option<Outcome>,
+    /// Where answers come from.
+    provenance: Option<Provenance>,
 }
 
 impl Chat {
@@ -72,6 +76,7 @@ impl Chat {
             calls: Vec::new(),
             notes: Vec::new(),
             last: None,
+            provenance: None,
         }
     }
 
@@ -93,13 +98,17 @@ impl Chat {
     }
 
     fn turn(&mut self, kind: &str, text: &str, data: Option<String>) -> String {
-        struct Stub<'a>(&'a mut Answers, &'a mut Vec<(String, serde_json::Value)>);
+        struct Stub<'a>(&'a mut Answers, &'a mut Vec<(String, serde_json::Value)>, Option<Provenance>);
         impl Capabilities for Stub<'_> {
             fn invoke(&mut self, capability: &str, function: &str, arguments: &str) -> Result<String, Error> {
                 let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap();
                 let name = format!("{capability}.{function}");
                 self.1.push((name.clone(), arguments.clone()));
                 (self.0)(&name, &arguments).map(|value| value.to_string())
+            }
+
+            fn last_answer(&mut self) -> Option<Provenance> {
+                self.2.clone()
             }
         }
         self.number += 1;
@@ -114,7 +123,8 @@ impl Chat {
             visitor: self.visitor.clone(),
             state: std::mem::take(&mut self.state),
         };
-        let reaction = dialogue::handle(&self.bot, turn, NOW, &mut Stub(&mut self.answers, &mut self.calls));
+        let mut stub = Stub(&mut self.answers, &mut self.calls, self.provenance.clone());
+        let reaction = dialogue::handle(&self.bot, turn, NOW, &mut stub);
         self.state.clone_from(&reaction.outcome.state);
         self.notes = reaction.notes;
         let said = reaction.outcome.replies.iter().map(|reply| reply.text.as_str()).collect::<Vec<_>>().join(" | ");

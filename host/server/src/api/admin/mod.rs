@@ -1,6 +1,7 @@
 //! `/api/admin`: configuration, connections and keys of a tenant, what failed and what was used; for the operator, of all.
 
 pub(crate) mod breakers;
+pub(crate) mod cache;
 pub(crate) mod config;
 pub(crate) mod connections;
 pub(crate) mod failures;
