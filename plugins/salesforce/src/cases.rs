@@ -25,8 +25,23 @@ const MOST: u32 = 50;
 /// Cases that are looked through for words: the newest.
 const LOOKED_THROUGH: usize = 200;
 const SELECT: [&str; 17] = [
-    "Id", "CaseNumber", "Subject", "Description", "Status", "IsClosed", "CreatedDate", "LastModifiedDate", "ContactId", "AccountId",
-    "SuppliedEmail", "SuppliedPhone", "SuppliedName", "ContactEmail", "ContactPhone", "ContactMobile", "Type",
+    "Id",
+    "CaseNumber",
+    "Subject",
+    "Description",
+    "Status",
+    "IsClosed",
+    "CreatedDate",
+    "LastModifiedDate",
+    "ContactId",
+    "AccountId",
+    "SuppliedEmail",
+    "SuppliedPhone",
+    "SuppliedName",
+    "ContactEmail",
+    "ContactPhone",
+    "ContactMobile",
+    "Type",
 ];
 /// The newest ones; the contract wants the oldest first.
 const COMMENTS: &str = "(SELECT Id, CommentBody, CreatedDate, CreatedBy.Name FROM CaseComments \
@@ -35,7 +50,10 @@ const COMMENTS: &str = "(SELECT Id, CommentBody, CreatedDate, CreatedBy.Name FRO
 const USUAL: [(&str, &[&str]); 4] = [
     ("new", &["new", "neu"]),
     ("open", &["open", "working", "in progress", "assigned", "escalated", "offen", "in bearbeitung", "eskaliert"]),
-    ("pending", &["pending", "on hold", "waiting", "waiting on customer", "waiting for customer", "wartend", "zurückgestellt"]),
+    (
+        "pending",
+        &["pending", "on hold", "waiting", "waiting on customer", "waiting for customer", "wartend", "zurückgestellt"],
+    ),
     ("solved", &["solved", "resolved", "gelöst"]),
 ];
 
@@ -49,7 +67,8 @@ impl Org {
             text.push_str(&format!("\n\nOrder: {order}"));
         }
         if subject.is_empty() || subject.chars().count() > SUBJECT || text.chars().count() > TEXT {
-            let message = format!("a case needs a subject of at most {SUBJECT} characters and a text of at most {TEXT}");
+            let message =
+                format!("a case needs a subject of at most {SUBJECT} characters and a text of at most {TEXT}");
             return Err(error(Code::InvalidInput, message));
         }
         let object = self.object("Case")?;
@@ -105,11 +124,16 @@ impl Org {
                 values.insert("OwnerId".into(), id.into());
             }
         }
-        let like = format!("Subject = {}{}", literal(&subject), match (&person.email, &person.phone) {
-            (Some(email), _) if object.has("SuppliedEmail") => format!(" AND SuppliedEmail = {}", literal(email)),
-            (None, Some(phone)) if object.has("SuppliedPhone") => format!(" AND SuppliedPhone = {}", literal(phone)),
-            _ => String::new(),
-        });
+        let like = format!(
+            "Subject = {}{}",
+            literal(&subject),
+            match (&person.email, &person.phone) {
+                (Some(email), _) if object.has("SuppliedEmail") => format!(" AND SuppliedEmail = {}", literal(email)),
+                (None, Some(phone)) if object.has("SuppliedPhone") =>
+                    format!(" AND SuppliedPhone = {}", literal(phone)),
+                _ => String::new(),
+            }
+        );
         let by_rule = !values.contains_key("OwnerId");
         match self.make(&object, values, &select, &like, by_rule)? {
             Made::Record(record) => Ok(self.ticket(&record)),
@@ -124,7 +148,9 @@ impl Org {
 
     fn proven_case(&self, object: &Object, number: &str, proof: &Proof) -> Result<Value> {
         let proof = people::given(proof)?;
-        let missing = || "there is no case with this number that belongs to this e-mail address, phone number or customer".to_owned();
+        let missing = || {
+            "there is no case with this number that belongs to this e-mail address, phone number or customer".to_owned()
+        };
         let number = number.trim().trim_start_matches('#');
         if number.is_empty() || number.len() > 30 {
             return Err(error(Code::NotFound, missing()));
@@ -171,7 +197,10 @@ impl Org {
         let soql = "SELECT ApiName FROM CaseStatus WHERE IsClosed = TRUE ORDER BY SortOrder LIMIT 1";
         let found = self.rest.query(soql, 1)?.into_iter().next();
         found.and_then(|s| json::text(&s, "/ApiName")).ok_or_else(|| {
-            error(Code::Misconfigured, "the org has no status for cases that counts as closed: see settings cases.closed_status")
+            error(
+                Code::Misconfigured,
+                "the org has no status for cases that counts as closed: see settings cases.closed_status",
+            )
         })
     }
 
@@ -187,7 +216,13 @@ impl Org {
         }))
     }
 
-    fn change_case(&self, object: &Object, record: &Value, comment: Option<&str>, status: Option<&str>) -> Result<Ticket> {
+    fn change_case(
+        &self,
+        object: &Object,
+        record: &Value,
+        comment: Option<&str>,
+        status: Option<&str>,
+    ) -> Result<Ticket> {
         let id = json::text(record, "/Id").unwrap_or_default();
         let mut parts = Vec::new();
         parts.extend(comment.map(|text| {
@@ -202,7 +237,8 @@ impl Org {
         let answers = self.rest.composite(parts, true)?;
         // When one is refused all are, and the others only say so.
         let halted = |a: &crate::rest::Answer| a.fault().as_deref() == Some("PROCESSING_HALTED");
-        let (refusals, answers): (Vec<_>, Vec<_>) = answers.into_iter().partition(|a| a.fault().is_some() && !halted(a));
+        let (refusals, answers): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|a| a.fault().is_some() && !halted(a));
         for refused in refusals {
             refused.ok().map_err(|e| self.failed::<()>("Case", Err(e)))?;
         }
@@ -219,21 +255,26 @@ impl Org {
         let object = self.object("Case")?;
         let given = |value: &Option<String>| value.as_ref().map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let (email, state, text) = (given(&query.requester_email), given(&query.state), given(&query.text));
-        let words: Vec<String> = text.iter().flat_map(|t| t.split_whitespace()).take(8).map(str::to_lowercase).collect();
+        let words: Vec<String> =
+            text.iter().flat_map(|t| t.split_whitespace()).take(8).map(str::to_lowercase).collect();
         let mut conditions = Vec::new();
         if let Some(email) = &email {
             let email = literal(email);
             let fields = object.readable(["SuppliedEmail", "Contact.Email"]);
             let any: Vec<String> = fields.iter().map(|field| format!("{field} = {email}")).collect();
             if any.is_empty() {
-                return Err(error(Code::Misconfigured, "the integration user may see neither Case.SuppliedEmail nor Case.ContactId"));
+                return Err(error(
+                    Code::Misconfigured,
+                    "the integration user may see neither Case.SuppliedEmail nor Case.ContactId",
+                ));
             }
             conditions.push(format!("({})", any.join(" OR ")));
         } else {
             conditions.extend(words.iter().map(|word| format!("Subject LIKE {}", containing(word))));
         }
         conditions.extend(state.as_deref().map(|state| self.in_state(state)));
-        let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         let limit = limit.clamp(1, MOST) as usize;
         let most = if words.is_empty() || email.is_none() { limit } else { LOOKED_THROUGH };
         let fields = object.readable(SELECT).join(", ");
@@ -250,7 +291,8 @@ impl Org {
     /// The condition for a state.
     fn in_state(&self, state: &str) -> String {
         let word = state.to_lowercase();
-        let own = self.settings.cases.states.iter().filter(|(_, ours)| **ours == word).map(|(theirs, _)| theirs.as_str());
+        let own =
+            self.settings.cases.states.iter().filter(|(_, ours)| **ours == word).map(|(theirs, _)| theirs.as_str());
         let usual = USUAL.iter().filter(|(ours, _)| *ours == word).flat_map(|(_, names)| names.iter().copied());
         let mut names: Vec<String> = own.chain(usual).map(literal).collect();
         match word.as_str() {
@@ -288,9 +330,12 @@ impl Org {
             subject: text("/Subject").unwrap_or_default(),
             created_at: moment(record, "/CreatedDate"),
             updated_at: moment(record, "/LastModifiedDate"),
-            url: self.settings.cases.url.as_ref().map(|url| {
-                url.replace("{id}", &path_segment(&id)).replace("{number}", &path_segment(&number))
-            }),
+            url: self
+                .settings
+                .cases
+                .url
+                .as_ref()
+                .map(|url| url.replace("{id}", &path_segment(&id)).replace("{number}", &path_segment(&number))),
             comments: comments.collect(),
             number,
         }
@@ -304,7 +349,9 @@ fn selected(object: &Object) -> String {
 
 fn queue_named(name: &str) -> String {
     let name = literal(name);
-    format!("SELECT QueueId FROM QueueSobject WHERE SobjectType = 'Case' AND (Queue.Name = {name} OR Queue.DeveloperName = {name}) LIMIT 1")
+    format!(
+        "SELECT QueueId FROM QueueSobject WHERE SobjectType = 'Case' AND (Queue.Name = {name} OR Queue.DeveloperName = {name}) LIMIT 1"
+    )
 }
 
 /// What a case says of its requester.

@@ -3,8 +3,8 @@
 use crate::org::{Object, Org};
 use crate::rest::Rest;
 use confab_plugin_sdk::health::Finding;
-use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::json;
+use confab_plugin_sdk::prelude::*;
 
 /// Requests that should be left of a day's.
 const LEFT: f64 = 0.1;
@@ -65,7 +65,11 @@ impl Org {
         let name = object.name.as_str();
         let right = |what: &str, has: bool| match has {
             true => finding(&format!("{what} {name}"), "ok", "allowed"),
-            false => finding(&format!("{what} {name}"), "error", format!("give the integration user's permission set {what} on {name}")),
+            false => finding(
+                &format!("{what} {name}"),
+                "error",
+                format!("give the integration user's permission set {what} on {name}"),
+            ),
         };
         let mut found = vec![finding(&format!("read {name}"), "ok", "allowed")];
         if matches!(name, "Contact" | "Lead" | "Case" | "CaseComment") {
@@ -89,7 +93,11 @@ impl Org {
             found.push(finding(&format!("fields of {name}"), "warning", message));
         }
         if name == "Order" && self.settings.currency.is_none() && !object.has("CurrencyIsoCode") {
-            found.push(finding("currency", "warning", "the org has one currency only: name it in the settings, or orders have no amounts"));
+            found.push(finding(
+                "currency",
+                "warning",
+                "the org has one currency only: name it in the settings, or orders have no amounts",
+            ));
         }
         found
     }
@@ -103,10 +111,14 @@ impl Org {
         );
         match object.fields.get(field) {
             None => finding(&name, "warning", how),
-            Some(f) if !f.external_id || !f.create => {
-                finding(&name, "warning", format!("{field} is no External ID, or may not be edited by the integration user"))
+            Some(f) if !f.external_id || !f.create => finding(
+                &name,
+                "warning",
+                format!("{field} is no External ID, or may not be edited by the integration user"),
+            ),
+            Some(f) if !f.unique => {
+                finding(&name, "warning", format!("{field} is not Unique: two calls at once may make two records"))
             }
-            Some(f) if !f.unique => finding(&name, "warning", format!("{field} is not Unique: two calls at once may make two records")),
             Some(_) => finding(&name, "ok", format!("{field}: records are created once")),
         }
     }

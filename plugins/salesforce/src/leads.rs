@@ -19,8 +19,21 @@ const SELECT: [&str; 6] = ["Id", "Status", "Description", "IsConverted", "Conver
 /// Names that orgs usually have for a state, in Salesforce's languages for new orgs of Europe and America.
 const USUAL: [(&str, &[&str]); 3] = [
     ("new", &["New", "Open - Not Contacted", "Open", "Neu", "Offen - Nicht kontaktiert"]),
-    ("qualified", &["Qualified", "Working - Contacted", "Working", "Contacted", "Qualifiziert", "In Bearbeitung - Kontaktiert"]),
-    ("lost", &["Unqualified", "Closed - Not Converted", "Disqualified", "Lost", "Nicht qualifiziert", "Geschlossen - Nicht konvertiert"]),
+    (
+        "qualified",
+        &["Qualified", "Working - Contacted", "Working", "Contacted", "Qualifiziert", "In Bearbeitung - Kontaktiert"],
+    ),
+    (
+        "lost",
+        &[
+            "Unqualified",
+            "Closed - Not Converted",
+            "Disqualified",
+            "Lost",
+            "Nicht qualifiziert",
+            "Geschlossen - Nicht konvertiert",
+        ],
+    ),
 ];
 
 impl Org {
@@ -41,7 +54,11 @@ impl Org {
         object.put(&mut values, "Phone", person.phone.clone());
         object.put(&mut values, "Description", Some(text.clone()));
         let said = input.source.as_deref().and_then(|source| object.value("LeadSource", &[source]));
-        object.put(&mut values, "LeadSource", settings.source.clone().or(said).or_else(|| object.value("LeadSource", &["Web"])));
+        object.put(
+            &mut values,
+            "LeadSource",
+            settings.source.clone().or(said).or_else(|| object.value("LeadSource", &["Web"])),
+        );
         if let Some(name) = &settings.record_type {
             values.insert("RecordTypeId".into(), object.record_type(name)?.into());
         }
@@ -86,7 +103,13 @@ impl Org {
         }
         let mut note = found.note.as_ref().map(|n| n.trim().to_owned()).filter(|n| !n.is_empty());
         if let Some(score) = found.score {
-            let rating = if score >= 70 { "Hot" } else if score >= 40 { "Warm" } else { "Cold" };
+            let rating = if score >= 70 {
+                "Hot"
+            } else if score >= 40 {
+                "Warm"
+            } else {
+                "Cold"
+            };
             let kept = match &self.settings.leads.score_field {
                 Some(field) => object.put(&mut values, field, Some(score)),
                 None => object.put(&mut values, "Rating", object.value("Rating", &[rating])),
@@ -99,14 +122,23 @@ impl Org {
     }
 
     /// Writes values and adds to the description what it doesn't have yet.
-    fn write_lead(&self, object: &Object, record: &Value, mut values: Map<String, Value>, add: Option<&str>) -> Result<Lead> {
+    fn write_lead(
+        &self,
+        object: &Object,
+        record: &Value,
+        mut values: Map<String, Value>,
+        add: Option<&str>,
+    ) -> Result<Lead> {
         let before = json::text(record, "/Description").unwrap_or_default();
         let marker = if self.key.is_empty() { String::new() } else { format!("[{}]", once::reference(&self.key)) };
         if let Some(add) = add.filter(|_| marker.is_empty() || !before.contains(&marker)) {
             let parts = [before.as_str(), add, marker.as_str()];
             let whole = parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("\n");
             if whole.chars().count() > TEXT {
-                return Err(error(Code::InvalidInput, format!("the lead's description would have more than {TEXT} characters")));
+                return Err(error(
+                    Code::InvalidInput,
+                    format!("the lead's description would have more than {TEXT} characters"),
+                ));
             }
             object.put(&mut values, "Description", Some(whole));
         }
@@ -117,9 +149,11 @@ impl Org {
             return Err(error(Code::Conflict, "the lead has been converted and can't be changed"));
         }
         let lead = json::text(record, "/Id").unwrap_or_default();
-        let update = Part::write("made", "PATCH", format!("/sobjects/Lead/{lead}"), Value::Object(values)).assigned(false);
+        let update =
+            Part::write("made", "PATCH", format!("/sobjects/Lead/{lead}"), Value::Object(values)).assigned(false);
         let select = object.readable(SELECT).join(", ");
-        let (written, read) = self.rest.write(update, &format!("SELECT {select} FROM Lead WHERE Id = {}", literal(&lead)))?;
+        let (written, read) =
+            self.rest.write(update, &format!("SELECT {select} FROM Lead WHERE Id = {}", literal(&lead)))?;
         written.ok().map_err(|e| self.failed::<()>("Lead", Err(e)))?;
         let body = read.ok()?;
         Ok(self.lead(body.pointer("/records/0").unwrap_or(record)))
@@ -129,7 +163,8 @@ impl Org {
     fn lead_status(&self, object: &Object, state: &str) -> Result<String> {
         let word = state.to_lowercase();
         if word == "converted" {
-            let message = "converting makes an account, a contact and an opportunity: a salesperson does that in Salesforce";
+            let message =
+                "converting makes an account, a contact and an opportunity: a salesperson does that in Salesforce";
             return Err(error(Code::Unsupported, message));
         }
         if let Some(own) = self.settings.leads.states.get(&word) {
@@ -139,13 +174,17 @@ impl Org {
         object.value("Status", usual.unwrap_or(&[state])).ok_or_else(|| {
             let known = object.fields.get("Status").map(|f| f.values.join(", ")).unwrap_or_default();
             let code = if usual.is_some() { Code::Misconfigured } else { Code::InvalidInput };
-            error(code, format!("Salesforce has no lead status for this state (settings leads.states); it has: {known}"))
+            error(
+                code,
+                format!("Salesforce has no lead status for this state (settings leads.states); it has: {known}"),
+            )
         })
     }
 
     fn lead(&self, record: &Value) -> Lead {
         let status = json::text(record, "/Status").unwrap_or_default();
-        let own = self.settings.leads.states.iter().find(|(_, theirs)| **theirs == status).map(|(ours, _)| ours.as_str());
+        let own =
+            self.settings.leads.states.iter().find(|(_, theirs)| **theirs == status).map(|(ours, _)| ours.as_str());
         let usual = || USUAL.iter().find(|(_, names)| names.contains(&status.as_str())).map(|(ours, _)| *ours);
         let state = if json::flag(record, "/IsConverted") { Some("converted") } else { own.or_else(usual) };
         let about = json::text(record, "/Description").unwrap_or_default();

@@ -83,7 +83,8 @@ impl Orders for Connector {
 impl Health for Connector {
     fn check() -> Vec<Finding> {
         let findings = Org::of_call().map(|org| org.findings());
-        findings.unwrap_or_else(|e| vec![Finding { name: "settings".into(), status: "error".into(), message: e.message }])
+        findings
+            .unwrap_or_else(|e| vec![Finding { name: "settings".into(), status: "error".into(), message: e.message }])
     }
 }
 

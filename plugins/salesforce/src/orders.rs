@@ -23,10 +23,30 @@ const MOST: u32 = 50;
 /// Orders that may share a number: more are not looked at.
 const CANDIDATES: usize = 20;
 const SELECT: [&str; 24] = [
-    "Id", "OrderNumber", "PoNumber", "OrderReferenceNumber", "Name", "Status", "StatusCode", "EffectiveDate", "OrderedDate", "TotalAmount",
-    "CurrencyIsoCode", "AccountId", "Account.Name", "Account.Phone", "BillToContactId", "BillToContact.Email", "BillToContact.Phone",
-    "BillToContact.MobilePhone", "ShipToContactId", "ShipToContact.Email", "ShipToContact.Phone", "ShipToContact.MobilePhone",
-    "ShippingPostalCode", "BillingPostalCode",
+    "Id",
+    "OrderNumber",
+    "PoNumber",
+    "OrderReferenceNumber",
+    "Name",
+    "Status",
+    "StatusCode",
+    "EffectiveDate",
+    "OrderedDate",
+    "TotalAmount",
+    "CurrencyIsoCode",
+    "AccountId",
+    "Account.Name",
+    "Account.Phone",
+    "BillToContactId",
+    "BillToContact.Email",
+    "BillToContact.Phone",
+    "BillToContact.MobilePhone",
+    "ShipToContactId",
+    "ShipToContact.Email",
+    "ShipToContact.Phone",
+    "ShipToContact.MobilePhone",
+    "ShippingPostalCode",
+    "BillingPostalCode",
 ];
 const NUMBERS: [&str; 3] = ["OrderNumber", "PoNumber", "OrderReferenceNumber"];
 const LINES: [&str; 5] = ["Quantity", "TotalPrice", "Description", "Product2.Name", "Product2.ProductCode"];
@@ -80,7 +100,9 @@ impl Org {
 
     fn proven_order(&self, number: &str, proof: &Proof) -> Result<Value> {
         let proof = people::given(proof)?;
-        let missing = || "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer".to_owned();
+        let missing = || {
+            "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer".to_owned()
+        };
         let number = number.trim().trim_start_matches('#');
         if number.is_empty() || number.chars().count() > 80 {
             return Err(error(Code::NotFound, missing()));
@@ -88,7 +110,8 @@ impl Org {
         let object = self.object("Order")?;
         let own = self.settings.orders.number_fields.iter().map(String::as_str);
         let fields = object.readable(NUMBERS.into_iter().chain(own));
-        let condition = fields.iter().map(|field| format!("{field} IN {}", numbers(number))).collect::<Vec<_>>().join(" OR ");
+        let condition =
+            fields.iter().map(|field| format!("{field} IN {}", numbers(number))).collect::<Vec<_>>().join(" OR ");
         let found = self.order_records(&object, &condition, CANDIDATES)?;
         let theirs = found.iter().find(|order| self.known(order).proves(&proof, missing).is_ok());
         theirs.cloned().ok_or_else(|| error(Code::NotFound, missing()))
@@ -121,13 +144,20 @@ impl Org {
             fields.filter_map(|f| json::text(order, &f)).collect::<Vec<_>>()
         };
         let phones = [
-            "/BillToContact/Phone", "/BillToContact/MobilePhone", "/ShipToContact/Phone", "/ShipToContact/MobilePhone", "/Account/Phone",
+            "/BillToContact/Phone",
+            "/BillToContact/MobilePhone",
+            "/ShipToContact/Phone",
+            "/ShipToContact/MobilePhone",
+            "/Account/Phone",
         ];
         people::Known {
             emails: all(&["/BillToContact/Email", "/ShipToContact/Email"], &settings.email_fields),
             phones: all(&phones, &settings.phone_fields),
             postal_codes: all(&["/ShippingPostalCode", "/BillingPostalCode"], &[]),
-            customer_ids: all(&["/BillToContactId", "/ShipToContactId", "/AccountId"], &[]).iter().flat_map(|id| forms(id)).collect(),
+            customer_ids: all(&["/BillToContactId", "/ShipToContactId", "/AccountId"], &[])
+                .iter()
+                .flat_map(|id| forms(id))
+                .collect(),
         }
     }
 
@@ -138,7 +168,8 @@ impl Org {
         let amount = |value: &Value, field: &str| money::number(json::number(value, field)?, currency.as_deref()?);
         let lines = json::list(record, "/OrderItems/records").iter().map(|line| {
             let sku = json::text(line, "/Product2/ProductCode");
-            let name = json::text(line, "/Product2/Name").or_else(|| json::text(line, "/Description")).or_else(|| sku.clone());
+            let name =
+                json::text(line, "/Product2/Name").or_else(|| json::text(line, "/Description")).or_else(|| sku.clone());
             OrderLine {
                 sku,
                 name: name.unwrap_or_default(),
@@ -156,7 +187,10 @@ impl Org {
             total: amount(record, "/TotalAmount"),
             lines: lines.collect(),
             customer_id: text("/BillToContactId").or_else(|| text("/AccountId")),
-            extra: extra.into_iter().filter_map(|(name, f)| Some(ExtraField { name: name.into(), value: text(f)? })).collect(),
+            extra: extra
+                .into_iter()
+                .filter_map(|(name, f)| Some(ExtraField { name: name.into(), value: text(f)? }))
+                .collect(),
         }
     }
 

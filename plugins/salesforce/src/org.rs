@@ -268,14 +268,17 @@ impl Org {
             if hidden { error(Code::Misconfigured, message) } else { e }
         })?;
         let described: Described = serde_json::from_value(body)?;
-        let wanted = |f: &DescribedField| {
-            f.name.ends_with("__c") || FIELDS.split_whitespace().any(|own| own == f.name)
-        };
+        let wanted = |f: &DescribedField| f.name.ends_with("__c") || FIELDS.split_whitespace().any(|own| own == f.name);
         let fields = described.fields.into_iter().filter(wanted).map(|f| {
             let active = f.picklist_values.into_iter().filter(|v| v.active).map(|v| v.value);
             let values = if PICKLISTS.contains(&f.name.as_str()) { active.collect() } else { Vec::new() };
-            let field =
-                Field { create: f.createable, update: f.updateable, external_id: f.external_id, unique: f.unique, values };
+            let field = Field {
+                create: f.createable,
+                update: f.updateable,
+                external_id: f.external_id,
+                unique: f.unique,
+                values,
+            };
             (f.name, field)
         });
         let types = described.record_type_infos.into_iter().filter(|t| t.available);
@@ -307,7 +310,14 @@ impl Org {
     /// With the key field: searched, then upserted by it, so that two at once make one. Without: the first call leaves
     /// its time in the store, and a repeat looks for a record like it (`like`, a condition) since then.
     /// The refusal of a duplicate rule is given back for the caller to deal with.
-    pub(crate) fn make(&self, object: &Object, values: Map<String, Value>, select: &str, like: &str, by_rule: bool) -> Result<Made> {
+    pub(crate) fn make(
+        &self,
+        object: &Object,
+        values: Map<String, Value>,
+        select: &str,
+        like: &str,
+        by_rule: bool,
+    ) -> Result<Made> {
         let name = object.name.as_str();
         if let Some(query) = self.by_key(object, select) {
             let known = self.rest.query(&query, 1).map_err(|e| self.failed::<()>(name, Err(e)))?;
@@ -401,7 +411,9 @@ pub(crate) enum Made {
 
 fn first(body: Value) -> Result<Value> {
     let record = body.pointer("/records/0").cloned();
-    record.ok_or_else(|| error(Code::Internal, "Salesforce: what was created can't be read: the integration user may not see it"))
+    record.ok_or_else(|| {
+        error(Code::Internal, "Salesforce: what was created can't be read: the integration user may not see it")
+    })
 }
 
 /// The body of a new record from what is common to all.

@@ -96,8 +96,13 @@ impl Org {
             return Ok(contact(body.pointer("/records/0").unwrap_or(&Value::Null)));
         }
         // A duplicate rule looks past the sharing rules. Who is alike is the same only with the same address or number.
-        let ids: Vec<String> = refused.iter().filter(|(object, _)| object == "Contact").map(|(_, id)| literal(id)).collect();
-        let alike = if ids.is_empty() { Vec::new() } else { self.rest.query(&format!("{select} WHERE Id IN ({})", ids.join(", ")), 20)? };
+        let ids: Vec<String> =
+            refused.iter().filter(|(object, _)| object == "Contact").map(|(_, id)| literal(id)).collect();
+        let alike = if ids.is_empty() {
+            Vec::new()
+        } else {
+            self.rest.query(&format!("{select} WHERE Id IN ({})", ids.join(", ")), 20)?
+        };
         let same = alike.iter().find(|c| match (&key.email, &key.phone) {
             (Some(email), _) => json::text(c, "/Email").is_some_and(|own| people::same_email(&own, email)),
             (None, Some(phone)) => numbers(c).iter().any(|own| people::same_phone(own, phone)),

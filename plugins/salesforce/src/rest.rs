@@ -57,7 +57,8 @@ impl Answer {
 
 fn meaning(status: u16, code: &str, body: &Value) -> Error {
     let message = json::text(body, "/0/message").unwrap_or_default();
-    let fields: Vec<String> = json::list(body, "/0/fields").iter().filter_map(|f| f.as_str().map(str::to_owned)).collect();
+    let fields: Vec<String> =
+        json::list(body, "/0/fields").iter().filter_map(|f| f.as_str().map(str::to_owned)).collect();
     let of = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
     let said = |kind: Code, what: &str| error(kind, format!("Salesforce: {code}{of}: {what}"));
     match code {
@@ -78,9 +79,10 @@ fn meaning(status: u16, code: &str, body: &Value) -> Error {
         "REQUIRED_FIELD_MISSING" | "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST" | "INVALID_CROSS_REFERENCE_KEY" => {
             said(Code::Misconfigured, "the org asks for another value than this connector gives")
         }
-        "API_DISABLED_FOR_ORG" | "API_CURRENTLY_DISABLED" | "INVALID_FIELD_FOR_INSERT_UPDATE" | "INSUFFICIENT_ACCESS" => {
-            said(Code::Forbidden, "the integration user may not do this")
-        }
+        "API_DISABLED_FOR_ORG"
+        | "API_CURRENTLY_DISABLED"
+        | "INVALID_FIELD_FOR_INSERT_UPDATE"
+        | "INSUFFICIENT_ACCESS" => said(Code::Forbidden, "the integration user may not do this"),
         c if c.starts_with("INSUFFICIENT_ACCESS") => said(Code::Forbidden, "the integration user may not do this"),
         "DUPLICATES_DETECTED" | "DUPLICATE_VALUE" => said(Code::Conflict, "there is such a record already"),
         "CANNOT_UPDATE_CONVERTED_LEAD" => said(Code::Conflict, "the lead has been converted and can't be changed"),
@@ -103,7 +105,8 @@ fn meaning(status: u16, code: &str, body: &Value) -> Error {
 /// The rest of the message repeats the query, and with it what the visitor said.
 fn missing(message: &str) -> Option<String> {
     let quoted = |after: &str| message.split_once(after)?.1.split('\'').next().map(str::to_owned);
-    let plain = |name: &String| name.len() <= 100 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_. ".contains(c));
+    let plain =
+        |name: &String| name.len() <= 100 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_. ".contains(c));
     let column = quoted("No such column '").filter(plain);
     let entity = quoted("on entity '").or_else(|| quoted("sobject of type ").filter(plain)).filter(plain);
     match (column, entity) {
@@ -205,7 +208,10 @@ impl Rest {
         let status = |a: &Value| a.get("httpStatusCode").and_then(Value::as_u64).and_then(|s| u16::try_from(s).ok());
         Ok(answers
             .into_iter()
-            .map(|mut a| Answer { status: status(&a).unwrap_or(500), body: a.get_mut("body").map(Value::take).unwrap_or_default() })
+            .map(|mut a| Answer {
+                status: status(&a).unwrap_or(500),
+                body: a.get_mut("body").map(Value::take).unwrap_or_default(),
+            })
             .collect())
     }
 
@@ -246,17 +252,31 @@ mod tests {
         assert!(e.message.contains("Case.Foo__c") && !e.message.contains("erika"), "{}", e.message);
         let e = of(400, json!([{"errorCode": "INVALID_TYPE", "message": "sObject type 'Order' is not supported."}]));
         assert!(e.message.contains("Order is not there"), "{}", e.message);
-        let e = of(400, json!([{"errorCode": "INVALID_EMAIL_ADDRESS", "message": "Email: invalid email address: erika@", "fields": ["Email"]}]));
-        assert!(e.code == "invalid-input" && e.message.contains("(Email)") && !e.message.contains("erika"), "{}", e.message);
+        let e = of(
+            400,
+            json!([{"errorCode": "INVALID_EMAIL_ADDRESS", "message": "Email: invalid email address: erika@", "fields": ["Email"]}]),
+        );
+        assert!(
+            e.code == "invalid-input" && e.message.contains("(Email)") && !e.message.contains("erika"),
+            "{}",
+            e.message
+        );
     }
 
     #[test]
     fn limits_locks_and_outages_are_told_apart() {
-        let limit = of(403, json!([{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]));
+        let limit =
+            of(403, json!([{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]));
         assert_eq!((limit.code.as_str(), limit.retry_after), ("rate-limited", Some(900)));
-        let busy = of(403, json!([{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "ConcurrentPerOrgLongTxn Limit exceeded."}]));
+        let busy = of(
+            403,
+            json!([{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "ConcurrentPerOrgLongTxn Limit exceeded."}]),
+        );
         assert_eq!(busy.retry_after, Some(5));
-        let lock = of(400, json!([{"errorCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain exclusive access to this record", "fields": []}]));
+        let lock = of(
+            400,
+            json!([{"errorCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain exclusive access to this record", "fields": []}]),
+        );
         assert_eq!((lock.code.as_str(), lock.retry_after), ("conflict", Some(1)));
         assert_eq!(of(503, Value::Null).code, "unavailable");
         assert_eq!(of(403, json!([{"errorCode": "INSUFFICIENT_ACCESS_OR_READONLY", "message": ""}])).code, "forbidden");
@@ -265,9 +285,11 @@ mod tests {
 
     #[test]
     fn the_records_of_a_duplicate_rule_are_read() {
-        let record = json!({"attributes": {"type": "Lead", "url": "/services/data/v67.0/sobjects/Lead/00Q1"}, "Id": "00Q1"});
+        let record =
+            json!({"attributes": {"type": "Lead", "url": "/services/data/v67.0/sobjects/Lead/00Q1"}, "Id": "00Q1"});
         let result = json!({"matchResults": [{"entityType": "Lead", "matchRecords": [{"record": record}]}]});
-        let answer = Answer { status: 400, body: json!([{"errorCode": "DUPLICATES_DETECTED", "duplicateResut": result}]) };
+        let answer =
+            Answer { status: 400, body: json!([{"errorCode": "DUPLICATES_DETECTED", "duplicateResut": result}]) };
         assert_eq!(answer.duplicates(), [("Lead".to_owned(), "00Q1".to_owned())]);
     }
 }

@@ -47,7 +47,8 @@ pub(crate) fn id<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
 pub(crate) fn forms(id: &str) -> Vec<String> {
     let Some(short) = id.get(..15) else { return vec![id.to_owned()] };
     let check = |part: &[u8]| {
-        let bits = part.iter().enumerate().filter(|(_, b)| b.is_ascii_uppercase()).fold(0_usize, |n, (i, _)| n | 1 << i);
+        let bits =
+            part.iter().enumerate().filter(|(_, b)| b.is_ascii_uppercase()).fold(0_usize, |n, (i, _)| n | 1 << i);
         b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345".get(bits).copied().map_or('A', char::from)
     };
     let sum: String = short.as_bytes().chunks(5).map(check).collect();

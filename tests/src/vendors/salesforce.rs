@@ -65,7 +65,13 @@ impl Salesforce {
     /// # Errors
     /// When there is none.
     pub async fn start() -> Result<Salesforce> {
-        let org = Org { store: Store::new(schema::org()), requests: Vec::new(), left: 5_000, lose_answer: false, cursors: BTreeMap::new() };
+        let org = Org {
+            store: Store::new(schema::org()),
+            requests: Vec::new(),
+            left: 5_000,
+            lose_answer: false,
+            cursors: BTreeMap::new(),
+        };
         let org = Arc::new(Mutex::new(org));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -93,7 +99,13 @@ impl Drop for Salesforce {
     }
 }
 
-async fn answer(State(org): State<Arc<Mutex<Org>>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(org): State<Arc<Mutex<Org>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let mut org = org.lock().unwrap_or_else(PoisonError::into_inner);
     let parsed: Option<Value> = serde_json::from_slice(&body).ok();
     org.requests.push((format!("{method} {uri}"), parsed.clone().unwrap_or_default()));
@@ -113,7 +125,10 @@ async fn answer(State(org): State<Arc<Mutex<Org>>>, method: Method, uri: Uri, he
         Err(refusal(400, "JSON_PARSER_ERROR", "Unexpected character at [line:1, column:1]"))
     } else {
         org.left -= 1;
-        let own: BTreeMap<String, String> = headers.iter().map(|(n, v)| (n.as_str().to_lowercase(), v.to_str().unwrap_or_default().to_owned())).collect();
+        let own: BTreeMap<String, String> = headers
+            .iter()
+            .map(|(n, v)| (n.as_str().to_lowercase(), v.to_str().unwrap_or_default().to_owned()))
+            .collect();
         org.serve(method.as_str(), &uri.to_string(), parsed, &own, true)
     };
     let used = 5_000 - org.left;
@@ -124,11 +139,22 @@ async fn answer(State(org): State<Arc<Mutex<Org>>>, method: Method, uri: Uri, he
     let (status, body) = outcome.unwrap_or_else(|refused| refused);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let limit = [("sforce-limit-info", format!("api-usage={used}/5000"))];
-    if status == StatusCode::NO_CONTENT { (status, limit).into_response() } else { (status, limit, axum::Json(body)).into_response() }
+    if status == StatusCode::NO_CONTENT {
+        (status, limit).into_response()
+    } else {
+        (status, limit, axum::Json(body)).into_response()
+    }
 }
 
 impl Org {
-    fn serve(&mut self, method: &str, url: &str, body: Option<Value>, headers: &BTreeMap<String, String>, top: bool) -> Result<Refusal, Refusal> {
+    fn serve(
+        &mut self,
+        method: &str,
+        url: &str,
+        body: Option<Value>,
+        headers: &BTreeMap<String, String>,
+        top: bool,
+    ) -> Result<Refusal, Refusal> {
         let nothing = || refusal(404, "NOT_FOUND", "The requested resource does not exist");
         let url = reqwest::Url::parse(&format!("http://org{url}")).map_err(|_| nothing())?;
         let path: Vec<String> = url.path().trim_matches('/').split('/').map(decoded).collect();
@@ -136,10 +162,17 @@ impl Org {
         let version = parts.get(2).and_then(|v| v.strip_prefix('v')?.strip_suffix(".0")?.parse::<u32>().ok());
         match version {
             Some(v) if VERSIONS.contains(&v) => {}
-            Some(v) if v < *VERSIONS.start() => return Err(refusal(410, "GONE", "The requested resource no longer exists")),
+            Some(v) if v < *VERSIONS.start() => {
+                return Err(refusal(410, "GONE", "The requested resource no longer exists"));
+            }
             _ => return Err(nothing()),
         }
-        let values = || body.as_ref().and_then(Value::as_object).cloned().ok_or_else(|| refusal(400, "JSON_PARSER_ERROR", "a map was expected"));
+        let values = || {
+            body.as_ref()
+                .and_then(Value::as_object)
+                .cloned()
+                .ok_or_else(|| refusal(400, "JSON_PARSER_ERROR", "a map was expected"))
+        };
         let may_save = headers.get("sforce-duplicate-rule-header").is_some_and(|h| h.contains("allowSave=true"));
         match (method, parts.get(3..).unwrap_or_default()) {
             ("GET", ["limits"]) => Ok((200, json!({"DailyApiRequests": {"Max": 5_000, "Remaining": self.left}}))),
@@ -147,11 +180,17 @@ impl Org {
                 let soql = url.query_pairs().find(|(name, _)| name == "q").map(|(_, q)| q.into_owned());
                 let soql = soql.ok_or_else(|| refusal(400, "MALFORMED_QUERY", "no query"))?;
                 let found = self.store.query(&soql, *kind == "queryAll")?;
-                let size = headers.get("sforce-query-options").and_then(|o| o.strip_prefix("batchSize=")?.parse().ok()).unwrap_or(2_000_usize);
+                let size = headers
+                    .get("sforce-query-options")
+                    .and_then(|o| o.strip_prefix("batchSize=")?.parse().ok())
+                    .unwrap_or(2_000_usize);
                 Ok((200, self.page(found.clone(), found.len(), size.clamp(200, 2_000), kind)))
             }
             ("GET", [kind @ ("query" | "queryAll"), cursor]) => {
-                let rest = self.cursors.remove(*cursor).ok_or_else(|| refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator"))?;
+                let rest = self
+                    .cursors
+                    .remove(*cursor)
+                    .ok_or_else(|| refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator"))?;
                 let total = cursor.split('-').nth(2).and_then(|t| t.parse().ok()).unwrap_or_default();
                 Ok((200, self.page(rest, total, 200, kind)))
             }
@@ -166,7 +205,9 @@ impl Org {
             }
             ("PATCH", ["sobjects", object, field, key]) => self.upsert(object, field, key, values()?, may_save),
             ("POST", ["composite"]) if top => self.composite(&body.unwrap_or_default()),
-            (_, ["limits" | "query" | "queryAll" | "composite", ..] | ["sobjects", ..]) => Err(refusal(405, "METHOD_NOT_ALLOWED", "HTTP Method not allowed")),
+            (_, ["limits" | "query" | "queryAll" | "composite", ..] | ["sobjects", ..]) => {
+                Err(refusal(405, "METHOD_NOT_ALLOWED", "HTTP Method not allowed"))
+            }
             _ => Err(nothing()),
         }
     }
@@ -205,19 +246,37 @@ impl Org {
             })
         }).collect();
         let may = schema.fields.values().any(|f| f.create);
-        Ok((200, json!({
-            "name": object, "label": object, "keyPrefix": schema.prefix, "createable": may, "updateable": may, "queryable": true, "fields": fields,
-            "recordTypeInfos": [{"active": true, "available": true, "defaultRecordTypeMapping": true, "developerName": "Master", "master": true, "name": "Master", "recordTypeId": "012000000000000AAA"}],
-        })))
+        Ok((
+            200,
+            json!({
+                "name": object, "label": object, "keyPrefix": schema.prefix, "createable": may, "updateable": may, "queryable": true, "fields": fields,
+                "recordTypeInfos": [{"active": true, "available": true, "defaultRecordTypeMapping": true, "developerName": "Master", "master": true, "name": "Master", "recordTypeId": "012000000000000AAA"}],
+            }),
+        ))
     }
 
-    fn upsert(&mut self, object: &str, field: &str, key: &str, mut values: Map<String, Value>, may_save: bool) -> Result<Refusal, Refusal> {
+    fn upsert(
+        &mut self,
+        object: &str,
+        field: &str,
+        key: &str,
+        mut values: Map<String, Value>,
+        may_save: bool,
+    ) -> Result<Refusal, Refusal> {
         let external = self.store.schema(object)?.fields.get(field).is_some_and(|f| f.external);
         if !external {
-            return Err(refusal(404, "NOT_FOUND", &format!("Provided external ID field does not exist or is not accessible: {field}")));
+            return Err(refusal(
+                404,
+                "NOT_FOUND",
+                &format!("Provided external ID field does not exist or is not accessible: {field}"),
+            ));
         }
         if values.contains_key(field) {
-            return Err(refusal(400, "INVALID_FIELD", &format!("The {field} field should not be specified in the sobject data.")));
+            return Err(refusal(
+                400,
+                "INVALID_FIELD",
+                &format!("The {field} field should not be specified in the sobject data."),
+            ));
         }
         match self.store.with(object, field, key).as_slice() {
             [] => {
@@ -229,7 +288,9 @@ impl Org {
                 self.store.update(object, id, &values)?;
                 Ok((200, json!({"id": id, "success": true, "errors": [], "created": false})))
             }
-            several => Err((300, several.iter().map(|id| format!("/services/data/v67.0/sobjects/{object}/{id}")).collect())),
+            several => {
+                Err((300, several.iter().map(|id| format!("/services/data/v67.0/sobjects/{object}/{id}")).collect()))
+            }
         }
     }
 
@@ -239,7 +300,10 @@ impl Org {
         if let Some(odd) = body.as_object().and_then(|b| b.keys().find(|k| !known.contains(&k.as_str()))) {
             return Err(wrong(&format!("Unrecognized field \"{odd}\"")));
         }
-        let parts = body["compositeRequest"].as_array().filter(|p| !p.is_empty()).ok_or_else(|| wrong("no compositeRequest"))?;
+        let parts = body["compositeRequest"]
+            .as_array()
+            .filter(|p| !p.is_empty())
+            .ok_or_else(|| wrong("no compositeRequest"))?;
         let is_query = |p: &&Value| p["url"].as_str().is_some_and(|u| u.contains("/query"));
         if parts.len() > PARTS || parts.iter().filter(is_query).count() > QUERIES {
             return Err(refusal(400, "LIMIT_EXCEEDED", "too many subrequests"));
@@ -250,14 +314,26 @@ impl Org {
         let mut answers = Vec::new();
         let mut failed = false;
         for part in parts {
-            let name = part["referenceId"].as_str().filter(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-            let name = name.ok_or_else(|| wrong("referenceId is missing or has other characters than letters, digits and underscores"))?;
+            let name = part["referenceId"]
+                .as_str()
+                .filter(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+            let name = name.ok_or_else(|| {
+                wrong("referenceId is missing or has other characters than letters, digits and underscores")
+            })?;
             if bodies.contains_key(name) {
                 return Err(wrong("Duplicate ReferenceId"));
             }
             let method = part["method"].as_str().ok_or_else(|| wrong("no method"))?;
-            let url = part["url"].as_str().filter(|u| u.starts_with("/services/data/")).ok_or_else(|| wrong("url must be of this API"))?;
-            let own: BTreeMap<String, String> = part["httpHeaders"].as_object().into_iter().flatten().map(|(n, v)| (n.to_lowercase(), v.as_str().unwrap_or_default().to_owned())).collect();
+            let url = part["url"]
+                .as_str()
+                .filter(|u| u.starts_with("/services/data/"))
+                .ok_or_else(|| wrong("url must be of this API"))?;
+            let own: BTreeMap<String, String> = part["httpHeaders"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(n, v)| (n.to_lowercase(), v.as_str().unwrap_or_default().to_owned()))
+                .collect();
             if ["accept", "authorization", "content-type"].iter().any(|h| own.contains_key(*h)) {
                 return Err(wrong("this header is not allowed in a subrequest"));
             }
@@ -292,7 +368,11 @@ impl Org {
 }
 
 fn halted() -> Refusal {
-    refusal(400, "PROCESSING_HALTED", "The transaction was rolled back since another operation in the same transaction failed.")
+    refusal(
+        400,
+        "PROCESSING_HALTED",
+        "The transaction was rolled back since another operation in the same transaction failed.",
+    )
 }
 
 /// `@{made.id}` replaced by what the part `made` answered.
@@ -300,11 +380,18 @@ fn referenced(text: &str, bodies: &BTreeMap<String, Value>) -> Result<String, Re
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("@{") {
-        let (path, after) = after.split_once('}').ok_or_else(|| refusal(400, "PROCESSING_HALTED", "Invalid reference specified"))?;
+        let (path, after) =
+            after.split_once('}').ok_or_else(|| refusal(400, "PROCESSING_HALTED", "Invalid reference specified"))?;
         let (name, field) = path.split_once('.').unwrap_or((path, ""));
         let pointer = format!("/{}", field.replace('.', "/").replace('[', "/").replace(']', ""));
         let value = bodies.get(name).and_then(|b| b.pointer(&pointer)).and_then(Value::as_str);
-        let value = value.ok_or_else(|| refusal(400, "PROCESSING_HALTED", &format!("Invalid reference specified. No value for {path} found in {name}")))?;
+        let value = value.ok_or_else(|| {
+            refusal(
+                400,
+                "PROCESSING_HALTED",
+                &format!("Invalid reference specified. No value for {path} found in {name}"),
+            )
+        })?;
         out.push_str(before);
         out.push_str(value);
         rest = after;
@@ -315,13 +402,20 @@ fn referenced(text: &str, bodies: &BTreeMap<String, Value>) -> Result<String, Re
 fn referenced_in(value: &Value, bodies: &BTreeMap<String, Value>) -> Result<Value, Refusal> {
     Ok(match value {
         Value::String(text) => Value::String(referenced(text, bodies)?),
-        Value::Object(map) => Value::Object(map.iter().map(|(k, v)| Ok((k.clone(), referenced_in(v, bodies)?))).collect::<Result<_, Refusal>>()?),
-        Value::Array(list) => Value::Array(list.iter().map(|v| referenced_in(v, bodies)).collect::<Result<_, Refusal>>()?),
+        Value::Object(map) => Value::Object(
+            map.iter().map(|(k, v)| Ok((k.clone(), referenced_in(v, bodies)?))).collect::<Result<_, Refusal>>()?,
+        ),
+        Value::Array(list) => {
+            Value::Array(list.iter().map(|v| referenced_in(v, bodies)).collect::<Result<_, Refusal>>()?)
+        }
         other => other.clone(),
     })
 }
 
 fn decoded(segment: &str) -> String {
     let query = format!("v={}", segment.replace('+', "%2B"));
-    reqwest::Url::parse(&format!("http://x/?{query}")).ok().and_then(|u| u.query_pairs().next().map(|(_, v)| v.into_owned())).unwrap_or_default()
+    reqwest::Url::parse(&format!("http://x/?{query}"))
+        .ok()
+        .and_then(|u| u.query_pairs().next().map(|(_, v)| v.into_owned()))
+        .unwrap_or_default()
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`shop`] | the example: stock, prices, orders, leads, tickets, two languages |
 //! | [`tryton`] | the same bot on a real ERP |
+//! | [`connector_salesforce`], [`connector_hubspot`] | CRMs, against servers that check as strictly as the vendors |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
 //! | [`two_hosts`] | two hosts on one Redis are one server |
@@ -27,6 +28,7 @@
 
 mod apply;
 mod capabilities;
+mod connector_salesforce;
 mod conversations;
 mod crashes;
 mod failures;

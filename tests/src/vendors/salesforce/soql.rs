@@ -145,7 +145,12 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                                 let c = u32::from_str_radix(&hex, 16).ok().and_then(char::from_u32);
                                 value.push(c.ok_or("Illegal unicode sequence")?);
                             }
-                            other => return Err(format!("Invalid string literal '\\{}'. Illegal character sequence", other.unwrap_or(' '))),
+                            other => {
+                                return Err(format!(
+                                    "Invalid string literal '\\{}'. Illegal character sequence",
+                                    other.unwrap_or(' ')
+                                ));
+                            }
                         },
                         Some(c) => value.push(c),
                     }
@@ -154,7 +159,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             }
             c if c.is_ascii_alphanumeric() || c == '-' => {
                 let mut word = String::from(c);
-                while let Some(c) = chars.next_if(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | '+')) {
+                while let Some(c) =
+                    chars.next_if(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | '+'))
+                {
                     word.push(c);
                 }
                 out.push(Token::Word(word));
@@ -358,11 +365,16 @@ mod tests {
 
     #[test]
     fn escapes_and_patterns_mean_what_they_say() {
-        let query = parse(r"SELECT Id, (SELECT Id FROM OrderItems LIMIT 5) FROM Order WHERE (A = 'O\'N\\eil\n' OR B IN ('1', '2')) AND C = TRUE ORDER BY D DESC, E LIMIT 20");
+        let query = parse(
+            r"SELECT Id, (SELECT Id FROM OrderItems LIMIT 5) FROM Order WHERE (A = 'O\'N\\eil\n' OR B IN ('1', '2')) AND C = TRUE ORDER BY D DESC, E LIMIT 20",
+        );
         let query = query.expect("a query");
         let Some(Condition::All(all)) = query.condition else { panic!("two conditions") };
         let Some(Condition::Any(any)) = all.first() else { panic!("alternatives") };
-        assert!(matches!(any.first(), Some(Condition::Is(_, Comparison::Equal, Value::Text(t))) if t == "O'N\\eil\n"), "{any:?}");
+        assert!(
+            matches!(any.first(), Some(Condition::Is(_, Comparison::Equal, Value::Text(t))) if t == "O'N\\eil\n"),
+            "{any:?}"
+        );
         assert_eq!((query.order.len(), query.limit, query.columns.len()), (2, Some(20), 2));
         assert!(like("Söhne 50%_x", r"%söhne 50\%\_%") && !like("Söhne 501x", r"%50\%%"));
         assert!(like("+43 660 555-0177", "%5%5%0%1%7%7%") && !like("0177", "%5%5%0%1%7%7%"));

@@ -59,9 +59,12 @@ impl Store {
         let mut store =
             Store { objects, records: Vec::new(), duplicates: DuplicateRule::Off, locked: Vec::new(), made: 0 };
         for (at, (name, closed)) in
-            [("New", false), ("Working", false), ("On Hold", false), ("Escalated", false), ("Closed", true)].iter().enumerate()
+            [("New", false), ("Working", false), ("On Hold", false), ("Escalated", false), ("Closed", true)]
+                .iter()
+                .enumerate()
         {
-            store.seed("CaseStatus", json!({"ApiName": name, "MasterLabel": name, "IsClosed": closed, "SortOrder": at}));
+            store
+                .seed("CaseStatus", json!({"ApiName": name, "MasterLabel": name, "IsClosed": closed, "SortOrder": at}));
         }
         let queue = store.seed("Group", json!({"Name": "Second level", "DeveloperName": "Second_Level"}));
         store.seed("QueueSobject", json!({"QueueId": queue, "SobjectType": "Case"}));
@@ -102,7 +105,12 @@ impl Store {
             record.insert("Name".into(), name.into());
         }
         let user = self.records.iter().find(|r| r.object == "User").and_then(|r| r.values.get("Id").cloned());
-        for (field, value) in [("Id", json!(id)), ("CreatedDate", json!(now)), ("LastModifiedDate", json!(now)), ("IsDeleted", json!(false))] {
+        for (field, value) in [
+            ("Id", json!(id)),
+            ("CreatedDate", json!(now)),
+            ("LastModifiedDate", json!(now)),
+            ("IsDeleted", json!(false)),
+        ] {
             record.entry(field).or_insert(value);
         }
         record.entry("CreatedById").or_insert(user.unwrap_or(Value::Null));
@@ -113,12 +121,16 @@ impl Store {
     /// A record by its id, in either form.
     pub fn record(&self, id: &str) -> Option<&Record> {
         let short = id.get(..15)?;
-        self.records.iter().find(|r| r.values.get("Id").and_then(Value::as_str).is_some_and(|own| own.starts_with(short)))
+        self.records
+            .iter()
+            .find(|r| r.values.get("Id").and_then(Value::as_str).is_some_and(|own| own.starts_with(short)))
     }
 
     fn record_mut(&mut self, id: &str) -> Option<&mut Record> {
         let short = id.get(..15)?.to_owned();
-        self.records.iter_mut().find(|r| r.values.get("Id").and_then(Value::as_str).is_some_and(|own| own.starts_with(&short)))
+        self.records
+            .iter_mut()
+            .find(|r| r.values.get("Id").and_then(Value::as_str).is_some_and(|own| own.starts_with(&short)))
     }
 
     /// Changes a record as an administrator would.
@@ -133,22 +145,44 @@ impl Store {
     /// # Errors
     /// As Salesforce refuses it.
     pub fn query(&self, text: &str, deleted: bool) -> Result<Vec<Value>, Refusal> {
-        let query = parse(text).map_err(|message| refusal(400, "MALFORMED_QUERY", &format!("\n{text}\n^\nERROR at Row:1:Column:1\n{message}")))?;
+        let query = parse(text).map_err(|message| {
+            refusal(400, "MALFORMED_QUERY", &format!("\n{text}\n^\nERROR at Row:1:Column:1\n{message}"))
+        })?;
         let Some(object) = self.objects.get(&query.object) else {
-            return Err(refusal(400, "INVALID_TYPE", &format!("\n{text}\n^\nsObject type '{}' is not supported. If you are attempting to use a custom object, be sure to append the '__c' after the entity name.", query.object)));
+            return Err(refusal(
+                400,
+                "INVALID_TYPE",
+                &format!(
+                    "\n{text}\n^\nsObject type '{}' is not supported. If you are attempting to use a custom object, be sure to append the '__c' after the entity name.",
+                    query.object
+                ),
+            ));
         };
         self.select(&query, &query.object, object, deleted, None, text)
     }
 
-    fn select(&self, query: &Query, name: &str, object: &Object, deleted: bool, parent: Option<(&str, &str)>, text: &str) -> Result<Vec<Value>, Refusal> {
-        let said = |(code, message): (&str, String)| refusal(400, code, &format!("\n{text}\n^\nERROR at Row:1:Column:8\n{message}"));
+    fn select(
+        &self,
+        query: &Query,
+        name: &str,
+        object: &Object,
+        deleted: bool,
+        parent: Option<(&str, &str)>,
+        text: &str,
+    ) -> Result<Vec<Value>, Refusal> {
+        let said = |(code, message): (&str, String)| {
+            refusal(400, code, &format!("\n{text}\n^\nERROR at Row:1:Column:8\n{message}"))
+        };
         // Fields are checked even where there is no record.
         for column in &query.columns {
             match column {
                 Column::Field(path) => self.field(name, path).map(|_| ()).map_err(said)?,
                 Column::Children(inner) => {
                     self.child(inner).ok_or_else(|| {
-                        said(("INVALID_TYPE", format!("Didn't understand relationship '{}' in FROM part of query call.", inner.object)))
+                        said((
+                            "INVALID_TYPE",
+                            format!("Didn't understand relationship '{}' in FROM part of query call.", inner.object),
+                        ))
                     })?;
                 }
             }
@@ -159,12 +193,16 @@ impl Store {
         if let Some(condition) = &query.condition {
             self.check(name, condition).map_err(said)?;
         }
-        let mut found: Vec<&Record> = self.records.iter().filter(|r| {
-            r.object == name
-                && (deleted || r.values.get("IsDeleted") != Some(&json!(true)))
-                && parent.is_none_or(|(field, id)| r.values.get(field).and_then(Value::as_str) == Some(id))
-                && query.condition.as_ref().is_none_or(|c| self.holds(r, c))
-        }).collect();
+        let mut found: Vec<&Record> = self
+            .records
+            .iter()
+            .filter(|r| {
+                r.object == name
+                    && (deleted || r.values.get("IsDeleted") != Some(&json!(true)))
+                    && parent.is_none_or(|(field, id)| r.values.get(field).and_then(Value::as_str) == Some(id))
+                    && query.condition.as_ref().is_none_or(|c| self.holds(r, c))
+            })
+            .collect();
         // Stable: records of the same moment stay in the order of their making.
         for (field, descending) in query.order.iter().rev() {
             if *descending {
@@ -203,7 +241,9 @@ impl Store {
                             continue;
                         };
                         let target_id = target.values.get("Id").and_then(Value::as_str).unwrap_or_default();
-                        let nested = out.entry(relation).or_insert_with(|| json!({"attributes": attributes(&target.object, target_id)}));
+                        let nested = out
+                            .entry(relation)
+                            .or_insert_with(|| json!({"attributes": attributes(&target.object, target_id)}));
                         if let Some(nested) = nested.as_object_mut() {
                             nested.insert(field.to_owned(), self.value(target, field));
                         }
@@ -243,7 +283,12 @@ impl Store {
     /// The field that a path leads to.
     fn field(&self, object: &str, path: &str) -> Result<&Field, (&'static str, String)> {
         let unknown = |name: &str, on: &str| {
-            ("INVALID_FIELD", format!("No such column '{name}' on entity '{on}'. If you are attempting to use a custom field, be sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate names."))
+            (
+                "INVALID_FIELD",
+                format!(
+                    "No such column '{name}' on entity '{on}'. If you are attempting to use a custom field, be sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate names."
+                ),
+            )
         };
         let fields = &self.objects.get(object).ok_or_else(|| unknown(path, object))?.fields;
         let Some((relation, rest)) = path.split_once('.') else {
@@ -251,7 +296,12 @@ impl Store {
         };
         match fields.get(&format!("{relation}Id")).map(|f| &f.kind) {
             Some(Kind::Reference(target)) if !target.is_empty() => self.field(target, rest),
-            _ => Err(("INVALID_FIELD", format!("Didn't understand relationship '{relation}' in field path. If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the appropriate names."))),
+            _ => Err((
+                "INVALID_FIELD",
+                format!(
+                    "Didn't understand relationship '{relation}' in field path. If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the appropriate names."
+                ),
+            )),
         }
     }
 
@@ -260,7 +310,10 @@ impl Store {
         let fits = |path: &str, value: &Operand| {
             let field = self.field(object, path)?;
             let operand = |ok: bool, wanted: &str| {
-                let message = format!("value of filter criterion for field '{path}' must be of type {wanted} and should {}be enclosed in quotes", if wanted == "string" { "" } else { "not " });
+                let message = format!(
+                    "value of filter criterion for field '{path}' must be of type {wanted} and should {}be enclosed in quotes",
+                    if wanted == "string" { "" } else { "not " }
+                );
                 if ok || *value == Operand::Null { Ok(()) } else { Err(("INVALID_FIELD", message)) }
             };
             match &field.kind {
@@ -295,7 +348,9 @@ impl Store {
             Condition::All(all) => all.iter().all(|c| self.holds(record, c)),
             Condition::Any(any) => any.iter().any(|c| self.holds(record, c)),
             Condition::Not(inner) => !self.holds(record, inner),
-            Condition::In(path, values) => values.iter().any(|v| meets(&self.value(record, path), Comparison::Equal, v)),
+            Condition::In(path, values) => {
+                values.iter().any(|v| meets(&self.value(record, path), Comparison::Equal, v))
+            }
             Condition::Is(path, how, value) => meets(&self.value(record, path), *how, value),
         }
     }
@@ -307,16 +362,29 @@ impl Store {
     pub fn insert(&mut self, object: &str, values: &Map<String, Value>, may_save: bool) -> Result<String, Refusal> {
         let schema = self.schema(object)?.clone();
         self.validate(object, &schema, values, false)?;
-        let missing: Vec<&str> = schema.fields.iter().filter(|(name, f)| f.required && values.get(*name).is_none_or(|v| v.is_null() || v == "")).map(|(name, _)| name.as_str()).collect();
+        let missing: Vec<&str> = schema
+            .fields
+            .iter()
+            .filter(|(name, f)| f.required && values.get(*name).is_none_or(|v| v.is_null() || v == ""))
+            .map(|(name, _)| name.as_str())
+            .collect();
         if !missing.is_empty() {
-            return Err(field_refusal("REQUIRED_FIELD_MISSING", &format!("Required fields are missing: [{}]", missing.join(", ")), &missing));
+            return Err(field_refusal(
+                "REQUIRED_FIELD_MISSING",
+                &format!("Required fields are missing: [{}]", missing.join(", ")),
+                &missing,
+            ));
         }
         for (name, field) in schema.fields.iter().filter(|(_, f)| f.unique) {
             if let Some(value) = values.get(name).and_then(Value::as_str)
                 && let Some(other) = self.with(object, name, value).first()
             {
                 let _ = field;
-                return Err(field_refusal("DUPLICATE_VALUE", &format!("duplicate value found: {name} duplicates value on record with id: {other}"), &[]));
+                return Err(field_refusal(
+                    "DUPLICATE_VALUE",
+                    &format!("duplicate value found: {name} duplicates value on record with id: {other}"),
+                    &[],
+                ));
             }
         }
         if object == "Lead" && self.duplicates != DuplicateRule::Off {
@@ -324,17 +392,20 @@ impl Store {
             let alike = self.with("Lead", "Email", email);
             if let Some(id) = alike.first().filter(|_| self.duplicates == DuplicateRule::Block || !may_save) {
                 let message = "Use one of these records?";
-                return Err((400, json!([{
-                    "duplicateResut": {
-                        "allowSave": self.duplicates == DuplicateRule::Alert, "duplicateRule": "Standard_Lead_Duplicate_Rule",
-                        "duplicateRuleEntityType": "Lead", "errorMessage": message,
-                        "matchResults": [{
-                            "entityType": "Lead", "errors": [], "matchEngine": "FuzzyMatchEngine", "rule": "Standard_Lead_Match_Rule_v1_0", "size": 1, "success": true,
-                            "matchRecords": [{"additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0, "record": {"attributes": attributes("Lead", id), "Id": id}}],
-                        }],
-                    },
-                    "errorCode": "DUPLICATES_DETECTED", "message": message,
-                }])));
+                return Err((
+                    400,
+                    json!([{
+                        "duplicateResut": {
+                            "allowSave": self.duplicates == DuplicateRule::Alert, "duplicateRule": "Standard_Lead_Duplicate_Rule",
+                            "duplicateRuleEntityType": "Lead", "errorMessage": message,
+                            "matchResults": [{
+                                "entityType": "Lead", "errors": [], "matchEngine": "FuzzyMatchEngine", "rule": "Standard_Lead_Match_Rule_v1_0", "size": 1, "success": true,
+                                "matchRecords": [{"additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0, "record": {"attributes": attributes("Lead", id), "Id": id}}],
+                            }],
+                        },
+                        "errorCode": "DUPLICATES_DETECTED", "message": message,
+                    }]),
+                ));
             }
         }
         Ok(self.seed(object, Value::Object(values.clone())))
@@ -347,7 +418,11 @@ impl Store {
     pub fn update(&mut self, object: &str, id: &str, values: &Map<String, Value>) -> Result<(), Refusal> {
         let schema = self.schema(object)?.clone();
         let Some(record) = self.record(id).filter(|r| r.object == object) else {
-            return Err(refusal(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: Id"));
+            return Err(refusal(
+                404,
+                "NOT_FOUND",
+                "Provided external ID field does not exist or is not accessible: Id",
+            ));
         };
         if record.values.get("IsDeleted") == Some(&json!(true)) {
             return Err(field_refusal("ENTITY_IS_DELETED", "entity is deleted", &[]));
@@ -356,7 +431,11 @@ impl Store {
             return Err(field_refusal("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", &[]));
         }
         if self.locked.iter().any(|l| l == id) {
-            return Err(field_refusal("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record or 1 records: ", &[]));
+            return Err(field_refusal(
+                "UNABLE_TO_LOCK_ROW",
+                "unable to obtain exclusive access to this record or 1 records: ",
+                &[],
+            ));
         }
         self.validate(object, &schema, values, true)?;
         if let Some(record) = self.record_mut(id) {
@@ -371,7 +450,11 @@ impl Store {
 
     /// Ids of records that have this value, whatever its case.
     pub fn with(&self, object: &str, field: &str, value: &str) -> Vec<String> {
-        let own = |r: &&Record| r.object == object && r.values.get("IsDeleted") != Some(&json!(true)) && r.values.get(field).and_then(Value::as_str).is_some_and(|v| v.eq_ignore_ascii_case(value));
+        let own = |r: &&Record| {
+            r.object == object
+                && r.values.get("IsDeleted") != Some(&json!(true))
+                && r.values.get(field).and_then(Value::as_str).is_some_and(|v| v.eq_ignore_ascii_case(value))
+        };
         self.records.iter().filter(own).filter_map(|r| Some(r.values.get("Id")?.as_str()?.to_owned())).collect()
     }
 
@@ -383,19 +466,37 @@ impl Store {
         self.objects.get(object).ok_or_else(|| refusal(404, "NOT_FOUND", "The requested resource does not exist"))
     }
 
-    fn validate(&self, object: &str, schema: &Object, values: &Map<String, Value>, update: bool) -> Result<(), Refusal> {
+    fn validate(
+        &self,
+        object: &str,
+        schema: &Object,
+        values: &Map<String, Value>,
+        update: bool,
+    ) -> Result<(), Refusal> {
         for (name, value) in values {
             let Some(field) = schema.fields.get(name) else {
-                return Err(refusal(400, "INVALID_FIELD", &format!("No such column '{name}' on sobject of type {object}")));
+                return Err(refusal(
+                    400,
+                    "INVALID_FIELD",
+                    &format!("No such column '{name}' on sobject of type {object}"),
+                ));
             };
             if !(if update { field.update } else { field.create }) {
-                let message = format!("Unable to create/update fields: {name}. Please check the security settings of this field and verify that it is read/write for your profile or permission set.");
+                let message = format!(
+                    "Unable to create/update fields: {name}. Please check the security settings of this field and verify that it is read/write for your profile or permission set."
+                );
                 return Err(field_refusal("INVALID_FIELD_FOR_INSERT_UPDATE", &message, &[name]));
             }
             if value.is_null() {
                 continue;
             }
-            let wrong = |wanted: &str| Err(refusal(400, "JSON_PARSER_ERROR", &format!("Cannot deserialize instance of {wanted} from {value} at [line:1, column:1]")));
+            let wrong = |wanted: &str| {
+                Err(refusal(
+                    400,
+                    "JSON_PARSER_ERROR",
+                    &format!("Cannot deserialize instance of {wanted} from {value} at [line:1, column:1]"),
+                ))
+            };
             let text = match &field.kind {
                 Kind::Boolean if value.is_boolean() => continue,
                 Kind::Boolean => return wrong("boolean"),
@@ -413,19 +514,35 @@ impl Store {
                 _ => 255,
             };
             if text.chars().count() > most {
-                return Err(field_refusal("STRING_TOO_LONG", &format!("{name}: data value too large: {text} (max length={most})"), &[name]));
+                return Err(field_refusal(
+                    "STRING_TOO_LONG",
+                    &format!("{name}: data value too large: {text} (max length={most})"),
+                    &[name],
+                ));
             }
             match &field.kind {
                 Kind::Email if !text.split_once('@').is_some_and(|(a, b)| !a.is_empty() && b.contains('.')) => {
-                    return Err(field_refusal("INVALID_EMAIL_ADDRESS", &format!("{name}: invalid email address: {text}"), &[name]));
+                    return Err(field_refusal(
+                        "INVALID_EMAIL_ADDRESS",
+                        &format!("{name}: invalid email address: {text}"),
+                        &[name],
+                    ));
                 }
                 Kind::Picklist(known, true) if !known.iter().any(|k| k == text) => {
-                    return Err(field_refusal("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", &format!("{name}: bad value for restricted picklist field: {text}"), &[name]));
+                    return Err(field_refusal(
+                        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+                        &format!("{name}: bad value for restricted picklist field: {text}"),
+                        &[name],
+                    ));
                 }
                 Kind::Reference(target) => {
                     let known = self.record(text).is_some_and(|r| r.object == *target || name == "OwnerId");
                     if !is_id(text) {
-                        return Err(field_refusal("MALFORMED_ID", &format!("{name}: id value of incorrect type: {text}"), &[name]));
+                        return Err(field_refusal(
+                            "MALFORMED_ID",
+                            &format!("{name}: id value of incorrect type: {text}"),
+                            &[name],
+                        ));
                     }
                     if !known {
                         return Err(field_refusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", &[]));
@@ -450,7 +567,8 @@ fn is_id(text: &str) -> bool {
 /// An id of 18 characters out of one of 15.
 fn with_checksum(short: &str) -> String {
     let sum = |part: &[u8]| {
-        let bits = part.iter().enumerate().filter(|(_, b)| b.is_ascii_uppercase()).fold(0_usize, |n, (i, _)| n | 1 << i);
+        let bits =
+            part.iter().enumerate().filter(|(_, b)| b.is_ascii_uppercase()).fold(0_usize, |n, (i, _)| n | 1 << i);
         b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345".get(bits).copied().map_or('A', char::from)
     };
     format!("{short}{}", short.as_bytes().chunks(5).map(sum).collect::<String>())
