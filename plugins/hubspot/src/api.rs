@@ -45,18 +45,24 @@ impl Answer {
     /// Whether a property that must be unique has this value already; the id of that record where HubSpot names it.
     pub(crate) fn taken(&self) -> Option<Option<String>> {
         let message = json::text(&self.body, "/message").unwrap_or_default();
-        let id = message.split_once("Existing ID: ").map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
-        let unique = self.status == 400 && message.contains("already has that value");
+        let id = message
+            .split_once("Existing ID: ")
+            .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+        let unique = self.status == 400
+            && (message.contains("already has that value")
+                || self.codes().iter().any(|c| c == "CONFLICTING_UNIQUE_VALUE"));
         (self.status == 409 || unique).then(|| id.filter(|id| !id.is_empty()))
     }
 
     fn meaning(&self) -> Error {
         let said = |kind: Code, what: String| error(kind, format!("HubSpot: {what}"));
-        let category = json::text(&self.body, "/category").filter(|c| plain(c)).unwrap_or_else(|| format!("HTTP {}", self.status));
+        let category =
+            json::text(&self.body, "/category").filter(|c| plain(c)).unwrap_or_else(|| format!("HTTP {}", self.status));
         let contexts = |keys: &[&str]| {
             let errors = json::list(&self.body, "/errors").iter();
             let named = errors.flat_map(|e| keys.iter().flat_map(|k| json::list(e, &format!("/context/{k}")).iter()));
-            let mut names: Vec<String> = named.filter_map(Value::as_str).filter(|n| plain(n)).map(str::to_owned).collect();
+            let mut names: Vec<String> =
+                named.filter_map(Value::as_str).filter(|n| plain(n)).map(str::to_owned).collect();
             names.sort_unstable();
             names.dedup();
             names.join(", ")
@@ -67,7 +73,10 @@ impl Answer {
                 let scopes = contexts(&["requiredGranularScopes", "requiredScopes", "missingScopes"]);
                 said(Code::Forbidden, format!("the app lacks a scope; one of these is needed: {scopes}"))
             }
-            403 => said(Code::Forbidden, format!("{category}: the app may not do this, or the account's subscription lacks it")),
+            403 => said(
+                Code::Forbidden,
+                format!("{category}: the app may not do this, or the account's subscription lacks it"),
+            ),
             404 => said(Code::NotFound, "there is no such record".into()),
             409 => said(Code::Conflict, "there is such a record already".into()),
             429 => {
@@ -77,13 +86,26 @@ impl Answer {
                     "TEN_SECONDLY_ROLLING" => 10,
                     _ => 1,
                 };
-                Error { retry_after: self.retry_after.or(Some(wait)), ..said(Code::RateLimited, format!("too many requests {policy}")) }
+                Error {
+                    retry_after: self.retry_after.or(Some(wait)),
+                    ..said(Code::RateLimited, format!("too many requests {policy}"))
+                }
             }
             400 | 207 | 422 => {
                 let properties = contexts(&["propertyName", "name"]);
                 let codes = self.codes();
-                let of_account = ["PROPERTY_DOESNT_EXIST", "INVALID_OPTION", "INVALID_PIPELINE", "INVALID_PIPELINE_STAGE", "REQUIRED_FIELD"];
-                let kind = if codes.iter().any(|c| of_account.contains(&c.as_str())) { Code::Misconfigured } else { Code::InvalidInput };
+                let of_account = [
+                    "PROPERTY_DOESNT_EXIST",
+                    "INVALID_OPTION",
+                    "INVALID_PIPELINE",
+                    "INVALID_PIPELINE_STAGE",
+                    "REQUIRED_FIELD",
+                ];
+                let kind = if codes.iter().any(|c| of_account.contains(&c.as_str())) {
+                    Code::Misconfigured
+                } else {
+                    Code::InvalidInput
+                };
                 let codes: Vec<String> = codes.into_iter().filter(|c| plain(c)).collect();
                 let what = [category, codes.join(", "), properties];
                 said(kind, what.into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(": "))
@@ -96,7 +118,9 @@ impl Answer {
 
 /// Names and codes of HubSpot's; nothing that a visitor may have said.
 fn plain(text: &str) -> bool {
-    text.len() <= 100 && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c) || c == ' ') && !text.contains("  ")
+    text.len() <= 100
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c) || c == ' ')
+        && !text.contains("  ")
 }
 
 pub(crate) fn get(path: &str) -> Result<Answer> {
@@ -141,7 +165,12 @@ pub(crate) fn plain_text(html: &str) -> String {
         rest = after;
     }
     out.push_str(rest);
-    let out = out.replace("&nbsp;", " ").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
+    let out = out
+        .replace("&nbsp;", " ")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'");
     out.replace("&amp;", "&").trim().to_owned()
 }
 
@@ -163,7 +192,10 @@ mod tests {
         let invalid = json!({"category": "VALIDATION_ERROR", "message": "Property values were not valid: erika@example is invalid",
             "errors": [{"message": "Email address erika@example is invalid", "code": "INVALID_EMAIL", "context": {"propertyName": ["email"]}}]});
         let e = of(400, invalid);
-        assert!(e.code == "invalid-input" && e.message.contains("INVALID_EMAIL: email") && !e.message.contains("erika"), "{e:?}");
+        assert!(
+            e.code == "invalid-input" && e.message.contains("INVALID_EMAIL: email") && !e.message.contains("erika"),
+            "{e:?}"
+        );
         let missing = json!({"category": "VALIDATION_ERROR", "errors": [{"code": "PROPERTY_DOESNT_EXIST", "context": {"propertyName": ["confab_key"]}}]});
         let e = of(400, missing);
         assert!(e.code == "misconfigured" && e.message.contains("confab_key"), "{e:?}");
@@ -177,7 +209,8 @@ mod tests {
 
     #[test]
     fn what_exists_already_is_named() {
-        let taken = |status, message: &str| Answer { status, body: json!({"message": message}), retry_after: None }.taken();
+        let taken =
+            |status, message: &str| Answer { status, body: json!({"message": message}), retry_after: None }.taken();
         assert_eq!(taken(409, "Contact already exists. Existing ID: 37765128953"), Some(Some("37765128953".into())));
         assert_eq!(taken(400, "confab_key: another ticket already has that value"), Some(None));
         assert_eq!(taken(400, "something else"), None);
@@ -187,6 +220,9 @@ mod tests {
     fn notes_are_text_and_text_is_notes() {
         let text = "Es tropft < 5 Tage & \"immer\"\nseit Montag";
         assert_eq!(plain_text(&html(text)), text);
-        assert_eq!(plain_text("<div style=\"x\"><p>[public] We <b>sent</b> it.</p><p>Bye</p></div>"), "[public] We sent it.\nBye");
+        assert_eq!(
+            plain_text("<div style=\"x\"><p>[public] We <b>sent</b> it.</p><p>Bye</p></div>"),
+            "[public] We sent it.\nBye"
+        );
     }
 }

@@ -10,8 +10,16 @@ use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::{json, once, pages, people};
 use serde_json::{Map, Value, json};
 
-pub(crate) const PROPERTIES: [&str; 8] =
-    ["firstname", "lastname", "email", "phone", "mobilephone", "company", "hs_additional_emails", "hs_merged_object_ids"];
+pub(crate) const PROPERTIES: [&str; 8] = [
+    "firstname",
+    "lastname",
+    "email",
+    "phone",
+    "mobilephone",
+    "company",
+    "hs_additional_emails",
+    "hs_merged_object_ids",
+];
 /// Contacts whose numbers are compared, and pages of them.
 const MOST: usize = 300;
 const PAGE: usize = 100;
@@ -23,7 +31,8 @@ impl Portal {
             Some(email) => self.by_email(email)?.into_iter().collect(),
             None => self.by_phone(person.phone.as_deref().unwrap_or_default())?,
         };
-        let same = |c: &&Value| person.phone.as_ref().is_none_or(|n| phones(c).iter().any(|own| people::same_phone(own, n)));
+        let same =
+            |c: &&Value| person.phone.as_ref().is_none_or(|n| phones(c).iter().any(|own| people::same_phone(own, n)));
         Ok(found.iter().filter(same).map(contact).collect())
     }
 
@@ -32,7 +41,12 @@ impl Portal {
         if let Some(found) = self.record("contacts", email, Some("email"), &PROPERTIES, &[])? {
             return Ok(Some(found));
         }
-        let further = self.search("contacts", json!([{"filters": [filter("hs_additional_emails", "CONTAINS_TOKEN", email)]}]), &PROPERTIES, 5)?;
+        let further = self.search(
+            "contacts",
+            json!([{"filters": [filter("hs_additional_emails", "CONTAINS_TOKEN", email)]}]),
+            &PROPERTIES,
+            5,
+        )?;
         Ok(further.into_iter().find(|c| emails(c).iter().any(|own| people::same_email(own, email))))
     }
 
@@ -50,7 +64,8 @@ impl Portal {
 
     /// Records that fit, oldest first for contacts. The index lags behind by seconds.
     pub(crate) fn search(&self, object: &str, groups: Value, properties: &[&str], most: usize) -> Result<Vec<Value>> {
-        let body = json!({"filterGroups": groups, "properties": properties, "sorts": ["createdate"], "limit": PAGE.min(most)});
+        let body =
+            json!({"filterGroups": groups, "properties": properties, "sorts": ["createdate"], "limit": PAGE.min(most)});
         self.searched(object, body, most)
     }
 
@@ -61,7 +76,10 @@ impl Portal {
                 body.insert("after".into(), after.into());
             }
             let found = self.checked(api::post(&format!("/crm/v3/objects/{object}/search"), &body)?.ok())?;
-            Ok(pages::Page { items: json::list(&found, "/results").to_vec(), next: json::text(&found, "/paging/next/after") })
+            Ok(pages::Page {
+                items: json::list(&found, "/results").to_vec(),
+                next: json::text(&found, "/paging/next/after"),
+            })
         })
     }
 
@@ -76,8 +94,13 @@ impl Portal {
             (Some(email), _) => self.by_email(email)?,
             (None, phone) => {
                 // What was made a moment ago is not in the index yet.
-                let made = kv::get_json::<String>(&number)?.map(|id| self.record("contacts", &id, None, &PROPERTIES, &[])).transpose()?.flatten();
-                let same = |c: &Value| phones(c).iter().any(|own| people::same_phone(own, phone.as_deref().unwrap_or_default()));
+                let made = kv::get_json::<String>(&number)?
+                    .map(|id| self.record("contacts", &id, None, &PROPERTIES, &[]))
+                    .transpose()?
+                    .flatten();
+                let same = |c: &Value| {
+                    phones(c).iter().any(|own| people::same_phone(own, phone.as_deref().unwrap_or_default()))
+                };
                 match made.filter(same) {
                     Some(made) => Some(made),
                     None => self.by_phone(phone.as_deref().unwrap_or_default())?.into_iter().next(),
@@ -87,9 +110,17 @@ impl Portal {
         if let Some(known) = known {
             return Ok(known);
         }
-        let (first, last) = person.name.as_deref().map(people::split_name).map_or((None, None), |(first, last)| (first, Some(last)));
-        let given = [("firstname", first), ("lastname", last), ("email", person.email.clone()), ("phone", person.phone.clone()), ("company", person.company.clone())];
-        let properties: Map<String, Value> = given.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?.into()))).collect();
+        let (first, last) =
+            person.name.as_deref().map(people::split_name).map_or((None, None), |(first, last)| (first, Some(last)));
+        let given = [
+            ("firstname", first),
+            ("lastname", last),
+            ("email", person.email.clone()),
+            ("phone", person.phone.clone()),
+            ("company", person.company.clone()),
+        ];
+        let properties: Map<String, Value> =
+            given.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?.into()))).collect();
         let answer = api::post("/crm/v3/objects/contacts", &json!({"properties": properties}))?;
         // Somebody else was faster, or the address is a further one that the index does not have yet.
         let made = match answer.taken() {
@@ -97,7 +128,8 @@ impl Portal {
             Some(None) => None,
             None => Some(self.checked(answer.ok())?),
         };
-        let made = made.ok_or_else(|| error(Code::Conflict, "HubSpot has this contact already, but does not show it"))?;
+        let made =
+            made.ok_or_else(|| error(Code::Conflict, "HubSpot has this contact already, but does not show it"))?;
         if person.email.is_none() {
             kv::set_json(&number, &json::text(&made, "/id").unwrap_or_default())?;
         }

@@ -36,7 +36,13 @@ const LEAD: Names = Names {
     stage: "hs_pipeline_stage",
     read: &["hs_lead_name", "hs_pipeline", "hs_pipeline_stage", "hs_lead_label"],
 };
-const DEAL: Names = Names { object: "deals", name: "dealname", pipeline: "pipeline", stage: "dealstage", read: &["dealname", "pipeline", "dealstage"] };
+const DEAL: Names = Names {
+    object: "deals",
+    name: "dealname",
+    pipeline: "pipeline",
+    stage: "dealstage",
+    read: &["dealname", "pipeline", "dealstage"],
+};
 
 impl Portal {
     fn names(&self) -> &'static Names {
@@ -51,7 +57,10 @@ impl Portal {
         let subject = people::one_line(&input.subject);
         let text = about(input);
         if subject.is_empty() || subject.chars().count() > NAME || text.chars().count() > TEXT {
-            return Err(error(Code::InvalidInput, format!("a lead needs a subject of at most {NAME} characters and a message of at most {TEXT}")));
+            return Err(error(
+                Code::InvalidInput,
+                format!("a lead needs a subject of at most {NAME} characters and a message of at most {TEXT}"),
+            ));
         }
         let names = self.names();
         let settings = &self.settings.leads;
@@ -77,14 +86,20 @@ impl Portal {
     }
 
     fn notes_on(&self, object: &str, id: &str) -> Result<Vec<Value>> {
-        self.record(object, id, None, &["hs_object_id"], &["notes"])?.map(|r| self.notes(&r)).transpose().map(Option::unwrap_or_default)
+        self.record(object, id, None, &["hs_object_id"], &["notes"])?
+            .map(|r| self.notes(&r))
+            .transpose()
+            .map(Option::unwrap_or_default)
     }
 
     pub(crate) fn qualify_lead(&self, lead: &str, found: &Qualification) -> Result<Lead> {
         let missing = || error(Code::NotFound, "there is no such lead");
         let lead = id(lead).ok_or_else(missing)?;
         if found.score.is_some_and(|s| s > 100) || found.note.as_ref().is_some_and(|n| n.chars().count() > TEXT) {
-            return Err(error(Code::InvalidInput, format!("the score is from 0 to 100, a note has at most {TEXT} characters")));
+            return Err(error(
+                Code::InvalidInput,
+                format!("the score is from 0 to 100, a note has at most {TEXT} characters"),
+            ));
         }
         let names = self.names();
         // A merged record is answered under its old id, with its new one.
@@ -92,7 +107,8 @@ impl Portal {
         let lead = json::text(&record, "/id").unwrap_or_default();
         let pipelines = self.pipelines(names.object)?;
         let own = value(&record, names.pipeline);
-        let Some(pipeline) = pipelines.iter().find(|p| Some(&p.id) == own.as_ref()).or_else(|| pipelines.first()) else {
+        let Some(pipeline) = pipelines.iter().find(|p| Some(&p.id) == own.as_ref()).or_else(|| pipelines.first())
+        else {
             return Err(error(Code::Misconfigured, format!("HubSpot has no pipeline of {}", names.object)));
         };
         let mut properties = Map::new();
@@ -109,10 +125,18 @@ impl Portal {
                     properties.insert(property.clone(), score.to_string().into());
                 }
                 (None, LeadObject::Lead) => {
-                    let label = if score >= 70 { "HOT" } else if score >= 40 { "WARM" } else { "COLD" };
+                    let label = if score >= 70 {
+                        "HOT"
+                    } else if score >= 40 {
+                        "WARM"
+                    } else {
+                        "COLD"
+                    };
                     properties.insert("hs_lead_label".into(), label.into());
                 }
-                (None, LeadObject::Deal) => note = Some(format!("{}Score: {score}", note.map(|n| n + "\n").unwrap_or_default())),
+                (None, LeadObject::Deal) => {
+                    note = Some(format!("{}Score: {score}", note.map(|n| n + "\n").unwrap_or_default()))
+                }
             }
         }
         let contact = associated(&record, "contacts").into_iter().next();
@@ -135,7 +159,10 @@ impl Portal {
     fn lead_stage<'p>(&self, pipeline: &'p Pipeline, state: &str) -> Result<&'p Stage> {
         let word = state.to_lowercase();
         if word == "converted" {
-            return Err(error(Code::Unsupported, "winning a deal or converting a lead is for a salesperson in HubSpot"));
+            return Err(error(
+                Code::Unsupported,
+                "winning a deal or converting a lead is for a salesperson in HubSpot",
+            ));
         }
         let own = self.settings.leads.states.get(&word).map(|s| pipeline.stage(s));
         let usual = USUAL.iter().find(|(ours, _)| *ours == word).map(|(_, labels)| *labels);
@@ -147,7 +174,14 @@ impl Portal {
         };
         own.unwrap_or_else(|| by_label().or_else(by_place)).ok_or_else(|| {
             let code = if usual.is_some() { Code::Misconfigured } else { Code::InvalidInput };
-            error(code, format!("HubSpot has no stage for this state (settings leads.states); {} has: {}", pipeline.label, pipeline.labels()))
+            error(
+                code,
+                format!(
+                    "HubSpot has no stage for this state (settings leads.states); {} has: {}",
+                    pipeline.label,
+                    pipeline.labels()
+                ),
+            )
         })
     }
 
@@ -155,8 +189,11 @@ impl Portal {
         let names = self.names();
         let stage = value(record, names.stage).unwrap_or_default();
         let label = pipeline.stage(&stage).map_or(stage.as_str(), |s| s.label.as_str());
-        let own = self.settings.leads.states.iter().find(|(_, s)| **s == stage || *s == label).map(|(ours, _)| ours.as_str());
-        let usual = || USUAL.iter().find(|(_, labels)| labels.iter().any(|l| l.eq_ignore_ascii_case(label))).map(|(ours, _)| *ours);
+        let own =
+            self.settings.leads.states.iter().find(|(_, s)| **s == stage || *s == label).map(|(ours, _)| ours.as_str());
+        let usual = || {
+            USUAL.iter().find(|(_, labels)| labels.iter().any(|l| l.eq_ignore_ascii_case(label))).map(|(ours, _)| *ours)
+        };
         let by_probability = || match pipeline.stage(&stage).and_then(|s| s.probability) {
             Some(0.0) => Some("lost"),
             Some(1.0) => Some("converted"),

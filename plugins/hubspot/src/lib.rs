@@ -67,7 +67,8 @@ impl Tickets for Connector {
 impl Health for Connector {
     fn check() -> Vec<Finding> {
         let findings = Portal::of_call().map(|portal| portal.findings());
-        findings.unwrap_or_else(|e| vec![Finding { name: "settings".into(), status: "error".into(), message: e.message }])
+        findings
+            .unwrap_or_else(|e| vec![Finding { name: "settings".into(), status: "error".into(), message: e.message }])
     }
 }
 

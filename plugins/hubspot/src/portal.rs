@@ -26,7 +26,12 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { key_property: "confab_key".into(), remember_minutes: 60, leads: LeadSettings::default(), tickets: TicketSettings::default() }
+        Settings {
+            key_property: "confab_key".into(),
+            remember_minutes: 60,
+            leads: LeadSettings::default(),
+            tickets: TicketSettings::default(),
+        }
     }
 }
 
@@ -61,7 +66,14 @@ pub(crate) struct TicketSettings {
 
 impl Default for TicketSettings {
     fn default() -> Self {
-        TicketSettings { pipeline: None, owner: None, closed_stage: None, states: BTreeMap::new(), public_prefix: "[public]".into(), url: None }
+        TicketSettings {
+            pipeline: None,
+            owner: None,
+            closed_stage: None,
+            states: BTreeMap::new(),
+            public_prefix: "[public]".into(),
+            url: None,
+        }
     }
 }
 
@@ -145,11 +157,14 @@ impl Portal {
     pub(crate) fn pipelines(&self, object: &str) -> Result<Vec<Pipeline>> {
         self.remembered(&format!("pipelines:{object}"), || {
             let body = api::get(&format!("/crm/v3/pipelines/{object}"))?.ok()?;
-            Ok(ordered(&body, "/results").into_iter().map(|p| Pipeline {
-                id: json::text(p, "/id").unwrap_or_default(),
-                label: json::text(p, "/label").unwrap_or_default(),
-                stages: ordered(p, "/stages").into_iter().map(stage).collect(),
-            }).collect())
+            Ok(ordered(&body, "/results")
+                .into_iter()
+                .map(|p| Pipeline {
+                    id: json::text(p, "/id").unwrap_or_default(),
+                    label: json::text(p, "/label").unwrap_or_default(),
+                    stages: ordered(p, "/stages").into_iter().map(stage).collect(),
+                })
+                .collect())
         })
     }
 
@@ -159,18 +174,28 @@ impl Portal {
         let is = |p: &&Pipeline| wanted.is_none_or(|w| p.id == w || p.label.to_lowercase() == w.to_lowercase());
         all.iter().find(is).cloned().ok_or_else(|| {
             let known: Vec<&str> = all.iter().map(|p| p.label.as_str()).collect();
-            error(Code::Misconfigured, format!("HubSpot has no such pipeline of {object}; it has: {}", known.join(", ")))
+            error(
+                Code::Misconfigured,
+                format!("HubSpot has no such pipeline of {object}; it has: {}", known.join(", ")),
+            )
         })
     }
 
     /// A property of an object.
     pub(crate) fn property(&self, object: &str, name: &str) -> Result<Property> {
         self.remembered(&format!("property:{object}:{name}"), || {
-            let found = api::get(&format!("/crm/v3/properties/{object}/{}", path_segment(name)))?.found()?.filter(|p| !json::flag(p, "/archived"));
+            let found = api::get(&format!("/crm/v3/properties/{object}/{}", path_segment(name)))?
+                .found()?
+                .filter(|p| !json::flag(p, "/archived"));
             let body = found.clone().unwrap_or_default();
             let visible = json::list(&body, "/options").iter().filter(|o| !json::flag(o, "/hidden"));
-            let options = visible.filter_map(|o| Some((json::text(o, "/value")?, json::text(o, "/label").unwrap_or_default())));
-            Ok(Property { exists: found.is_some(), unique: json::flag(&body, "/hasUniqueValue"), options: options.collect() })
+            let options =
+                visible.filter_map(|o| Some((json::text(o, "/value")?, json::text(o, "/label").unwrap_or_default())));
+            Ok(Property {
+                exists: found.is_some(),
+                unique: json::flag(&body, "/hasUniqueValue"),
+                options: options.collect(),
+            })
         })
     }
 
@@ -195,9 +220,13 @@ impl Portal {
         }
         self.remembered(&format!("property:association:{from}:{to}"), || {
             let body = api::get(&format!("/crm/v4/associations/{from}/{to}/labels"))?.ok()?;
-            let own = json::list(&body, "/results").iter().filter(|a| json::text(a, "/category").as_deref() == Some("HUBSPOT_DEFINED"));
+            let own = json::list(&body, "/results")
+                .iter()
+                .filter(|a| json::text(a, "/category").as_deref() == Some("HUBSPOT_DEFINED"));
             let unlabelled = own.filter(|a| json::text(a, "/label").is_none()).find_map(|a| a.get("typeId")?.as_u64());
-            unlabelled.ok_or_else(|| error(Code::Misconfigured, format!("HubSpot can't associate {from} with {to} in this account")))
+            unlabelled.ok_or_else(|| {
+                error(Code::Misconfigured, format!("HubSpot can't associate {from} with {to} in this account"))
+            })
         })
     }
 
@@ -208,8 +237,16 @@ impl Portal {
     }
 
     /// A record by id or a unique property, with ids of associated records.
-    pub(crate) fn record(&self, object: &str, id: &str, by: Option<&str>, properties: &[&str], associations: &[&str]) -> Result<Option<Value>> {
-        let mut query = format!("properties={}", properties.iter().map(|p| path_segment(p)).collect::<Vec<_>>().join(","));
+    pub(crate) fn record(
+        &self,
+        object: &str,
+        id: &str,
+        by: Option<&str>,
+        properties: &[&str],
+        associations: &[&str],
+    ) -> Result<Option<Value>> {
+        let mut query =
+            format!("properties={}", properties.iter().map(|p| path_segment(p)).collect::<Vec<_>>().join(","));
         if !associations.is_empty() {
             query.push_str(&format!("&associations={}", associations.join(",")));
         }
@@ -239,10 +276,21 @@ impl Portal {
     ///
     /// With the key property: read by it, then created with it, which HubSpot refuses a second time. Without: the first
     /// call leaves its time in the store, and a repeat looks among the contact's records for one like it (`name`) since then.
-    pub(crate) fn make(&self, object: &str, contact: &str, name: (&str, &str), mut properties: Map<String, Value>, read: &[&str]) -> Result<Value> {
+    pub(crate) fn make(
+        &self,
+        object: &str,
+        contact: &str,
+        name: (&str, &str),
+        mut properties: Map<String, Value>,
+        read: &[&str],
+    ) -> Result<Value> {
         let (name_property, name) = name;
         properties.insert(name_property.to_owned(), name.into());
-        let body = |properties: Map<String, Value>| Ok::<_, Error>(json!({"properties": properties, "associations": [self.linked(object, "contacts", contact)?]}));
+        let body = |properties: Map<String, Value>| {
+            Ok::<_, Error>(
+                json!({"properties": properties, "associations": [self.linked(object, "contacts", contact)?]}),
+            )
+        };
         let path = format!("/crm/v3/objects/{object}");
         let key = &self.settings.key_property;
         let token = once::token(&self.key);
@@ -254,7 +302,9 @@ impl Portal {
             let answer = api::post(&path, &body(properties)?)?;
             if answer.taken().is_some() {
                 let known = self.record(object, &token, Some(key), read, &[])?;
-                return known.ok_or_else(|| error(Code::Conflict, format!("HubSpot has this {key} on a record that can't be read")));
+                return known.ok_or_else(|| {
+                    error(Code::Conflict, format!("HubSpot has this {key} on a record that can't be read"))
+                });
             }
             return self.created(answer);
         }
@@ -308,7 +358,7 @@ impl Portal {
     pub(crate) fn note(&self, what: &str, text: &str, on: &[(&str, &str)], there: &[Value]) -> Result<Option<Value>> {
         let earlier = self.claim(&format!("note:{what}:{}", once::token(&self.key)))?;
         let at = earlier.as_ref().map_or(self.now, |c| c.at);
-        let same = |n: &&Value| json::text(n, "/properties/hs_timestamp").and_then(|t| dates::millis(&t)) == Some(at);
+        let same = |n: &&Value| value(n, "hs_timestamp").and_then(|t| millis(&t)) == Some(at);
         if earlier.is_some() && there.iter().any(|n| same(&n)) {
             return Ok(None);
         }
@@ -328,7 +378,10 @@ impl Portal {
 
 /// Ids of associated records, each once.
 pub(crate) fn associated(record: &Value, object: &str) -> Vec<String> {
-    let mut ids: Vec<String> = json::list(record, &format!("/associations/{object}/results")).iter().filter_map(|a| json::id(a, "/id")).collect();
+    let mut ids: Vec<String> = json::list(record, &format!("/associations/{object}/results"))
+        .iter()
+        .filter_map(|a| json::id(a, "/id"))
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -337,6 +390,11 @@ pub(crate) fn associated(record: &Value, object: &str) -> Vec<String> {
 /// A property of a record.
 pub(crate) fn value(record: &Value, property: &str) -> Option<String> {
     json::text(record, &format!("/properties/{property}"))
+}
+
+/// A moment as HubSpot writes it (`2026-11-22T10:32:00.000Z`), or as it was written (milliseconds).
+pub(crate) fn millis(text: &str) -> Option<u64> {
+    text.parse().ok().or_else(|| dates::millis(text))
 }
 
 /// An id of HubSpot's.
@@ -353,6 +411,12 @@ fn ordered<'v>(body: &'v Value, pointer: &str) -> Vec<&'v Value> {
 
 fn stage(stage: &Value) -> Stage {
     let probability = json::number(stage, "/metadata/probability");
-    let closed = json::text(stage, "/metadata/ticketState").as_deref() == Some("CLOSED") || json::text(stage, "/metadata/isClosed").as_deref() == Some("true");
-    Stage { id: json::text(stage, "/id").unwrap_or_default(), label: json::text(stage, "/label").unwrap_or_default(), closed, probability }
+    let closed = json::text(stage, "/metadata/ticketState").as_deref() == Some("CLOSED")
+        || json::text(stage, "/metadata/isClosed").as_deref() == Some("true");
+    Stage {
+        id: json::text(stage, "/id").unwrap_or_default(),
+        label: json::text(stage, "/label").unwrap_or_default(),
+        closed,
+        probability,
+    }
 }

@@ -10,7 +10,7 @@
 
 use crate::api::{self, plain_text};
 use crate::contacts::{PROPERTIES as CONTACT, emails, filter, name, phones};
-use crate::portal::{Pipeline, Portal, associated, id, value};
+use crate::portal::{Pipeline, Portal, associated, id, millis, value};
 use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::tickets::{Ticket, TicketComment, TicketInput, TicketQuery};
 use confab_plugin_sdk::{dates, json, people};
@@ -46,7 +46,10 @@ impl Portal {
             text.push_str(&format!("\n\nOrder: {order}"));
         }
         if subject.is_empty() || subject.chars().count() > SUBJECT || text.chars().count() > TEXT {
-            return Err(error(Code::InvalidInput, format!("a ticket needs a subject of at most {SUBJECT} characters and a text of at most {TEXT}")));
+            return Err(error(
+                Code::InvalidInput,
+                format!("a ticket needs a subject of at most {SUBJECT} characters and a text of at most {TEXT}"),
+            ));
         }
         let mut properties = Map::new();
         if let Some(priority) = input.priority.as_deref().map(|p| p.trim().to_lowercase()).filter(|p| !p.is_empty()) {
@@ -81,15 +84,24 @@ impl Portal {
         let Some(category) = category else { return self.pipeline("tickets", settings) };
         let lower = category.to_lowercase();
         let options = self.property("tickets", "hs_ticket_category")?.options;
-        if let Some((own, _)) = options.iter().find(|(v, label)| v.to_lowercase() == lower || label.to_lowercase() == lower) {
+        if let Some((own, _)) =
+            options.iter().find(|(v, label)| v.to_lowercase() == lower || label.to_lowercase() == lower)
+        {
             properties.insert("hs_ticket_category".into(), own.clone().into());
             return self.pipeline("tickets", settings);
         }
         let pipelines = self.pipelines("tickets")?;
         let named = pipelines.iter().find(|p| p.label.to_lowercase() == lower || p.id == category).cloned();
         named.ok_or_else(|| {
-            let known: Vec<&str> = options.iter().map(|(_, label)| label.as_str()).chain(pipelines.iter().map(|p| p.label.as_str())).collect();
-            error(Code::InvalidInput, format!("HubSpot has no such category or pipeline of tickets; it has: {}", known.join(", ")))
+            let known: Vec<&str> = options
+                .iter()
+                .map(|(_, label)| label.as_str())
+                .chain(pipelines.iter().map(|p| p.label.as_str()))
+                .collect();
+            error(
+                Code::InvalidInput,
+                format!("HubSpot has no such category or pipeline of tickets; it has: {}", known.join(", ")),
+            )
         })
     }
 
@@ -99,7 +111,10 @@ impl Portal {
 
     fn proven(&self, number: &str, proof: &Proof) -> Result<Case> {
         let proof = people::given(proof)?;
-        let missing = || "there is no ticket with this number that belongs to this e-mail address, phone number or customer".to_owned();
+        let missing = || {
+            "there is no ticket with this number that belongs to this e-mail address, phone number or customer"
+                .to_owned()
+        };
         let number = id(number).ok_or_else(|| error(Code::NotFound, missing()))?;
         let record = self.record("tickets", number, None, &READ, &["contacts", "notes"])?.unwrap_or_default();
         let contacts = self.batch("contacts", associated(&record, "contacts"), &CONTACT)?;
@@ -108,10 +123,14 @@ impl Portal {
             emails: contacts.iter().flat_map(emails).collect(),
             phones: contacts.iter().flat_map(phones).collect(),
             // A contact that was merged is known by its old id too.
-            customer_ids: contacts.iter().flat_map(|c| {
-                let old: Vec<String> = merged(c).split(';').map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()).collect();
-                json::text(c, "/id").into_iter().chain(old)
-            }).collect(),
+            customer_ids: contacts
+                .iter()
+                .flat_map(|c| {
+                    let old: Vec<String> =
+                        merged(c).split(';').map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()).collect();
+                    json::text(c, "/id").into_iter().chain(old)
+                })
+                .collect(),
             ..people::Known::default()
         }
         .proves(&proof, missing)?;
@@ -156,7 +175,14 @@ impl Portal {
             None => pipeline.stages.iter().find(|s| s.closed),
         };
         let closed = closed.ok_or_else(|| {
-            error(Code::Misconfigured, format!("the pipeline {} has no such closed stage (settings tickets.closed_stage): {}", pipeline.label, pipeline.labels()))
+            error(
+                Code::Misconfigured,
+                format!(
+                    "the pipeline {} has no such closed stage (settings tickets.closed_stage): {}",
+                    pipeline.label,
+                    pipeline.labels()
+                ),
+            )
         })?;
         // First why, then that: a repeat after the first finds the reason and goes on.
         if let Some(reason) = reason {
@@ -164,8 +190,12 @@ impl Portal {
         }
         let ticket = json::text(&case.record, "/id").unwrap_or_default();
         let path = format!("/crm/v3/objects/tickets/{}", path_segment(&ticket));
-        let changed = self.checked(api::patch(&path, &json!({"properties": {"hs_pipeline_stage": closed.id}}))?.ok())?;
-        if let (Some(own), Some(new)) = (case.record.get_mut("properties").and_then(Value::as_object_mut), changed.get("properties").and_then(Value::as_object)) {
+        let changed =
+            self.checked(api::patch(&path, &json!({"properties": {"hs_pipeline_stage": closed.id}}))?.ok())?;
+        if let (Some(own), Some(new)) = (
+            case.record.get_mut("properties").and_then(Value::as_object_mut),
+            changed.get("properties").and_then(Value::as_object),
+        ) {
             own.extend(new.clone());
         }
         self.ticket(&case)
@@ -188,7 +218,13 @@ impl Portal {
                 // Archived stages are in no pipeline any more: the search is told the stages that the state stands for.
                 let mut stages = Vec::new();
                 for pipeline in self.pipelines("tickets")? {
-                    stages.extend(pipeline.stages.iter().filter(|s| state.as_deref().is_some_and(|w| self.is_in(s.closed, &s.label, w))).map(|s| s.id.clone()));
+                    stages.extend(
+                        pipeline
+                            .stages
+                            .iter()
+                            .filter(|s| state.as_deref().is_some_and(|w| self.is_in(s.closed, &s.label, w)))
+                            .map(|s| s.id.clone()),
+                    );
                 }
                 if state.is_some() && stages.is_empty() {
                     return Ok(Vec::new());
@@ -254,17 +290,28 @@ impl Portal {
         // A stage or pipeline that was archived since is shown by its id.
         let pipelines = self.pipelines("tickets")?;
         let known = pipelines.iter().flat_map(|p| &p.stages).find(|s| s.id == stage);
-        let moment = |property: &str, field: &str| value(record, property).or_else(|| json::text(record, field)).and_then(|at| dates::rfc3339(&at));
+        let moment = |property: &str, field: &str| {
+            value(record, property).or_else(|| json::text(record, field)).and_then(|at| dates::rfc3339(&at))
+        };
         let requester = case.contacts.first().and_then(name).unwrap_or_else(|| "requester".into());
         let prefix = self.settings.tickets.public_prefix.trim();
-        let mut notes: Vec<(u64, TicketComment)> = case.notes.iter().filter_map(|note| {
-            let at = value(note, "hs_timestamp").and_then(|at| dates::millis(&at).or_else(|| at.parse().ok()));
-            let text = plain_text(&value(note, "hs_note_body")?);
-            let said = text.strip_prefix(SAID).map(|said| (requester.clone(), said));
-            let shown = || text.strip_prefix(prefix).filter(|_| !prefix.is_empty()).map(|shown| ("support".to_owned(), shown));
-            let (author, text) = said.or_else(shown)?;
-            Some((at.unwrap_or_default(), TicketComment { at: at.map(dates::of_millis), author, text: text.trim().to_owned() }))
-        }).collect();
+        let mut notes: Vec<(u64, TicketComment)> = case
+            .notes
+            .iter()
+            .filter_map(|note| {
+                let at = value(note, "hs_timestamp").and_then(|at| millis(&at));
+                let text = plain_text(&value(note, "hs_note_body")?);
+                let said = text.strip_prefix(SAID).map(|said| (requester.clone(), said));
+                let shown = || {
+                    text.strip_prefix(prefix).filter(|_| !prefix.is_empty()).map(|shown| ("support".to_owned(), shown))
+                };
+                let (author, text) = said.or_else(shown)?;
+                Some((
+                    at.unwrap_or_default(),
+                    TicketComment { at: at.map(dates::of_millis), author, text: text.trim().to_owned() },
+                ))
+            })
+            .collect();
         notes.sort_by_key(|(at, _)| *at);
         Ok(Ticket {
             state: known.map_or(stage.clone(), |s| self.state(s.closed, &s.label)),

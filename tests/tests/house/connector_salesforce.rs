@@ -42,7 +42,7 @@ fn erika() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lead_is_made_once_qualified_and_refused_when_converted() -> Result<()> {
-    let House { org, crm, .. } = open("{}").await?;
+    let House { org, crm, host: _host, _server } = open("{}").await?;
     let input = json!({"lead": {"person": erika(), "subject": "Zwölf O'Neil \\ Maschinen", "message": "bis Weihnachten\n100% sicher", "source": "chat", "skus": ["SKU-1001"]}});
     org.org().lose_answer = true;
     let lost = crm.answer("leads.create", input.clone(), Some("turn-1")).await?;
@@ -117,7 +117,8 @@ async fn a_lead_is_made_once_qualified_and_refused_when_converted() -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_is_made_once_shown_to_its_requester_commented_and_closed() -> Result<()> {
-    let House { org, crm, .. } = open("{ cases: { url: \"https://help.example.com/{number}\" } }").await?;
+    let House { org, crm, host: _host, _server } =
+        open("{ cases: { url: \"https://help.example.com/{number}\" } }").await?;
     let contact = org.org().store.seed("Contact", json!({"FirstName": "Erika", "LastName": "Mustermann", "Email": "Erika@Example.test", "Phone": "0660/555 01 77"}));
     let input = json!({"ticket": {"subject": "Dampflanze tropft", "body": "Seit Montag", "requester": erika(), "priority": "urgent", "category": "Second level", "order_number": "WEB-42"}});
     org.org().lose_answer = true;
@@ -219,7 +220,7 @@ async fn a_case_is_made_once_shown_to_its_requester_commented_and_closed() -> Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_told_to_whom_it_belongs_with_its_lines() -> Result<()> {
-    let House { org, crm, .. } = open("{ currency: EUR }").await?;
+    let House { org, crm, host: _host, _server } = open("{ currency: EUR }").await?;
     let (contact, order) = {
         let mut org = org.org();
         let account = org.store.seed("Account", json!({"Name": "Muster & Söhne GmbH", "Phone": "+43 1 5550100"}));
@@ -279,7 +280,7 @@ async fn an_order_is_told_to_whom_it_belongs_with_its_lines() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contacts_are_found_over_pages_made_once_and_never_changed() -> Result<()> {
-    let House { org, crm, .. } = open("{ contacts: { accounts: create } }").await?;
+    let House { org, crm, host: _host, _server } = open("{ contacts: { accounts: create } }").await?;
     {
         // 250 numbers that end alike; one of them is meant.
         let mut org = org.org();
@@ -313,7 +314,7 @@ async fn contacts_are_found_over_pages_made_once_and_never_changed() -> Result<(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_and_a_used_up_limit_are_told_and_the_check_names_what_is_missing() -> Result<()> {
-    let House { org, crm, host, .. } = open("{}").await?;
+    let House { org, crm, host, _server } = open("{}").await?;
     let checked = crm.check().await?;
     let of = |name: &str| {
         checked
@@ -359,7 +360,7 @@ async fn a_refused_token_and_a_used_up_limit_are_told_and_the_check_names_what_i
     ensure!(limit["error"]["code"] == "rate-limited", "{limit}");
     ensure!(!host.log()?.contains(TOKEN), "the log has the token");
 
-    let House { crm, host, .. } = open_with("{}", "wrong-token-canary").await?;
+    let House { org: _org, crm, host, _server: _second } = open_with("{}", "wrong-token-canary").await?;
     let (code, message) = crm.refused("contacts.find", json!({"email": "ada@example.test"})).await?;
     ensure!(code == "misconfigured" && !message.contains("canary") && !message.contains("ada"), "{code} {message}");
     ensure!(!host.log()?.contains("wrong-token-canary"), "the log has the token");

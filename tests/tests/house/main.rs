@@ -28,6 +28,7 @@
 
 mod apply;
 mod capabilities;
+mod connector_hubspot;
 mod connector_salesforce;
 mod conversations;
 mod crashes;
