@@ -97,7 +97,7 @@ async fn a_lead_is_made_once_with_its_message_and_qualified() -> Result<()> {
         let id = lead["id"].as_str().context("no id")?.to_owned();
         let contact = account.account().with("contacts", "email", "erika@example.test");
         ensure!(
-            account.account().linked((object, &id), "contacts") == contact && lead["contact-id"] == contact[0].as_str(),
+            account.account().linked((object, &id), "contacts") == contact && lead["contact_id"] == contact[0].as_str(),
             "{lead}"
         );
         let found = json!({"id": id, "qualification": {"score": 85, "state": "qualified", "note": "Budget is there"}});
@@ -143,7 +143,7 @@ async fn a_lead_is_made_once_with_its_message_and_qualified() -> Result<()> {
 async fn a_ticket_is_made_once_shown_to_its_requester_and_closed() -> Result<()> {
     let House { account, crm, host: _host, _server } =
         open("{ tickets: { url: \"https://help.example.com/{number}\" } }").await?;
-    let input = json!({"ticket": {"subject": "Dampflanze tropft", "body": "Seit Montag", "requester": erika(), "priority": "urgent", "category": "billing issue", "order-number": "WEB-42"}});
+    let input = json!({"ticket": {"subject": "Dampflanze tropft", "body": "Seit Montag", "requester": erika(), "priority": "urgent", "category": "billing issue", "order_number": "WEB-42"}});
     crm.write("contacts.upsert", json!({"person": erika()}), "turn-0").await?;
     account.account().lose_answer = true;
     crm.answer("tickets.create", input.clone(), Some("turn-1")).await?;
@@ -175,7 +175,7 @@ async fn a_ticket_is_made_once_shown_to_its_requester_and_closed() -> Result<()>
         }
         account.linked(("tickets", &number), "contacts").first().cloned().context("no contact")?
     };
-    let proof = json!({"email": "Erika@example.test", "phone": "0660/5550177", "customer-id": contact});
+    let proof = json!({"email": "Erika@example.test", "phone": "0660/5550177", "customer_id": contact});
     account.account().lose_answer = true;
     let say = json!({"number": number, "text": "Hier: <b>1</b> & 2", "proof": proof});
     let lost = crm.answer("tickets.comment", say.clone(), Some("turn-2")).await?;
@@ -201,9 +201,9 @@ async fn a_ticket_is_made_once_shown_to_its_requester_and_closed() -> Result<()>
     );
     // At once, without the index; and with the index for those who look at all.
     let search = |query: Value| crm.call("tickets.search", json!({"query": query, "limit": 10}));
-    let own = search(json!({"requester-email": "erika@example.test", "text": "montag tropft", "state": "new"})).await?;
+    let own = search(json!({"requester_email": "erika@example.test", "text": "montag tropft", "state": "new"})).await?;
     ensure!(own.as_array().map(Vec::len) == Some(1) && own[0]["number"] == number.as_str(), "{own}");
-    ensure!(search(json!({"requester-email": "mallory@example.test"})).await? == json!([]), "a stranger found tickets");
+    ensure!(search(json!({"requester_email": "mallory@example.test"})).await? == json!([]), "a stranger found tickets");
     account.account().index();
     ensure!(
         search(json!({"state": "new", "text": "tropft"})).await?.as_array().map(Vec::len) == Some(1),
@@ -222,7 +222,7 @@ async fn a_ticket_is_made_once_shown_to_its_requester_and_closed() -> Result<()>
             record.properties.insert("hs_merged_object_ids".into(), "51;52".into());
         }
     }
-    crm.call("tickets.get", json!({"number": number, "proof": {"customer-id": "52"}})).await?;
+    crm.call("tickets.get", json!({"number": number, "proof": {"customer_id": "52"}})).await?;
     Ok(())
 }
 

@@ -163,7 +163,7 @@ async fn a_case_is_made_once_shown_to_its_requester_commented_and_closed() -> Re
     // By the contact's number and id too; by nothing, by another address, and by a number that does not exist: the same words.
     crm.call(
         "tickets.get",
-        json!({"number": number, "proof": {"phone": "+43 660 5550177", "customer-id": &contact[..15]}}),
+        json!({"number": number, "proof": {"phone": "+43 660 5550177", "customer_id": &contact[..15]}}),
     )
     .await?;
     let stranger =
@@ -186,9 +186,9 @@ async fn a_case_is_made_once_shown_to_its_requester_commented_and_closed() -> Re
     );
     // Found by words of subject and text, and by nobody else's address.
     let search = |query: Value| crm.call("tickets.search", json!({"query": query, "limit": 10}));
-    let found = search(json!({"requester-email": "erika@example.test", "text": "seit tropft", "state": "new"})).await?;
+    let found = search(json!({"requester_email": "erika@example.test", "text": "seit tropft", "state": "new"})).await?;
     ensure!(found.as_array().map(Vec::len) == Some(1) && found[0]["number"] == number.as_str(), "{found}");
-    let others = search(json!({"requester-email": "e' OR SuppliedEmail != 'x@example.test"})).await?;
+    let others = search(json!({"requester_email": "e' OR SuppliedEmail != 'x@example.test"})).await?;
     ensure!(others == json!([]), "{others}");
     ensure!(search(json!({"text": "100%_'\\"})).await? == json!([]), "a wildcard found something");
     // Somebody else holds the record: nothing is written, neither reason nor status.
@@ -210,10 +210,10 @@ async fn a_case_is_made_once_shown_to_its_requester_commented_and_closed() -> Re
         "the reason is not there once"
     );
     ensure!(
-        search(json!({"requester-email": "erika@example.test", "state": "open"})).await? == json!([]),
+        search(json!({"requester_email": "erika@example.test", "state": "open"})).await? == json!([]),
         "a closed case is open"
     );
-    let closed = search(json!({"requester-email": "erika@example.test", "state": "closed"})).await?;
+    let closed = search(json!({"requester_email": "erika@example.test", "state": "closed"})).await?;
     ensure!(closed.as_array().map(Vec::len) == Some(1), "{closed}");
     Ok(())
 }
@@ -248,28 +248,28 @@ async fn an_order_is_told_to_whom_it_belongs_with_its_lines() -> Result<()> {
     };
     let get = |number: &str, proof: Value| json!({"number": number, "proof": proof});
     let shown =
-        crm.call("orders.get", get("WEB-42", json!({"email": "Erika@example.test", "postal-code": "80 10"}))).await?;
+        crm.call("orders.get", get("WEB-42", json!({"email": "Erika@example.test", "postal_code": "80 10"}))).await?;
     ensure!(
-        shown["reference"] == "WEB-42" && shown["state"] == "confirmed" && shown["placed-at"] == "2026-11-20T00:00:00Z",
+        shown["reference"] == "WEB-42" && shown["state"] == "confirmed" && shown["placed_at"] == "2026-11-20T00:00:00Z",
         "{shown:#}"
     );
     ensure!(shown["total"] == json!({"amount": "698.00", "currency": "EUR"}), "{shown:#}");
     ensure!(
         shown["lines"][0]["sku"] == "SKU-1001"
             && shown["lines"][0]["quantity"] == 2.0
-            && shown["customer-id"] == contact.as_str(),
+            && shown["customer_id"] == contact.as_str(),
         "{shown:#}"
     );
     let number = shown["number"].as_str().context("no number")?.trim_start_matches('0').to_owned();
     crm.call("orders.get", get(&number, json!({"phone": "01 5550100"}))).await?;
     let wrong =
-        crm.refused("orders.get", get("WEB-42", json!({"email": "erika@example.test", "postal-code": "1010"}))).await?;
+        crm.refused("orders.get", get("WEB-42", json!({"email": "erika@example.test", "postal_code": "1010"}))).await?;
     let deleted = crm.refused("orders.get", get("WEB-43", json!({"email": "erika@example.test"}))).await?;
     ensure!(wrong.0 == "not-found" && wrong == deleted, "{wrong:?} {deleted:?}");
-    let listed = crm.call("orders.list-for-customer", json!({"customer-id": contact, "limit": 5})).await?;
+    let listed = crm.call("orders.list-for-customer", json!({"customer_id": contact, "limit": 5})).await?;
     ensure!(listed.as_array().map(Vec::len) == Some(1), "{listed}");
     ensure!(
-        crm.call("orders.list-for-customer", json!({"customer-id": "003' OR Id != '", "limit": 5})).await? == json!([]),
+        crm.call("orders.list-for-customer", json!({"customer_id": "003' OR Id != '", "limit": 5})).await? == json!([]),
         "an injected id found orders"
     );
     org.org().store.set(&order, "Status", json!("Shipped"));
