@@ -383,7 +383,7 @@ fn referenced(text: &str, bodies: &BTreeMap<String, Value>) -> Result<String, Re
         let (path, after) =
             after.split_once('}').ok_or_else(|| refusal(400, "PROCESSING_HALTED", "Invalid reference specified"))?;
         let (name, field) = path.split_once('.').unwrap_or((path, ""));
-        let pointer = format!("/{}", field.replace('.', "/").replace('[', "/").replace(']', ""));
+        let pointer = format!("/{}", field.replace(['.', '['], "/").replace(']', ""));
         let value = bodies.get(name).and_then(|b| b.pointer(&pointer)).and_then(Value::as_str);
         let value = value.ok_or_else(|| {
             refusal(

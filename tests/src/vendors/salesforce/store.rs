@@ -148,7 +148,7 @@ impl Store {
         let query = parse(text).map_err(|message| {
             refusal(400, "MALFORMED_QUERY", &format!("\n{text}\n^\nERROR at Row:1:Column:1\n{message}"))
         })?;
-        let Some(object) = self.objects.get(&query.object) else {
+        if !self.objects.contains_key(&query.object) {
             return Err(refusal(
                 400,
                 "INVALID_TYPE",
@@ -157,15 +157,14 @@ impl Store {
                     query.object
                 ),
             ));
-        };
-        self.select(&query, &query.object, object, deleted, None, text)
+        }
+        self.select(&query, &query.object, deleted, None, text)
     }
 
     fn select(
         &self,
         query: &Query,
         name: &str,
-        object: &Object,
         deleted: bool,
         parent: Option<(&str, &str)>,
         text: &str,
@@ -214,14 +213,13 @@ impl Store {
             });
         }
         found.truncate(query.limit.unwrap_or(usize::MAX));
-        let _ = object;
         found.into_iter().map(|record| self.shown(query, record, deleted, text)).collect()
     }
 
-    fn child(&self, inner: &Query) -> Option<(&String, &Object, &str)> {
+    fn child(&self, inner: &Query) -> Option<(&String, &str)> {
         self.objects.iter().find_map(|(name, object)| {
             let (relationship, field) = object.child.as_ref()?;
-            (*relationship == inner.object).then_some((name, object, field.as_str()))
+            (*relationship == inner.object).then_some((name, field.as_str()))
         })
     }
 
@@ -250,8 +248,8 @@ impl Store {
                     }
                 },
                 Column::Children(inner) => {
-                    let Some((name, object, field)) = self.child(inner) else { continue };
-                    let children = self.select(inner, name, object, deleted, Some((field, id)), text)?;
+                    let Some((name, field)) = self.child(inner) else { continue };
+                    let children = self.select(inner, name, deleted, Some((field, id)), text)?;
                     let shown = if children.is_empty() {
                         Value::Null
                     } else {
@@ -375,11 +373,10 @@ impl Store {
                 &missing,
             ));
         }
-        for (name, field) in schema.fields.iter().filter(|(_, f)| f.unique) {
+        for name in schema.fields.iter().filter(|(_, f)| f.unique).map(|(name, _)| name) {
             if let Some(value) = values.get(name).and_then(Value::as_str)
                 && let Some(other) = self.with(object, name, value).first()
             {
-                let _ = field;
                 return Err(field_refusal(
                     "DUPLICATE_VALUE",
                     &format!("duplicate value found: {name} duplicates value on record with id: {other}"),
