@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`shop`] | the example: stock, prices, orders, leads, tickets, two languages |
 //! | [`tryton`] | the same bot on a real ERP |
+//! | [`connector_salesforce`], [`connector_hubspot`] | CRMs, against servers that check as strictly as the vendors |
 //! | [`connector_rest`] | the same bot on an API of one's own, described in YAML |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
@@ -30,7 +31,9 @@
 mod apply;
 mod cache;
 mod capabilities;
+mod connector_hubspot;
 mod connector_rest;
+mod connector_salesforce;
 mod conversations;
 mod crashes;
 mod failures;

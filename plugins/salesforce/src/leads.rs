@@ -1,0 +1,231 @@
+//! Leads are `Lead`.
+//!
+//! A lead has no field for what it is about: the description's first line is the subject. States are values of the
+//! Status picklist: those of the settings, or the names that orgs usually have. `converted` is for salespeople.
+//! When a duplicate rule of the org refuses a lead because there is one, what was said is added to that one.
+
+use crate::org::{Made, Object, Org, owned};
+use crate::people::{UNKNOWN, names};
+use crate::rest::Part;
+use crate::soql::{id, literal};
+use confab_plugin_sdk::leads::{Lead, LeadInput, Qualification};
+use confab_plugin_sdk::prelude::*;
+use confab_plugin_sdk::{json, once, people};
+use serde_json::{Map, Value};
+
+/// What Description of a lead holds.
+const TEXT: usize = 32_000;
+const SELECT: [&str; 6] = ["Id", "Status", "Description", "IsConverted", "ConvertedContactId", "Rating"];
+/// Names that orgs usually have for a state, in Salesforce's languages for new orgs of Europe and America.
+const USUAL: [(&str, &[&str]); 3] = [
+    ("new", &["New", "Open - Not Contacted", "Open", "Neu", "Offen - Nicht kontaktiert"]),
+    (
+        "qualified",
+        &["Qualified", "Working - Contacted", "Working", "Contacted", "Qualifiziert", "In Bearbeitung - Kontaktiert"],
+    ),
+    (
+        "lost",
+        &[
+            "Unqualified",
+            "Closed - Not Converted",
+            "Disqualified",
+            "Lost",
+            "Nicht qualifiziert",
+            "Geschlossen - Nicht konvertiert",
+        ],
+    ),
+];
+
+impl Org {
+    pub(crate) fn create_lead(&self, input: &LeadInput) -> Result<Lead> {
+        let person = people::valid(&input.person)?;
+        let object = self.object("Lead")?;
+        let text = about(input);
+        if text.chars().count() > TEXT {
+            return Err(error(Code::InvalidInput, format!("subject and message have more than {TEXT} characters")));
+        }
+        let settings = &self.settings.leads;
+        let mut values = owned(settings.owner.as_ref());
+        let (first, last) = names(&person);
+        object.put(&mut values, "FirstName", first);
+        values.insert("LastName".into(), last.into());
+        values.insert("Company".into(), person.company.clone().unwrap_or_else(|| UNKNOWN.into()).into());
+        object.put(&mut values, "Email", person.email.clone());
+        object.put(&mut values, "Phone", person.phone.clone());
+        object.put(&mut values, "Description", Some(text.clone()));
+        let said = input.source.as_deref().and_then(|source| object.value("LeadSource", &[source]));
+        object.put(
+            &mut values,
+            "LeadSource",
+            settings.source.clone().or(said).or_else(|| object.value("LeadSource", &["Web"])),
+        );
+        if let Some(name) = &settings.record_type {
+            values.insert("RecordTypeId".into(), object.record_type(name)?.into());
+        }
+        let like = match (&person.email, &person.phone) {
+            (Some(email), _) => format!("Email = {}", literal(email)),
+            (None, phone) => format!("Phone = {}", literal(phone.as_deref().unwrap_or_default())),
+        };
+        let select = object.readable(SELECT).join(", ");
+        match self.make(&object, values, &select, &like, settings.owner.is_none())? {
+            Made::Record(record) => Ok(self.lead(&record)),
+            Made::Refused(because) => {
+                let known = because.iter().find(|(of, _)| of == "Lead").map(|(_, id)| id);
+                let Some(known) = known else {
+                    let message = "a duplicate rule of the org refuses this lead because of a contact: let the rule warn instead, or leave out the integration user";
+                    return Err(error(Code::Conflict, message));
+                };
+                let record = self.lead_record(&object, known)?;
+                self.write_lead(&object, &record, Map::new(), Some(&text))
+            }
+        }
+    }
+
+    fn lead_record(&self, object: &Object, lead: &str) -> Result<Value> {
+        let missing = || error(Code::NotFound, "there is no such lead");
+        let lead = id(lead, "00Q").ok_or_else(missing)?;
+        let select = object.readable(SELECT).join(", ");
+        self.unmerged(object, &select, &format!("Id = {}", literal(lead)))?.ok_or_else(missing)
+    }
+
+    pub(crate) fn qualify_lead(&self, lead: &str, found: &Qualification) -> Result<Lead> {
+        if found.score.is_some_and(|s| s > 100) || found.note.as_ref().is_some_and(|n| n.chars().count() > TEXT) {
+            let message = format!("the score is from 0 to 100, a note has at most {TEXT} characters");
+            return Err(error(Code::InvalidInput, message));
+        }
+        let object = self.object("Lead")?;
+        let state = found.state.as_ref().map(|s| s.trim()).filter(|s| !s.is_empty());
+        let status = state.map(|state| self.lead_status(&object, state)).transpose()?;
+        let record = self.lead_record(&object, lead)?;
+        let mut values = Map::new();
+        if let Some(status) = status.filter(|s| json::text(&record, "/Status").as_ref() != Some(s)) {
+            values.insert("Status".into(), status.into());
+        }
+        let mut note = found.note.as_ref().map(|n| n.trim().to_owned()).filter(|n| !n.is_empty());
+        if let Some(score) = found.score {
+            let rating = if score >= 70 {
+                "Hot"
+            } else if score >= 40 {
+                "Warm"
+            } else {
+                "Cold"
+            };
+            let kept = match &self.settings.leads.score_field {
+                Some(field) => object.put(&mut values, field, Some(score)),
+                None => object.put(&mut values, "Rating", object.value("Rating", &[rating])),
+            };
+            if !kept {
+                note = Some(format!("{}Score: {score}", note.map(|n| n + "\n").unwrap_or_default()));
+            }
+        }
+        self.write_lead(&object, &record, values, note.as_deref())
+    }
+
+    /// Writes values and adds to the description what it doesn't have yet.
+    fn write_lead(
+        &self,
+        object: &Object,
+        record: &Value,
+        mut values: Map<String, Value>,
+        add: Option<&str>,
+    ) -> Result<Lead> {
+        let before = json::text(record, "/Description").unwrap_or_default();
+        let marker = if self.key.is_empty() { String::new() } else { format!("[{}]", once::reference(&self.key)) };
+        if let Some(add) = add.filter(|_| marker.is_empty() || !before.contains(&marker)) {
+            let parts = [before.as_str(), add, marker.as_str()];
+            let whole = parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("\n");
+            if whole.chars().count() > TEXT {
+                return Err(error(
+                    Code::InvalidInput,
+                    format!("the lead's description would have more than {TEXT} characters"),
+                ));
+            }
+            object.put(&mut values, "Description", Some(whole));
+        }
+        if values.is_empty() {
+            return Ok(self.lead(record));
+        }
+        if json::flag(record, "/IsConverted") {
+            return Err(error(Code::Conflict, "the lead has been converted and can't be changed"));
+        }
+        let lead = json::text(record, "/Id").unwrap_or_default();
+        let update =
+            Part::write("made", "PATCH", format!("/sobjects/Lead/{lead}"), Value::Object(values)).assigned(false);
+        let select = object.readable(SELECT).join(", ");
+        let (written, read) =
+            self.rest.write(update, &format!("SELECT {select} FROM Lead WHERE Id = {}", literal(&lead)))?;
+        written.ok().map_err(|e| self.failed::<()>("Lead", Err(e)))?;
+        let body = read.ok()?;
+        Ok(self.lead(body.pointer("/records/0").unwrap_or(record)))
+    }
+
+    /// The org's Status for a state.
+    fn lead_status(&self, object: &Object, state: &str) -> Result<String> {
+        let word = state.to_lowercase();
+        if word == "converted" {
+            let message =
+                "converting makes an account, a contact and an opportunity: a salesperson does that in Salesforce";
+            return Err(error(Code::Unsupported, message));
+        }
+        if let Some(own) = self.settings.leads.states.get(&word) {
+            return Ok(own.clone());
+        }
+        let usual = USUAL.iter().find(|(ours, _)| *ours == word).map(|(_, names)| *names);
+        object.value("Status", usual.unwrap_or(&[state])).ok_or_else(|| {
+            let known = object.fields.get("Status").map(|f| f.values.join(", ")).unwrap_or_default();
+            let code = if usual.is_some() { Code::Misconfigured } else { Code::InvalidInput };
+            error(
+                code,
+                format!("Salesforce has no lead status for this state (settings leads.states); it has: {known}"),
+            )
+        })
+    }
+
+    fn lead(&self, record: &Value) -> Lead {
+        let status = json::text(record, "/Status").unwrap_or_default();
+        let own =
+            self.settings.leads.states.iter().find(|(_, theirs)| **theirs == status).map(|(ours, _)| ours.as_str());
+        let usual = || USUAL.iter().find(|(_, names)| names.contains(&status.as_str())).map(|(ours, _)| *ours);
+        let state = if json::flag(record, "/IsConverted") { Some("converted") } else { own.or_else(usual) };
+        let about = json::text(record, "/Description").unwrap_or_default();
+        Lead {
+            id: json::text(record, "/Id").unwrap_or_default(),
+            number: None,
+            state: state.map_or(status.clone(), str::to_owned),
+            subject: about.lines().next().unwrap_or_default().to_owned(),
+            contact_id: json::text(record, "/ConvertedContactId"),
+        }
+    }
+}
+
+/// The description of a new lead; its first line is what the lead is about.
+fn about(input: &LeadInput) -> String {
+    let line = |what: &str, value: Option<String>| value.filter(|v| !v.is_empty()).map(|v| format!("{what}: {v}"));
+    let skus: Vec<String> = input.skus.iter().map(|s| people::one_line(s)).filter(|s| !s.is_empty()).collect();
+    let message = input.message.as_ref().map(|m| m.trim().to_owned()).filter(|m| !m.is_empty());
+    let parts = [
+        Some(people::one_line(&input.subject)),
+        message,
+        line("Articles", Some(skus.join(", "))),
+        line("Source", input.source.as_deref().map(people::one_line)),
+    ];
+    parts.into_iter().flatten().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_says_what_it_is_about() {
+        let input = LeadInput {
+            subject: " Zwölf\nMaschinen ".into(),
+            message: Some("for our offices\nin Graz".into()),
+            source: Some("chat".into()),
+            skus: vec!["SKU-1".into(), " ".into()],
+            person: Person::default(),
+        };
+        assert_eq!(about(&input), "Zwölf Maschinen\nfor our offices\nin Graz\nArticles: SKU-1\nSource: chat");
+        assert_eq!(about(&LeadInput::default()), "");
+    }
+}

@@ -1,0 +1,422 @@
+//! The org: settings, objects with their fields, and creating a record once.
+//!
+//! Every org has other fields, picklists and rights. What an object has is read from its description, kept in the
+//! connection's store for `describe_minutes`, and forgotten when Salesforce says that a field is not there. Fields that
+//! field-level security hides are not in a description, so a query asks only for what can be answered.
+
+use crate::rest::{Part, Rest};
+use crate::soql::{self, literal};
+use confab_plugin_sdk::prelude::*;
+use confab_plugin_sdk::{dates, once};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Fields of which the picklist's values are kept.
+const PICKLISTS: [&str; 6] = ["Status", "Priority", "Type", "Origin", "LeadSource", "Rating"];
+/// Fields that are kept whatever the settings say.
+const FIELDS: &str = "AccountId BillToContactId BillingPostalCode CaseNumber Company ContactEmail ContactId ContactMobile ContactPhone \
+    CreatedDate LastModifiedDate CurrencyIsoCode Description EffectiveDate Email FirstName HomePhone IsClosed IsConverted LastName LeadSource MasterRecordId \
+    MobilePhone Name OrderNumber OrderReferenceNumber OrderedDate Origin OwnerId Phone PoNumber Priority Product2Id Quantity \
+    Rating RecordTypeId ShipToContactId ShippingPostalCode Status StatusCode Subject SuppliedCompany SuppliedEmail SuppliedName \
+    SuppliedPhone TotalAmount TotalPrice Type ConvertedContactId";
+/// How far the clocks of host and org may differ when a repeated call looks for what the first one made.
+const SKEW_MS: u64 = 300_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) api_version: String,
+    pub(crate) key_field: String,
+    pub(crate) describe_minutes: u64,
+    pub(crate) currency: Option<String>,
+    pub(crate) contacts: ContactSettings,
+    pub(crate) leads: LeadSettings,
+    pub(crate) cases: CaseSettings,
+    pub(crate) orders: OrderSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            // Summer '26; kept until 2029 at least.
+            api_version: "v67.0".into(),
+            key_field: "Confab_Key__c".into(),
+            describe_minutes: 60,
+            currency: None,
+            contacts: ContactSettings { accounts: Accounts::None, leads: true, owner: None },
+            leads: LeadSettings::default(),
+            cases: CaseSettings::default(),
+            orders: OrderSettings::default(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Accounts {
+    #[default]
+    None,
+    Match,
+    Create,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ContactSettings {
+    pub(crate) accounts: Accounts,
+    pub(crate) leads: bool,
+    pub(crate) owner: Option<String>,
+}
+
+impl Default for ContactSettings {
+    fn default() -> Self {
+        ContactSettings { accounts: Accounts::None, leads: true, owner: None }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LeadSettings {
+    pub(crate) record_type: Option<String>,
+    pub(crate) owner: Option<String>,
+    pub(crate) source: Option<String>,
+    pub(crate) score_field: Option<String>,
+    pub(crate) states: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CaseSettings {
+    pub(crate) record_type: Option<String>,
+    pub(crate) owner: Option<String>,
+    pub(crate) origin: String,
+    pub(crate) closed_status: Option<String>,
+    pub(crate) states: BTreeMap<String, String>,
+    pub(crate) order_field: Option<String>,
+    pub(crate) url: Option<String>,
+}
+
+impl Default for CaseSettings {
+    fn default() -> Self {
+        CaseSettings {
+            record_type: None,
+            owner: None,
+            origin: "Chat".into(),
+            closed_status: None,
+            states: BTreeMap::new(),
+            order_field: None,
+            url: None,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct OrderSettings {
+    pub(crate) number_fields: Vec<String>,
+    pub(crate) email_fields: Vec<String>,
+    pub(crate) phone_fields: Vec<String>,
+    pub(crate) states: BTreeMap<String, String>,
+    pub(crate) tracking: BTreeMap<String, String>,
+}
+
+/// What an object has, as far as this connector looks at it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Object {
+    read_at: u64,
+    pub(crate) name: String,
+    pub(crate) create: bool,
+    pub(crate) update: bool,
+    pub(crate) fields: BTreeMap<String, Field>,
+    record_types: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Field {
+    pub(crate) create: bool,
+    pub(crate) update: bool,
+    pub(crate) external_id: bool,
+    pub(crate) unique: bool,
+    pub(crate) values: Vec<String>,
+}
+
+impl Object {
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// Those of these paths that can be asked for. `Contact.Email` can when there is a `ContactId`.
+    pub(crate) fn readable<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Vec<&'p str> {
+        let known = |path: &&str| match path.split_once('.') {
+            Some((relation, _)) => match relation.strip_suffix("__r") {
+                Some(custom) => self.has(&format!("{custom}__c")),
+                None => self.has(&format!("{relation}Id")),
+            },
+            None => *path == "Id" || self.has(path),
+        };
+        paths.into_iter().filter(known).collect()
+    }
+
+    /// The active value of a picklist that is one of these, whatever its case; the first that fits.
+    pub(crate) fn value(&self, field: &str, wanted: &[&str]) -> Option<String> {
+        let values = &self.fields.get(field)?.values;
+        wanted.iter().find_map(|w| values.iter().find(|v| v.to_lowercase() == w.to_lowercase())).cloned()
+    }
+
+    /// Puts a value under a field that may be written; says whether it did.
+    pub(crate) fn put(&self, values: &mut Map<String, Value>, field: &str, value: Option<impl Into<Value>>) -> bool {
+        let may = self.fields.get(field).is_some_and(|f| f.create);
+        if let (true, Some(value)) = (may, value) {
+            values.insert(field.to_owned(), value.into());
+            return true;
+        }
+        false
+    }
+
+    /// The id of a record type by its developer name.
+    pub(crate) fn record_type(&self, name: &str) -> Result<String> {
+        self.record_types.get(name).cloned().ok_or_else(|| {
+            let message = format!("{} has no record type {name} that the integration user may use", self.name);
+            error(Code::Misconfigured, message)
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Described {
+    name: String,
+    createable: bool,
+    updateable: bool,
+    fields: Vec<DescribedField>,
+    #[serde(default)]
+    record_type_infos: Vec<RecordType>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DescribedField {
+    name: String,
+    createable: bool,
+    updateable: bool,
+    #[serde(default)]
+    external_id: bool,
+    #[serde(default)]
+    unique: bool,
+    #[serde(default)]
+    picklist_values: Vec<PicklistValue>,
+}
+
+#[derive(Deserialize)]
+struct PicklistValue {
+    value: String,
+    active: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordType {
+    #[serde(default)]
+    developer_name: Option<String>,
+    record_type_id: String,
+    available: bool,
+}
+
+/// What a call is made with.
+#[derive(Debug)]
+pub(crate) struct Org {
+    pub(crate) rest: Rest,
+    pub(crate) settings: Settings,
+    pub(crate) now: u64,
+    /// The idempotency key; empty for none.
+    pub(crate) key: String,
+}
+
+/// When a call with this key was first made, and what it made.
+#[derive(Debug, Serialize, Deserialize)]
+struct Claim {
+    at: u64,
+    id: Option<String>,
+}
+
+impl Org {
+    pub(crate) fn of_call() -> Result<Org> {
+        let settings: Settings = host::settings()?;
+        let rest = Rest::new(&settings.api_version);
+        Ok(Org { rest, settings, now: host::now_millis(), key: host::context().idempotency_key })
+    }
+
+    /// An object's description, from memory or from Salesforce.
+    pub(crate) fn object(&self, name: &str) -> Result<Object> {
+        let key = format!("object:{}:{name}", self.settings.api_version);
+        let fresh = |o: &Object| self.now.saturating_sub(o.read_at) < self.settings.describe_minutes * 60_000;
+        // What an older version of this plugin kept may have another shape: then it is read anew.
+        if let Some(known) = kv::get_json::<Object>(&key).ok().flatten().filter(fresh) {
+            return Ok(known);
+        }
+        let object = self.described(name)?;
+        kv::set_json(&key, &object)?;
+        Ok(object)
+    }
+
+    /// An object's description as it is now.
+    pub(crate) fn described(&self, name: &str) -> Result<Object> {
+        let body = self.rest.get(&format!("/sobjects/{name}/describe"))?.ok().map_err(|e| {
+            let hidden = e.code == Code::NotFound.as_str() || e.code == Code::Misconfigured.as_str();
+            let message = format!("the org has no {name}, or the integration user may not see it");
+            if hidden { error(Code::Misconfigured, message) } else { e }
+        })?;
+        let described: Described = serde_json::from_value(body)?;
+        let wanted = |f: &DescribedField| f.name.ends_with("__c") || FIELDS.split_whitespace().any(|own| own == f.name);
+        let fields = described.fields.into_iter().filter(wanted).map(|f| {
+            let active = f.picklist_values.into_iter().filter(|v| v.active).map(|v| v.value);
+            let values = if PICKLISTS.contains(&f.name.as_str()) { active.collect() } else { Vec::new() };
+            let field = Field {
+                create: f.createable,
+                update: f.updateable,
+                external_id: f.external_id,
+                unique: f.unique,
+                values,
+            };
+            (f.name, field)
+        });
+        let types = described.record_type_infos.into_iter().filter(|t| t.available);
+        Ok(Object {
+            read_at: self.now,
+            name: described.name,
+            create: described.createable,
+            update: described.updateable,
+            fields: fields.collect(),
+            record_types: types.filter_map(|t| Some((t.developer_name?, t.record_type_id))).collect(),
+        })
+    }
+
+    /// Forgets a description that turned out to be old.
+    pub(crate) fn forget(&self, name: &str) -> Result<()> {
+        Ok(kv::delete(&format!("object:{}:{name}", self.settings.api_version))?)
+    }
+
+    /// The query of the record that a call with this key made, where the object has the key field.
+    pub(crate) fn by_key(&self, object: &Object, select: &str) -> Option<String> {
+        let field = &self.settings.key_field;
+        let usable = !self.key.is_empty() && object.fields.get(field).is_some_and(|f| f.external_id && f.create);
+        let key = literal(&once::token(&self.key));
+        usable.then(|| format!("SELECT {select} FROM {} WHERE {field} = {key} LIMIT 2", object.name))
+    }
+
+    /// Creates a record, or gives the one that an earlier call with the same key made.
+    ///
+    /// With the key field: searched, then upserted by it, so that two at once make one. Without: the first call leaves
+    /// its time in the store, and a repeat looks for a record like it (`like`, a condition) since then.
+    /// The refusal of a duplicate rule is given back for the caller to deal with.
+    pub(crate) fn make(
+        &self,
+        object: &Object,
+        values: Map<String, Value>,
+        select: &str,
+        like: &str,
+        by_rule: bool,
+    ) -> Result<Made> {
+        let name = object.name.as_str();
+        if let Some(query) = self.by_key(object, select) {
+            let known = self.rest.query(&query, 1).map_err(|e| self.failed::<()>(name, Err(e)))?;
+            if let Some(known) = known.into_iter().next() {
+                return Ok(Made::Record(known));
+            }
+            let path = format!("/sobjects/{name}/{}/{}", self.settings.key_field, once::token(&self.key));
+            let upsert = Part::write("made", "PATCH", path, Value::Object(values.clone())).assigned(by_rule);
+            let (written, read) = self.rest.write(upsert, &query)?;
+            match written.fault().as_deref() {
+                // The field is gone since it was described: go on without it.
+                Some("NOT_FOUND" | "INVALID_FIELD") => self.forget(name)?,
+                Some("DUPLICATES_DETECTED") => return Ok(Made::Refused(written.duplicates())),
+                Some(_) => return Err(self.failed(name, written.ok())),
+                None => return first(read.ok()?).map(Made::Record),
+            }
+        }
+        let claim = format!("made:{name}:{}", once::token(&self.key));
+        if let (false, Some(earlier)) = (self.key.is_empty(), self.claim(&claim)?) {
+            let condition = match &earlier.id {
+                Some(id) => format!("Id = {}", literal(id)),
+                None => format!("{like} AND CreatedDate >= {}", dates::of_millis(earlier.at.saturating_sub(SKEW_MS))),
+            };
+            let query = format!("SELECT {select} FROM {name} WHERE {condition} ORDER BY CreatedDate LIMIT 1");
+            if let Some(known) = self.rest.query(&query, 1)?.into_iter().next() {
+                return Ok(Made::Record(known));
+            }
+        }
+        let insert = Part::write("made", "POST", format!("/sobjects/{name}"), Value::Object(values)).assigned(by_rule);
+        let read_back = format!("SELECT {select} FROM {name} WHERE Id = '@{{made.id}}'");
+        let (written, read) = self.rest.write(insert, &read_back)?;
+        if written.fault().as_deref() == Some("DUPLICATES_DETECTED") {
+            return Ok(Made::Refused(written.duplicates()));
+        }
+        let id = confab_plugin_sdk::json::text(&written.ok().map_err(|e| self.failed::<()>(name, Err(e)))?, "/id");
+        if !self.key.is_empty() {
+            kv::set_json(&claim, &Claim { at: self.now, id })?;
+        }
+        first(read.ok()?).map(Made::Record)
+    }
+
+    /// What was wrong; a description that may be old is forgotten.
+    pub(crate) fn failed<T>(&self, name: &str, outcome: Result<T>) -> Error {
+        let e = outcome.err().unwrap_or_else(|| error(Code::Internal, "Salesforce: refused without a reason"));
+        if e.code == Code::Misconfigured.as_str() || e.code == Code::Forbidden.as_str() {
+            // That it can't be forgotten either is the lesser trouble.
+            let _ = self.forget(name);
+        }
+        e
+    }
+
+    /// The claim of an earlier call with this key; this call's is left where there was none.
+    fn claim(&self, key: &str) -> Result<Option<Claim>> {
+        Ok(kv::insert_json(key, &Claim { at: self.now, id: None })?)
+    }
+
+    /// When an earlier call with this key said the same, if there was one. For things without room for a key.
+    pub(crate) fn said_before(&self, what: &str) -> Result<Option<String>> {
+        if self.key.is_empty() {
+            return Ok(None);
+        }
+        let earlier = self.claim(&format!("{what}:{}", once::token(&self.key)))?;
+        Ok(earlier.map(|c| dates::of_millis(c.at.saturating_sub(SKEW_MS))))
+    }
+
+    /// A record by its number or id, deleted or not, and instead of one that was merged the one that it was merged into.
+    pub(crate) fn unmerged(&self, object: &Object, select: &str, condition: &str) -> Result<Option<Value>> {
+        let master = if object.has("MasterRecordId") { ", MasterRecordId" } else { "" };
+        let soql = format!("SELECT {select}, IsDeleted{master} FROM {} WHERE {condition} LIMIT 2", object.name);
+        let found = self.rest.query_all(&soql, 2).map_err(|e| self.failed::<()>(&object.name, Err(e)))?;
+        if let Some(alive) = found.iter().find(|r| !confab_plugin_sdk::json::flag(r, "/IsDeleted")) {
+            return Ok(Some(alive.clone()));
+        }
+        let Some(into) = found.iter().find_map(|r| confab_plugin_sdk::json::text(r, "/MasterRecordId")) else {
+            return Ok(None);
+        };
+        let Some(id) = soql::id(&into, "") else { return Ok(None) };
+        let soql = format!("SELECT {select} FROM {} WHERE Id = {}", object.name, literal(id));
+        Ok(self.rest.query(&soql, 1)?.into_iter().next())
+    }
+}
+
+/// What came of creating a record.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// It is there.
+    Record(Value),
+    /// A duplicate rule refused it because of these records: object and id.
+    Refused(Vec<(String, String)>),
+}
+
+fn first(body: Value) -> Result<Value> {
+    let record = body.pointer("/records/0").cloned();
+    record.ok_or_else(|| {
+        error(Code::Internal, "Salesforce: what was created can't be read: the integration user may not see it")
+    })
+}
+
+/// The body of a new record from what is common to all.
+pub(crate) fn owned(owner: Option<&String>) -> Map<String, Value> {
+    owner.map(|id| json!({"OwnerId": id})).and_then(|v| v.as_object().cloned()).unwrap_or_default()
+}

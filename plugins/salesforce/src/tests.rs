@@ -1,0 +1,329 @@
+//! What is rare or hard to bring about in an org: lost answers, duplicate rules, hidden fields, merged records.
+//! Queries, pages and the rest are tested against a checking org: `tests/tests/house/connector_salesforce.rs`.
+
+use crate::Connector;
+use confab_plugin_sdk::contacts::Contacts;
+use confab_plugin_sdk::health::Health;
+use confab_plugin_sdk::leads::{LeadInput, Leads, Qualification};
+use confab_plugin_sdk::orders::Orders;
+use confab_plugin_sdk::prelude::*;
+use confab_plugin_sdk::testing::{Answer, Host, Sent};
+use confab_plugin_sdk::tickets::{TicketInput, Tickets};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+const LEAD: &str = "00QA00000000001AAA";
+const CASE: &str = "500A00000000001AAA";
+
+/// The description of an object with these fields; `*` marks the external id.
+fn described(name: &str, fields: &str) -> Answer {
+    let fields: Vec<Value> = fields
+        .split_whitespace()
+        .map(|field| {
+            let (name, values) = field.split_once('=').unwrap_or((field, ""));
+            let values: Vec<Value> =
+                values.split('|').filter(|v| !v.is_empty()).map(|v| json!({"value": v.replace('+', " "), "active": true})).collect();
+            let name = name.trim_end_matches('*');
+            let key = field.ends_with('*');
+            json!({"name": name, "createable": true, "updateable": true, "externalId": key, "unique": key, "picklistValues": values})
+        })
+        .collect();
+    Answer::json(
+        200,
+        json!({"name": name, "createable": true, "updateable": true, "fields": fields, "recordTypeInfos": []}),
+    )
+}
+
+const LEAD_FIELDS: &str = "FirstName LastName Company Email Phone Description Status=New|Qualified|Unqualified LeadSource=Web|Chat IsConverted MasterRecordId";
+const CASE_FIELDS: &str = "CaseNumber Subject Description Status IsClosed CreatedDate SuppliedName SuppliedEmail SuppliedPhone Priority=High|Medium|Low Origin=Chat Confab_Key__c* MasterRecordId";
+
+fn records(records: Value) -> Value {
+    json!({"totalSize": records.as_array().map_or(0, Vec::len), "done": true, "records": records})
+}
+
+/// What the parts of a composite request are answered, each with status and body.
+fn composite(parts: &[(u16, Value)]) -> Answer {
+    let parts: Vec<Value> = parts
+        .iter()
+        .map(|(status, body)| json!({"httpStatusCode": status, "body": body, "httpHeaders": {}, "referenceId": "x"}))
+        .collect();
+    Answer::json(200, json!({"compositeResponse": parts}))
+}
+
+fn halted() -> (u16, Value) {
+    (400, json!([{"errorCode": "PROCESSING_HALTED", "message": "The transaction was rolled back"}]))
+}
+
+fn soql(request: &Sent) -> String {
+    request.query("q").unwrap_or_default()
+}
+
+fn lead_input() -> LeadInput {
+    LeadInput {
+        person: Person {
+            name: Some("Søren Åkerström".into()),
+            email: Some("soren@example.test".into()),
+            ..Person::default()
+        },
+        subject: "Zwölf Maschinen".into(),
+        ..LeadInput::default()
+    }
+}
+
+fn writes(host: &Host) -> Vec<Value> {
+    host.sent()
+        .iter()
+        .filter(|r| r.path.ends_with("/composite"))
+        .map(|r| r.json()["compositeRequest"][0].clone())
+        .filter(|p| p["method"] != "GET")
+        .collect()
+}
+
+#[test]
+fn without_the_key_field_a_repeat_finds_the_lead_whose_answer_was_lost() {
+    let made = Rc::new(RefCell::new(0));
+    let count = made.clone();
+    let host = Host::new().key("turn-7").on(move |request| {
+        if request.path.ends_with("/describe") {
+            return described("Lead", LEAD_FIELDS);
+        }
+        let lead = json!([{"Id": LEAD, "Status": "New", "Description": "Zwölf Maschinen"}]);
+        if request.path.ends_with("/composite") {
+            *count.borrow_mut() += 1;
+            return Answer::fail("timeout", "no answer in time");
+        }
+        let soql = soql(request);
+        assert!(soql.contains("Email = 'soren@example.test' AND CreatedDate >= 2026-11-22T10:27:00Z"), "{soql}");
+        Answer::json(200, records(lead))
+    });
+    assert_eq!(host.run(|| <Connector as Leads>::create(lead_input())).unwrap_err().code, "timeout");
+    let lead = host.run(|| <Connector as Leads>::create(lead_input())).unwrap();
+    assert_eq!((lead.id.as_str(), lead.state.as_str(), lead.subject.as_str()), (LEAD, "new", "Zwölf Maschinen"));
+    assert_eq!(*made.borrow(), 1, "it was made twice");
+    let body = &writes(&host)[0]["body"];
+    assert_eq!(
+        (&body["FirstName"], &body["LastName"], &body["Company"]),
+        (&json!("Søren"), &json!("Åkerström"), &json!("[not provided]"))
+    );
+}
+
+#[test]
+fn a_key_field_that_was_deleted_is_done_without() {
+    let host = Host::new().key("turn-7").on(|request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Lead", &format!("{LEAD_FIELDS} Confab_Key__c*")),
+        p if p.ends_with("/composite") && request.json()["compositeRequest"][0]["method"] == "PATCH" => {
+            composite(&[(404, json!([{"errorCode": "NOT_FOUND", "message": "Provided external ID field does not exist or is not accessible: Confab_Key__c"}])), halted()])
+        }
+        p if p.ends_with("/composite") => {
+            composite(&[(201, json!({"id": LEAD, "success": true, "errors": []})), (200, records(json!([{"Id": LEAD, "Status": "New"}])))])
+        }
+        _ => Answer::json(200, records(json!([]))),
+    });
+    let lead = host.run(|| <Connector as Leads>::create(lead_input())).unwrap();
+    assert_eq!(lead.id, LEAD);
+    let methods: Vec<Value> = writes(&host).iter().map(|w| w["method"].clone()).collect();
+    assert_eq!(methods, ["PATCH", "POST"]);
+    assert!(!host.kv().contains_key("object:v67.0:Lead"), "the old description is still believed");
+}
+
+#[test]
+fn what_a_duplicate_rule_refuses_is_added_to_the_lead_that_is_there() {
+    let duplicate = json!([{"errorCode": "DUPLICATES_DETECTED", "message": "Use one of these records?", "duplicateResut": {"matchResults": [
+        {"matchRecords": [{"record": {"attributes": {"type": "Lead"}, "Id": LEAD}}]}]}}]);
+    let host = Host::new().key("turn-7").on(move |request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Lead", LEAD_FIELDS),
+        p if p.ends_with("/composite") && request.json()["compositeRequest"][0]["method"] == "POST" => {
+            composite(&[(400, duplicate.clone()), halted()])
+        }
+        p if p.ends_with("/composite") => composite(&[
+            (204, Value::Null),
+            (200, records(json!([{"Id": LEAD, "Status": "Qualified", "Description": "Tea\nmore"}]))),
+        ]),
+        p if p.contains("/queryAll") => Answer::json(
+            200,
+            records(json!([{"Id": LEAD, "Status": "Qualified", "Description": "Tea", "IsDeleted": false}])),
+        ),
+        _ => Answer::json(200, records(json!([]))),
+    });
+    let lead = host.run(|| <Connector as Leads>::create(lead_input())).unwrap();
+    assert_eq!((lead.id.as_str(), lead.state.as_str()), (LEAD, "qualified"));
+    let added = writes(&host)[1]["body"]["Description"].clone();
+    assert_eq!(added, "Tea\nZwölf Maschinen\n[confab:turn-7]");
+}
+
+#[test]
+fn a_converted_lead_is_told_and_left_alone() {
+    let host = Host::new().on(|request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Lead", LEAD_FIELDS),
+        _ => Answer::json(
+            200,
+            records(json!([{"Id": LEAD, "Status": "Qualified", "IsConverted": true, "IsDeleted": false}])),
+        ),
+    });
+    let note = Qualification { note: Some("budget is there".into()), ..Qualification::default() };
+    let refused = host.run(|| <Connector as Leads>::qualify(LEAD.into(), note)).unwrap_err();
+    assert!(refused.code == "conflict" && refused.message.contains("converted"), "{refused:?}");
+    let convert = Qualification { state: Some("converted".into()), ..Qualification::default() };
+    assert_eq!(host.run(|| <Connector as Leads>::qualify(LEAD.into(), convert)).unwrap_err().code, "unsupported");
+    assert!(writes(&host).is_empty());
+    let odd =
+        host.run(|| <Connector as Leads>::qualify("00Q' OR Id != '".into(), Qualification::default())).unwrap_err();
+    assert_eq!(odd.code, "not-found");
+}
+
+#[test]
+fn a_merged_case_is_the_one_it_was_merged_into() {
+    let host = Host::new().on(|request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Case", CASE_FIELDS),
+        p if p.contains("/queryAll") => Answer::json(200, records(json!([{"Id": "500A00000000002AAA", "IsDeleted": true, "MasterRecordId": CASE}]))),
+        _ => {
+            assert!(soql(request).ends_with(&format!("WHERE Id = '{CASE}'")), "{}", soql(request));
+            Answer::json(200, records(json!([{"Id": CASE, "CaseNumber": "00001026", "Status": "On Hold", "SuppliedEmail": "Erika@Example.test",
+                "CreatedDate": "2026-11-22T10:32:00.000+0000"}])))
+        }
+    });
+    let proof = Proof { email: Some("erika@example.test".into()), ..Proof::default() };
+    let ticket = host.run(|| <Connector as Tickets>::get("1025".into(), proof)).unwrap();
+    assert_eq!((ticket.number.as_str(), ticket.state.as_str()), ("00001026", "pending"));
+    assert_eq!(ticket.created_at.as_deref(), Some("2026-11-22T10:32:00Z"));
+    assert!(soql(&host.sent()[1]).contains("CaseNumber IN ('1025', '00001025')"));
+}
+
+#[test]
+fn fields_that_are_hidden_are_not_asked_for_and_an_amount_without_currency_is_none() {
+    let order = json!({"Id": "801A00000000001AAA", "OrderNumber": "00000100", "Status": "Activated", "TotalAmount": 698.0, "AccountId": "001A00000000001AAA",
+        "OrderItems": {"records": [{"Quantity": 2.0, "TotalPrice": 698.0, "Product2": {"Name": "Mühle", "ProductCode": "SKU-1"}}]}});
+    let answer = move |request: &Sent| match request.path.as_str() {
+        p if p.contains("/OrderItem/") => described("OrderItem", "Quantity TotalPrice Product2Id"),
+        p if p.ends_with("/describe") => described("Order", "OrderNumber Status TotalAmount AccountId"),
+        _ => {
+            let soql = soql(request);
+            assert!(
+                !soql.contains("BillToContact") && !soql.contains("PoNumber") && soql.contains("Account.Phone"),
+                "{soql}"
+            );
+            assert!(soql.contains("WHERE OrderNumber IN ('100', '00000100') ORDER BY"), "{soql}");
+            Answer::json(200, records(json!([order])))
+        }
+    };
+    let proof = Proof { customer_id: Some("001A00000000001".into()), ..Proof::default() };
+    let host = Host::new().on(answer.clone());
+    let found = host.run(|| <Connector as Orders>::get("100".into(), proof.clone())).unwrap();
+    assert_eq!((found.state.as_str(), &found.total, found.lines[0].quantity), ("confirmed", &None, 2.0));
+    let host = Host::new().settings(json!({"currency": "EUR"})).on(answer.clone());
+    let found = host.run(|| <Connector as Orders>::get("100".into(), proof)).unwrap();
+    assert_eq!(found.total, Some(Money { amount: "698.00".into(), currency: "EUR".into() }));
+    // Neither nothing nor something else opens it.
+    let host = Host::new().on(answer);
+    let of = |proof: Proof| host.run(|| <Connector as Orders>::get("100".into(), proof)).unwrap_err().code;
+    assert_eq!(of(Proof { email: Some(" ".into()), ..Proof::default() }), "proof-required");
+    assert_eq!(of(Proof { email: Some("erika@example.test".into()), ..Proof::default() }), "not-found");
+}
+
+#[test]
+fn a_comment_whose_answer_was_lost_is_not_said_twice() {
+    let said: Rc<RefCell<Vec<Value>>> = Rc::default();
+    let kept = said.clone();
+    let host = Host::new().key("turn-9").on(move |request| {
+        if request.path.ends_with("/describe") {
+            return described("Case", CASE_FIELDS);
+        }
+        if request.path.ends_with("/composite") {
+            let text = request.json()["compositeRequest"][0]["body"]["CommentBody"].clone();
+            kept.borrow_mut().push(json!({"CommentBody": text, "CreatedDate": "2026-11-22T10:32:01.000+0000"}));
+            return Answer::fail("timeout", "no answer in time");
+        }
+        let comments = json!({"records": kept.borrow().clone()});
+        Answer::json(200, records(json!([{"Id": CASE, "CaseNumber": "00001025", "SuppliedEmail": "erika@example.test", "IsDeleted": false, "CaseComments": comments}])))
+    });
+    let proof = Proof { email: Some("erika@example.test".into()), ..Proof::default() };
+    let say = || host.run(|| <Connector as Tickets>::comment("00001025".into(), " Still drips ".into(), proof.clone()));
+    assert_eq!(say().unwrap_err().code, "timeout");
+    assert_eq!(say().unwrap().comments.len(), 1);
+    assert_eq!(said.borrow().len(), 1);
+    // Another turn may say the same words again.
+    host.set_key("turn-10");
+    assert_eq!(say().unwrap_err().code, "timeout");
+    assert_eq!(said.borrow().len(), 2);
+}
+
+#[test]
+fn a_contact_that_a_duplicate_rule_knows_counts_only_with_the_same_address() {
+    let duplicate = json!([{"errorCode": "DUPLICATES_DETECTED", "message": "", "duplicateResut": {"matchResults": [
+        {"matchRecords": [{"record": {"attributes": {"type": "Contact"}, "Id": "003A00000000001AAA"}}]}]}}]);
+    let with = |email: &'static str| {
+        let duplicate = duplicate.clone();
+        Host::new().on(move |request| match request.path.as_str() {
+            p if p.ends_with("/describe") => {
+                described("Contact", "FirstName LastName Name Email Phone AccountId CreatedDate")
+            }
+            p if p.ends_with("/composite") => composite(&[(400, duplicate.clone()), halted()]),
+            _ if soql(request).contains("Id IN") => {
+                Answer::json(200, records(json!([{"Id": "003A00000000001AAA", "Name": "Erika", "Email": email}])))
+            }
+            _ => Answer::json(200, records(json!([]))),
+        })
+    };
+    let person =
+        Person { name: Some("Erika Mustermann".into()), email: Some("erika@example.test".into()), ..Person::default() };
+    let hidden = with("ERIKA@example.test").run(|| <Connector as Contacts>::upsert(person.clone())).unwrap();
+    assert_eq!(hidden.id, "003A00000000001AAA");
+    let other = with("another@example.test").run(|| <Connector as Contacts>::upsert(person)).unwrap_err();
+    assert_eq!(other.code, "conflict");
+}
+
+#[test]
+fn a_category_that_is_neither_type_nor_queue_is_told() {
+    let host = Host::new().on(|request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Case", &format!("{CASE_FIELDS} Type=Mechanical|Electrical")),
+        _ => composite(&[(200, records(json!([])))]),
+    });
+    let input = TicketInput {
+        subject: "Drips".into(),
+        body: "Since Monday".into(),
+        requester: Person { phone: Some("+43 660 5550177".into()), ..Person::default() },
+        category: Some("Spaß' OR Name != '".into()),
+        ..TicketInput::default()
+    };
+    let e = host.run(|| <Connector as Tickets>::create(input)).unwrap_err();
+    assert!(e.code == "invalid-input" && e.message.contains("Mechanical, Electrical"), "{e:?}");
+    let asked = host.sent()[1].json()["compositeRequest"][0]["url"].as_str().unwrap_or_default().to_owned();
+    assert!(asked.contains("Spa%C3%9F%5C%27%20OR"), "{asked}");
+}
+
+#[test]
+fn the_check_says_which_right_is_missing_and_changes_nothing() {
+    let host = Host::new().on(|request| match request.path.as_str() {
+        p if p.ends_with("/limits") => Answer::json(200, json!({"DailyApiRequests": {"Max": 15000, "Remaining": 200}})),
+        "/services/data/" => Answer::json(200, json!([{"version": "66.0"}, {"version": "67.0"}, {"version": "68.0"}])),
+        p if p.contains("/Lead/") => described("Lead", LEAD_FIELDS),
+        p if p.contains("/Case/") => described("Case", CASE_FIELDS),
+        p if p.contains("/Order/") => {
+            Answer::json(404, json!([{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]))
+        }
+        p if p.contains("/CaseComment/") => {
+            Answer::json(200, json!({"name": "CaseComment", "createable": false, "updateable": false, "fields": []}))
+        }
+        p if p.ends_with("/describe") => described("Contact", "Email Phone"),
+        _ => Answer::json(200, records(json!([{"ApiName": "Closed"}]))),
+    });
+    let found = host.run(<Connector as Health>::check);
+    let of = |name: &str| {
+        found.iter().find(|f| f.name == name).map(|f| (f.status.as_str(), f.message.as_str())).unwrap_or_default()
+    };
+    assert!(of("sign in").0 == "warning" && of("sign in").1.contains("200 of 15000"), "{found:#?}");
+    assert!(of("api version").1.contains("newest is 68.0"), "{found:#?}");
+    assert!(of("key field of Lead").0 == "warning" && of("key field of Lead").1.contains("External ID"), "{found:#?}");
+    assert_eq!(of("key field of Case").0, "ok");
+    assert_eq!(
+        (of("read Order").0, of("create CaseComment").0, of("close cases").1),
+        ("error", "error", "Status Closed")
+    );
+    assert!(host.sent().iter().all(|r| r.method == "GET"));
+    let refused = Host::new().on(|_| {
+        Answer::json(401, json!([{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}]))
+    });
+    let found = refused.run(<Connector as Health>::check);
+    assert!(found.len() == 1 && found[0].status == "error" && found[0].message.contains("token"), "{found:#?}");
+}
