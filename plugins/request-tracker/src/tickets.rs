@@ -4,9 +4,9 @@
 //! was merged into another is shown as that one. What the connection's user may not see, and what was deleted, is not
 //! there.
 //!
-//! Opening is claimed in the connection's store first. When the claim is there already, an earlier try may have come
-//! through: its ticket is found by the link `RefersTo confab:KEY` that each ticket is created with. Words on a ticket
-//! carry the same mark in their last line.
+//! Each ticket is created with the link `RefersTo confab:KEY`, which any RT can be searched by: a repeated call finds what
+//! the first one made, also when its answer was lost. The number is remembered, so that it survives a removal of the link.
+//! Words on a ticket carry the mark in their last line; they are looked for only when an earlier try has been begun.
 
 use crate::history::{self, Said};
 use crate::rest::{self, post, put, quoted};
@@ -147,18 +147,15 @@ pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket>
     let priority = input.priority.as_deref().filter(|p| !p.trim().is_empty());
     let priority = priority.map(|word| settings.priority(word)).transpose()?;
     let key = host::context().idempotency_key;
-    let (mark, claim) = (once::reference(&key), format!("ticket:{}", once::token(&key)));
+    let (mark, memory) = (once::reference(&key), format!("ticket:{}", once::token(&key)));
     if !mark.is_empty() {
-        match kv::insert(&claim, b"")?.as_deref() {
-            None => {}
-            Some([]) => {
-                let query = format!("RefersTo = {} AND EffectiveId > 0", quoted(&mark));
-                if let Some(made) = find(&query, 1)?.first().and_then(|t| json::id(t, "/id")) {
-                    kv::set(&claim, made.as_bytes())?;
-                    return get_one(settings, &made);
-                }
-            }
-            Some(made) => return get_one(settings, &String::from_utf8_lossy(made)),
+        if let Some(made) = kv::get(&memory)? {
+            return get_one(settings, &String::from_utf8_lossy(&made));
+        }
+        let query = format!("RefersTo = {} AND EffectiveId > 0", quoted(&mark));
+        if let Some(made) = find(&query, 1)?.first().and_then(|t| json::id(t, "/id")) {
+            kv::set(&memory, made.as_bytes())?;
+            return get_one(settings, &made);
         }
     }
 
@@ -192,7 +189,7 @@ pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket>
     let made = post("/ticket", &ticket, &rights)?;
     let number = json::id(&made, "/id").ok_or_else(|| error(Code::Internal, "RT did not say which ticket it made"))?;
     if !mark.is_empty() {
-        kv::set(&claim, number.as_bytes())?;
+        kv::set(&memory, number.as_bytes())?;
     }
     let made = load(&number)?;
     let links = json::list(&made, "/_hyperlinks");
