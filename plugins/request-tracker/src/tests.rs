@@ -272,20 +272,27 @@ fn a_ticket_that_rt_leaves_open_is_not_called_closed() {
 #[test]
 fn people_are_found_and_never_changed() {
     let user = json!({"id": "mina", "type": "user", "EmailAddress": "mina@example.test", "RealName": "Mina Öz", "MobilePhone": "+43 (0)660 / 555 01 77"});
-    let host = Host::new().settings(settings()).on(move |_| list(json!([user])));
+    let other = json!({"id": "erika@example.test", "type": "user", "EmailAddress": "erika@example.test"});
+    let host = Host::new().settings(settings()).on(move |request| match request.path.contains("/tickets?") {
+        true => list(json!([{"id": "3", "Requestor": [user, other]}, {"id": "6", "Requestor": [user]}])),
+        false => list(json!([user])),
+    });
     let known = host.run(|| Connector::upsert(Person { phone: Some("+43 1 5550000".into()), ..person() })).unwrap();
     assert_eq!((known.id.as_str(), known.name.as_str()), ("mina", "Mina Öz"));
     assert!(host.sent().iter().all(|s| s.method == "GET"));
     let found = host.run(|| Connector::find(None, Some("0660 5550177".into()))).unwrap();
-    assert_eq!(found.len(), 1, "three columns, one person: {found:?}");
+    assert_eq!(found.len(), 1, "two tickets, one person: {found:?}");
+    let asked = host.sent().pop().unwrap().query("query").unwrap();
+    assert!(asked.starts_with("Requestor.MobilePhone LIKE '5%5%0%1%7%7' OR "), "{asked}");
     let other = host.run(|| Connector::find(Some("mina@example.test".into()), Some("0660 5550178".into()))).unwrap();
     assert!(other.is_empty());
 }
 
 #[test]
 fn a_search_that_rt_ignores_is_noticed() {
-    // Without AdminUsers RT gives everybody, and no number.
-    let all = json!([{"id": "root", "EmailAddress": "root@localhost", "MobilePhone": ""}, {"id": "mina", "EmailAddress": "mina@example.test", "MobilePhone": ""}]);
+    // Without AdminUsers RT may give everybody, and no number.
+    let all =
+        json!([{"id": "root", "EmailAddress": "root@localhost", "Requestor": [{"id": "mina", "MobilePhone": ""}]}]);
     let host = Host::new().settings(settings()).on(move |_| list(all.clone()));
     for (email, phone) in [(Some("mina@example.test".to_owned()), None), (None, Some("0660 5550177".to_owned()))] {
         let refused = host.run(|| Connector::find(email, phone)).unwrap_err();
@@ -297,6 +304,26 @@ fn a_search_that_rt_ignores_is_noticed() {
     });
     let refused = denied.run(|| Connector::upsert(person())).unwrap_err();
     assert!(refused.code == "forbidden" && refused.message.contains("AdminUsers"), "{}", refused.message);
+}
+
+#[test]
+fn somebody_with_a_number_only_is_made_once() {
+    let caller = Person { name: Some("Anna".into()), phone: Some("+43 660 999".into()), ..Person::default() };
+    let made = std::cell::Cell::new(false);
+    let host = Host::new().settings(settings()).on(move |request| match request.method.as_str() {
+        "POST" => {
+            made.set(true);
+            Answer::json(201, json!({"id": "phone-43660999", "type": "user"}))
+        }
+        _ if request.path.contains("/tickets?") => list(json!([])),
+        _ if made.get() => Answer::json(200, json!({"id": 7, "Name": "phone-43660999", "RealName": "Anna"})),
+        _ => Answer::json(404, json!({"message": "Not Found"})),
+    });
+    for _ in 0..2 {
+        let known = host.run(|| Connector::upsert(caller.clone())).unwrap();
+        assert_eq!((known.id.as_str(), known.name.as_str()), ("phone-43660999", "Anna"));
+    }
+    assert_eq!(host.sent().iter().filter(|s| s.method == "POST").count(), 1);
 }
 
 #[test]

@@ -65,7 +65,12 @@ fn duplicate(said: &Value) -> bool {
 }
 
 /// Items of a collection and, from its sideload, the users that they name. Cursor pages: `page[size]`, `meta.has_more`.
-pub(crate) fn paged(resource: &str, name: &str, parameters: &[(&str, &str)], pages: usize) -> Result<(Vec<Value>, Vec<Value>)> {
+pub(crate) fn paged(
+    resource: &str,
+    name: &str,
+    parameters: &[(&str, &str)],
+    pages: usize,
+) -> Result<(Vec<Value>, Vec<Value>)> {
     let size = PAGE.to_string();
     let mut users = Vec::new();
     let items = pages::collect(usize::MAX, pages, |cursor| {

@@ -41,7 +41,9 @@ pub(crate) fn check() -> Vec<Finding> {
     if let Some(id) = settings.order_field {
         let name = format!("ticket field {id}");
         found.push(match get(&format!("/ticket_fields/{id}.json"), &[]) {
-            Ok(field) if !json::flag(&field, "/ticket_field/active") => finding(&name, "error", "the field is not active"),
+            Ok(field) if !json::flag(&field, "/ticket_field/active") => {
+                finding(&name, "error", "the field is not active")
+            }
             Ok(field) => finding(&name, "ok", json::text(&field, "/ticket_field/title").unwrap_or_default()),
             Err(e) => finding(&name, "error", e.message),
         });

@@ -310,8 +310,9 @@ fn said(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// A category as a tag: without spaces, commas and the characters that Zendesk takes out of tags.
+/// A category as a tag: words joined by `_`, because spaces and most signs end or break a tag.
 fn tag(category: &str) -> String {
-    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '/') { c } else { '_' };
-    category.to_lowercase().chars().map(plain).take(80).collect()
+    let category = category.to_lowercase();
+    let words: Vec<&str> = category.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.join("_").chars().take(80).collect()
 }

@@ -59,7 +59,7 @@ const WORDS: &str = "select t.Type, a.Content from Transactions t join Attachmen
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "make test-systems"]
 async fn a_ticket_is_opened_answered_and_closed_once() -> Result<()> {
-    let House { rt, client, .. } = house().await?;
+    let House { rt, client, server: _server, .. } = house().await?;
     let desk = Connection::new(&client, "helpdesk");
     let subject = "Geht nicht: O'Neils Mühle \\ 100%";
     let input = json!({"ticket": {
@@ -127,7 +127,7 @@ async fn a_ticket_is_opened_answered_and_closed_once() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "make test-systems"]
 async fn tickets_are_found_as_their_requesters_may_see_them() -> Result<()> {
-    let House { client, .. } = house().await?;
+    let House { client, rt: _rt, server: _server, .. } = house().await?;
     let desk = Connection::new(&client, "helpdesk");
     let mina = json!({"email": "mina@example.test"});
 
