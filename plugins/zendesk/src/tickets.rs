@@ -221,8 +221,13 @@ fn open(ticket: &mut Value, mark: &str) -> Result<Value> {
 pub(crate) fn comment(settings: &Settings, number: &str, text: &str, proof: &Proof) -> Result<Ticket> {
     let text = said(text)?;
     let Owned { ticket, requester } = owned(number, proof)?;
+    // Zendesk reopens what requesters answer by mail, but not what is said through its API.
+    let change = match status(&ticket).as_str() {
+        "pending" | "solved" => Some(json!({"status": "open"})),
+        _ => None,
+    };
     if status(&ticket) != "closed" {
-        return with_comments(settings, &speak(&ticket, &requester, Some(&text), None)?);
+        return with_comments(settings, &speak(&ticket, &requester, Some(&text), change)?);
     }
     let mark = once::reference(&host::context().idempotency_key);
     let made = match opened(&mark)? {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`shop`] | the example: stock, prices, orders, leads, tickets, two languages |
 //! | [`tryton`] | the same bot on a real ERP |
+//! | [`connector_zendesk`] | tickets in Zendesk, whose rules a server of ours enforces |
 //! | [`systems`] | connectors on the real systems that they speak to; `make test-systems` |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
@@ -28,6 +29,7 @@
 
 mod apply;
 mod capabilities;
+mod connector_zendesk;
 mod conversations;
 mod crashes;
 mod failures;
