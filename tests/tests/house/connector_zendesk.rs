@@ -4,16 +4,27 @@ use anyhow::{Context, Result, ensure};
 use confab_tests::client::Client;
 use confab_tests::connection::Connection;
 use confab_tests::folder::Folder;
+use confab_tests::place;
 use confab_tests::server::{Host, Server};
 use confab_tests::vendors::zendesk::{BEARER, Fault, TOKEN, USERNAME, Zendesk};
 use serde_json::{Value, json};
 
-fn yaml(id: &str, zendesk: &Zendesk, auth: &str) -> String {
-    format!(
-        "id: {id}\nconnector: zendesk\nendpoints:\n  zendesk:\n    url: {}\n    auth: {auth}\n\
-         settings:\n  groups: {{ repair: 77 }}\n  order_field: 360\n  tags: [chat]\n  solver_id: 901\n",
-        zendesk.url()
-    )
+/// The connection of `examples/connections`, for one way to sign in.
+fn yaml(id: &str, zendesk: &Zendesk, auth: &str) -> Result<String> {
+    let mut text = std::fs::read_to_string(place::example("connections").join("zendesk.yaml"))?;
+    let url = zendesk.url();
+    for (example, ours) in [
+        ("id: helpdesk", format!("id: {id}").as_str()),
+        ("https://SUBDOMAIN.zendesk.com", url.as_str()),
+        ("{ kind: basic, username: \"bot@example.com/token\", password: \"env:SHOP__ZENDESK_TOKEN\" }", auth),
+        ("360001234567", "77"),
+        ("360007654321", "360"),
+        ("370001112223", "901"),
+    ] {
+        ensure!(text.contains(example), "the example has no `{example}`");
+        text = text.replace(example, ours);
+    }
+    Ok(text)
 }
 
 struct House {
@@ -28,9 +39,11 @@ async fn house() -> Result<House> {
     let zendesk = Zendesk::start().await?;
     let folder = Folder::shop()?;
     let basic = format!("{{ kind: basic, username: {USERNAME}, password: \"env:SHOP__ZENDESK\" }}");
-    folder.write("connections/helpdesk.yaml", &yaml("helpdesk", &zendesk, &basic))?;
-    folder.write("connections/oauth.yaml", &yaml("oauth", &zendesk, "{ kind: bearer, token: \"env:SHOP__OAUTH\" }"))?;
-    folder.write("connections/wrong.yaml", &yaml("wrong", &zendesk, "{ kind: bearer, token: \"env:SHOP__WRONG\" }"))?;
+    folder.write("connections/helpdesk.yaml", &yaml("helpdesk", &zendesk, &basic)?)?;
+    folder
+        .write("connections/oauth.yaml", &yaml("oauth", &zendesk, "{ kind: bearer, token: \"env:SHOP__OAUTH\" }")?)?;
+    folder
+        .write("connections/wrong.yaml", &yaml("wrong", &zendesk, "{ kind: bearer, token: \"env:SHOP__WRONG\" }")?)?;
     let host = Host::new()?.flag("--allow-private", &zendesk.address());
     let host = host.env("SHOP__ZENDESK", TOKEN).env("SHOP__OAUTH", BEARER).env("SHOP__WRONG", "wrong-token-canary");
     let server = host.clone().apply(folder.path()).start().await?;

@@ -4,19 +4,25 @@ use anyhow::{Context, Result, ensure};
 use confab_tests::client::Client;
 use confab_tests::connection::Connection;
 use confab_tests::folder::Folder;
+use confab_tests::place;
 use confab_tests::server::{Host, Server};
 use confab_tests::systems::request_tracker::RequestTracker;
 use serde_json::{Value, json};
 
-/// A connection as `examples/connections/request-tracker.yaml` has it, for one of the seeded users.
-fn yaml(id: &str, rt: &RequestTracker, secret: &str) -> String {
-    format!(
-        "id: {id}\nconnector: request-tracker\nendpoints:\n  rt:\n    url: {}\n    \
-         auth: {{ kind: header, name: authorization, prefix: \"token \", value: \"env:SHOP__{secret}\" }}\n\
-         settings:\n  queue: Support\n  queues: {{ repair: Werkstatt, secret: Internal }}\n  \
-         order_field: Order number\n  phone_field: Phone\n",
-        rt.url()
-    )
+/// The connection of `examples/connections`, for one of the seeded users.
+fn yaml(id: &str, rt: &RequestTracker, secret: &str) -> Result<String> {
+    let mut text = std::fs::read_to_string(place::example("connections").join("request-tracker.yaml"))?;
+    let url = rt.url();
+    for (example, ours) in [
+        ("id: helpdesk", format!("id: {id}").as_str()),
+        ("https://rt.example.com", url.as_str()),
+        ("env:SHOP__RT_TOKEN", format!("env:SHOP__{secret}").as_str()),
+        ("{ repair: Workshop, invoice: Accounting }", "{ repair: Werkstatt, secret: Internal }"),
+    ] {
+        ensure!(text.contains(example), "the example has no `{example}`");
+        text = text.replace(example, ours);
+    }
+    Ok(text)
 }
 
 struct House {
@@ -30,10 +36,10 @@ struct House {
 async fn house() -> Result<House> {
     let rt = RequestTracker::start().await?;
     let folder = Folder::shop()?;
-    folder.write("connections/helpdesk.yaml", &yaml("helpdesk", &rt, "CHATBOT"))?;
-    folder.write("connections/admin.yaml", &yaml("admin", &rt, "CHATADMIN"))?;
-    folder.write("connections/looks.yaml", &yaml("looks", &rt, "CHATLOOKS"))?;
-    folder.write("connections/wrong.yaml", &yaml("wrong", &rt, "WRONG"))?;
+    folder.write("connections/helpdesk.yaml", &yaml("helpdesk", &rt, "CHATBOT")?)?;
+    folder.write("connections/admin.yaml", &yaml("admin", &rt, "CHATADMIN")?)?;
+    folder.write("connections/looks.yaml", &yaml("looks", &rt, "CHATLOOKS")?)?;
+    folder.write("connections/wrong.yaml", &yaml("wrong", &rt, "WRONG")?)?;
     let mut host = Host::new()?.flag("--allow-private", &rt.address()).env("SHOP__WRONG", "1-31-canary0000000000");
     for user in ["chatbot", "chatadmin", "chatlooks"] {
         host = host.env(&format!("SHOP__{}", user.to_uppercase()), &rt.token(user)?);
