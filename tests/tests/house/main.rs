@@ -6,6 +6,7 @@
 //! | [`tryton`] | the same bot on a real ERP |
 //! | [`connector_zendesk`] | tickets in Zendesk, whose rules a server of ours enforces |
 //! | [`systems`] | connectors on the real systems that they speak to; `make test-systems` |
+//! | [`connector_rest`] | the same bot on an API of one's own, described in YAML |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
 //! | [`two_hosts`] | two hosts on one Redis are one server |
@@ -29,6 +30,8 @@
 
 mod apply;
 mod capabilities;
+
+mod connector_rest;
 mod connector_zendesk;
 mod conversations;
 mod crashes;
