@@ -30,7 +30,6 @@
 
 mod apply;
 mod capabilities;
-
 mod connector_rest;
 mod connector_zendesk;
 mod conversations;
