@@ -3,3 +3,6 @@
 pub mod hubspot;
 pub mod inhouse;
 pub mod salesforce;
+
+pub mod inhouse;
+pub mod zendesk;

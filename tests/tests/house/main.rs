@@ -5,6 +5,8 @@
 //! | [`shop`] | the example: stock, prices, orders, leads, tickets, two languages |
 //! | [`tryton`] | the same bot on a real ERP |
 //! | [`connector_salesforce`], [`connector_hubspot`] | CRMs, against servers that check as strictly as the vendors |
+//! | [`connector_zendesk`] | tickets in Zendesk, whose rules a server of ours enforces |
+//! | [`systems`] | connectors on the real systems that they speak to; `make test-systems` |
 //! | [`connector_rest`] | the same bot on an API of one's own, described in YAML |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
@@ -34,6 +36,7 @@ mod capabilities;
 mod connector_hubspot;
 mod connector_rest;
 mod connector_salesforce;
+mod connector_zendesk;
 mod conversations;
 mod crashes;
 mod failures;
@@ -51,6 +54,7 @@ mod rooms;
 mod secrets;
 mod shop;
 mod shutdown;
+mod systems;
 mod tryton;
 mod two_hosts;
 mod upgrades;

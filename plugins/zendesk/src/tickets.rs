@@ -1,0 +1,323 @@
+//! Tickets: opening, showing, finding, answering and closing them, once each.
+//!
+//! What a visitor says stands in Zendesk under their own name (`author_id`). Opening carries an `Idempotency-Key`, which
+//! Zendesk honours for two hours, and an `external_id` that is looked up first: that list is current, unlike the search.
+//! An answer carries the key in the audit's `metadata.custom`, where nobody is disturbed by it.
+//!
+//! A closed ticket can't be changed in Zendesk: words to it open a follow-up, whose number is given back.
+
+use crate::api::{body, get as fetch, paged, quoted, request};
+use crate::{Page, Settings, people as users};
+use confab_plugin_sdk::people::{self, Known};
+use confab_plugin_sdk::tickets::{Ticket, TicketComment, TicketInput, TicketQuery};
+use confab_plugin_sdk::{dates, json, once, prelude::*};
+use serde_json::{Value, json};
+
+/// Pages of comments (and, after a lost answer, audits) that are read: 500 of them.
+const PAGES: usize = 5;
+/// Most tickets that a search gives, and words that it looks for.
+const MOST: u32 = 50;
+const WORDS: usize = 8;
+/// Zendesk's limits are 64 kB a comment; subjects are cut by it at 150 in mails.
+const TEXT: usize = 30_000;
+const SUBJECT: usize = 200;
+const PRIORITIES: [&str; 4] = ["low", "normal", "high", "urgent"];
+
+fn missing(number: &str) -> String {
+    format!("there is no ticket {}", people::one_line(number).chars().take(32).collect::<String>())
+}
+
+/// A ticket with its requester.
+struct Owned {
+    ticket: Value,
+    requester: Value,
+}
+
+/// The ticket, when the proof fits its requester.
+fn owned(number: &str, proof: &Proof) -> Result<Owned> {
+    let proof = people::given(proof)?;
+    let absent = || error(Code::NotFound, missing(number));
+    let id = number.trim().trim_start_matches('#');
+    if id.is_empty() || id.len() > 18 || !id.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(absent());
+    }
+    let answer = fetch(&format!("/tickets/{id}.json"), &[("include", "users")]).map_err(|e| match e.code.as_str() {
+        // Tickets of groups that the agent may not see are none of the visitor's business either.
+        "not-found" | "forbidden" => absent(),
+        _ => e,
+    })?;
+    let ticket = answer.get("ticket").cloned().ok_or_else(absent)?;
+    let wanted = json::id(&ticket, "/requester_id");
+    let requester = json::list(&answer, "/users").iter().find(|u| json::id(u, "/id") == wanted).cloned();
+    let requester = requester.unwrap_or_default();
+    let known = Known {
+        emails: json::text(&requester, "/email").into_iter().collect(),
+        phones: json::text(&requester, "/phone").into_iter().collect(),
+        customer_ids: wanted.into_iter().collect(),
+        ..Known::default()
+    };
+    known.proves(&proof, || missing(number))?;
+    Ok(Owned { ticket, requester })
+}
+
+fn status(ticket: &Value) -> String {
+    json::text(ticket, "/status").unwrap_or_default()
+}
+
+fn shown(settings: &Settings, ticket: &Value, comments: Vec<TicketComment>) -> Ticket {
+    let number = json::id(ticket, "/id").unwrap_or_default();
+    let moment = |pointer: &str| json::text(ticket, pointer).and_then(|at| dates::rfc3339(&at));
+    let base = json::text(ticket, "/url").and_then(|url| Some(url.split_once("/api/v2/")?.0.to_owned()));
+    let page = match settings.page {
+        Page::Agent => "agent/tickets",
+        Page::HelpCenter => "hc/requests",
+    };
+    let state = status(ticket);
+    Ticket {
+        state: if state == "hold" { "pending".into() } else { state },
+        subject: json::text(ticket, "/subject").unwrap_or_default(),
+        created_at: moment("/created_at"),
+        updated_at: moment("/updated_at"),
+        url: base.map(|base| format!("{base}/{page}/{number}")),
+        comments,
+        number,
+    }
+}
+
+/// The ticket with its public comments, oldest first.
+fn with_comments(settings: &Settings, ticket: &Value) -> Result<Ticket> {
+    let id = json::id(ticket, "/id").unwrap_or_default();
+    let parameters = [("include", "users"), ("sort", "created_at")];
+    let (comments, users) = paged(&format!("/tickets/{id}/comments.json"), "comments", &parameters, PAGES)?;
+    let author = |comment: &Value| {
+        let id = json::id(comment, "/author_id");
+        let user = users.iter().find(|u| json::id(u, "/id") == id)?;
+        // The name that end users are meant to see of an agent.
+        json::text(user, "/alias").or_else(|| json::text(user, "/name"))
+    };
+    let public = comments.iter().filter(|c| json::flag(c, "/public"));
+    let said = public.map(|c| TicketComment {
+        at: json::text(c, "/created_at").and_then(|at| dates::rfc3339(&at)),
+        author: author(c).unwrap_or_default(),
+        text: json::text(c, "/plain_body").or_else(|| json::text(c, "/body")).unwrap_or_default(),
+    });
+    Ok(shown(settings, ticket, said.collect()))
+}
+
+pub(crate) fn get(settings: &Settings, number: &str, proof: &Proof) -> Result<Ticket> {
+    with_comments(settings, &owned(number, proof)?.ticket)
+}
+
+pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
+    let filled = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
+    let mut terms = vec!["type:ticket".to_owned()];
+    if let Some(email) = filled(&query.requester_email) {
+        // Anything else would be taken for a name, and match many.
+        if !people::is_email(&email) {
+            return Err(error(Code::InvalidInput, "this is not an e-mail address"));
+        }
+        terms.push(format!("requester:{}", quoted(&email)));
+    }
+    if let Some(state) = filled(&query.state) {
+        let state = state.to_lowercase();
+        terms.push(format!("status:{}", quoted(&state)));
+        if state == "pending" {
+            terms.push("status:\"hold\"".to_owned()); // the same property twice means either
+        }
+    }
+    let words = query.text.as_deref().unwrap_or_default().split_whitespace();
+    let words = words.map(quoted).filter(|word| word.chars().any(char::is_alphanumeric));
+    terms.extend(words.take(WORDS));
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let per_page = limit.min(MOST).to_string();
+    let terms = terms.join(" ");
+    let parameters =
+        [("query", terms.as_str()), ("sort_by", "created_at"), ("sort_order", "desc"), ("per_page", &per_page)];
+    let found = fetch("/search.json", &parameters)?;
+    Ok(json::list(&found, "/results").iter().map(|ticket| shown(settings, ticket, Vec::new())).collect())
+}
+
+pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket> {
+    let person = people::valid(&input.requester)?;
+    let subject: String = people::one_line(&input.subject).chars().take(SUBJECT).collect();
+    let text = said(&input.body)?;
+    if subject.is_empty() {
+        return Err(error(Code::InvalidInput, "a ticket needs a subject"));
+    }
+    let priority = input.priority.as_deref().map(|p| p.trim().to_lowercase()).filter(|p| !p.is_empty());
+    if priority.as_deref().is_some_and(|p| !PRIORITIES.contains(&p)) {
+        return Err(error(Code::InvalidInput, "a priority is low, normal, high or urgent"));
+    }
+    let mark = once::reference(&host::context().idempotency_key);
+    if let Some(made) = opened(&mark)? {
+        return with_comments(settings, &made);
+    }
+
+    let order = input.order_number.as_deref().map(people::one_line).filter(|o| !o.is_empty());
+    let below = [("Phone", &person.phone), ("Company", &person.company), ("Order", &order)];
+    let below = below.into_iter().filter_map(|(name, value)| Some(format!("{name}: {}", value.as_ref()?)));
+    let below: Vec<String> = below.collect();
+    let text = if below.is_empty() { text } else { format!("{text}\n\n{}", below.join("\n")) };
+    let mut ticket = json!({"subject": subject, "comment": {"body": text, "public": true}});
+    let mut set = |name: &str, value: Value| ticket.as_object_mut().map(|t| t.insert(name.to_owned(), value));
+    match &person.email {
+        Some(email) => {
+            // The name of somebody whom Zendesk knows stays as it is.
+            let mut requester = json!({"name": users::name(&person), "email": email});
+            if let (Some(locale), Some(requester)) = (settings.locale_id, requester.as_object_mut()) {
+                requester.insert("locale_id".into(), json!(locale));
+            }
+            set("requester", requester);
+        }
+        None => {
+            set("requester_id", users::upsert(&person)?.get("id").cloned().unwrap_or_default());
+        }
+    }
+    if let Some(priority) = priority {
+        set("priority", json!(priority));
+    }
+    let mut tags = settings.tags.clone();
+    if let Some(category) = input.category.as_deref().map(str::trim).filter(|c| !c.is_empty()) {
+        let group = settings.groups.iter().find(|(name, _)| name.to_lowercase() == category.to_lowercase());
+        match group {
+            Some((_, group)) => {
+                set("group_id", json!(group));
+            }
+            None => tags.push(tag(category)),
+        }
+    }
+    if !tags.is_empty() {
+        set("tags", json!(tags));
+    }
+    if let (Some(field), Some(order)) = (settings.order_field, &order) {
+        set("custom_fields", json!([{"id": field, "value": order}]));
+    }
+    let made = open(&mut ticket, &mark)?;
+    with_comments(settings, &made)
+}
+
+/// The ticket that an earlier try opened.
+fn opened(mark: &str) -> Result<Option<Value>> {
+    if mark.is_empty() {
+        return Ok(None);
+    }
+    let known = fetch("/tickets.json", &[("external_id", mark)])?;
+    Ok(json::list(&known, "/tickets").first().cloned())
+}
+
+/// Opens a ticket under its mark. The host may repeat this request: it has an idempotency key.
+fn open(ticket: &mut Value, mark: &str) -> Result<Value> {
+    let mut post = request("POST", "/tickets.json");
+    if !mark.is_empty() {
+        ticket.as_object_mut().map(|t| t.insert("external_id".into(), json!(mark)));
+        post = post.header("idempotency-key", mark);
+    }
+    let made = body(post.json(&json!({"ticket": ticket})).send()?)?;
+    made.get("ticket").cloned().ok_or_else(|| error(Code::Internal, "Zendesk did not say which ticket it made"))
+}
+
+pub(crate) fn comment(settings: &Settings, number: &str, text: &str, proof: &Proof) -> Result<Ticket> {
+    let text = said(text)?;
+    let Owned { ticket, requester } = owned(number, proof)?;
+    // Zendesk reopens what requesters answer by mail, but not what is said through its API.
+    let change = match status(&ticket).as_str() {
+        "pending" | "solved" => Some(json!({"status": "open"})),
+        _ => None,
+    };
+    if status(&ticket) != "closed" {
+        return with_comments(settings, &speak(&ticket, &requester, Some(&text), change)?);
+    }
+    let mark = once::reference(&host::context().idempotency_key);
+    let made = match opened(&mark)? {
+        Some(made) => made,
+        None => {
+            let requester = requester.get("id").cloned().unwrap_or_default();
+            let mut follow_up = json!({
+                "via_followup_source_id": ticket.get("id"),
+                "requester_id": requester,
+                "subject": ticket.get("subject"),
+                "comment": {"body": text, "public": true, "author_id": requester},
+            });
+            open(&mut follow_up, &mark)?
+        }
+    };
+    with_comments(settings, &made)
+}
+
+pub(crate) fn close(settings: &Settings, number: &str, reason: Option<&str>, proof: &Proof) -> Result<Ticket> {
+    let reason = reason.map(str::trim).filter(|r| !r.is_empty()).map(said).transpose()?;
+    let Owned { ticket, requester } = owned(number, proof)?;
+    if matches!(status(&ticket).as_str(), "solved" | "closed") {
+        return with_comments(settings, &ticket);
+    }
+    let mut change = json!({"status": "solved"});
+    let assigned = json::id(&ticket, "/assignee_id").is_some();
+    if let (Some(solver), false, Some(change)) = (settings.solver_id, assigned, change.as_object_mut()) {
+        change.insert("assignee_id".into(), json!(solver));
+    }
+    let changed = speak(&ticket, &requester, reason.as_deref(), Some(change)).map_err(|e| match e.code.as_str() {
+        "invalid-input" if !assigned && settings.solver_id.is_none() => {
+            let message = "Zendesk would not solve the ticket: nobody is assigned to it; name an agent in `solver_id`";
+            error(Code::Misconfigured, message)
+        }
+        _ => e,
+    })?;
+    with_comments(settings, &changed)
+}
+
+/// Says something on a ticket in its requester's name, or changes it, once. Gives the ticket as it is then.
+fn speak(ticket: &Value, requester: &Value, text: Option<&str>, change: Option<Value>) -> Result<Value> {
+    let id = json::id(ticket, "/id").unwrap_or_default();
+    let key = host::context().idempotency_key;
+    let (mark, claim) = (once::reference(&key), format!("said:{}", once::token(&key)));
+    let path = format!("/tickets/{id}.json");
+    if !mark.is_empty() {
+        let before = kv::insert(&claim, b"")?;
+        let is_said = |audit: &Value| json::text(audit, "/metadata/custom/confab").as_deref() == Some(&mark);
+        let done = match before.as_deref() {
+            None => false,
+            Some([]) => {
+                let (audits, _) = paged(&format!("/tickets/{id}/audits.json"), "audits", &[], PAGES)?;
+                audits.iter().any(is_said)
+            }
+            Some(_) => true,
+        };
+        if done {
+            kv::set(&claim, b"said")?;
+            return Ok(ticket.clone());
+        }
+    }
+    let mut change = change.unwrap_or_else(|| json!({}));
+    if let Some(change) = change.as_object_mut() {
+        if let Some(text) = text {
+            let comment = json!({"body": text, "public": true, "author_id": requester.get("id")});
+            change.insert("comment".into(), comment);
+        }
+        if !mark.is_empty() {
+            change.insert("metadata".into(), json!({"custom": {"confab": mark}}));
+        }
+    }
+    let changed = body(request("PUT", &path).json(&json!({"ticket": change})).send()?)?;
+    if !mark.is_empty() {
+        kv::set(&claim, b"said")?;
+    }
+    changed.get("ticket").cloned().ok_or_else(|| error(Code::Internal, "Zendesk did not say what became of the ticket"))
+}
+
+/// A visitor's text.
+fn said(text: &str) -> Result<String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > TEXT {
+        return Err(error(Code::InvalidInput, format!("a text has 1 to {TEXT} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+/// A category as a tag: words joined by `_`, because spaces and most signs end or break a tag.
+fn tag(category: &str) -> String {
+    let category = category.to_lowercase();
+    let words: Vec<&str> = category.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.join("_").chars().take(80).collect()
+}
