@@ -68,6 +68,7 @@ pub mod people;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod text;
+pub mod words;
 
 pub use bindings::{
     catalog, contacts, dialogue, files, health, inventory, leads, lifecycle, orders, tickets, use_capability,
