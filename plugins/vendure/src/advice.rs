@@ -74,7 +74,7 @@ impl Vendure {
         let answer = match self.ask("ReadOrder", document, json!({"take": self.settings.recent_orders})) {
             Ok(answer) => answer,
             Err(e) => {
-                log::warn(&format!("what is bought together is not known: {}", e.message));
+                log::warn(format!("what is bought together is not known: {}", e.message));
                 return Vec::new();
             }
         };

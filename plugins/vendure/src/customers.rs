@@ -16,15 +16,15 @@ const CUSTOMER: &str = "fragment C on Customer { id firstName lastName emailAddr
 impl Vendure {
     pub(crate) fn contacts(&self, email: Option<String>, phone: Option<String>) -> Result<Vec<Contact>> {
         let asked = people::valid(&Person { email, phone, ..Person::default() })?;
-        let mut filter = json!({});
-        if let Some(email) = &asked.email {
+        let filter = match &asked.email {
             // Vendure keeps addresses in lower case, but those of other ways to sign in as they came.
-            filter["emailAddress"] = json!({"in": [email.to_lowercase(), email]});
-        } else if let Some(phone) = &asked.phone {
-            let digits = people::digits(phone);
-            let last = digits.chars().skip(digits.len().saturating_sub(DIGITS)).map(String::from);
-            filter["phoneNumber"] = json!({"regex": format!("{}[^0-9]*$", last.collect::<Vec<_>>().join("[^0-9]*"))});
-        }
+            Some(email) => json!({"emailAddress": {"in": [email.to_lowercase(), email]}}),
+            None => {
+                let digits = people::digits(asked.phone.as_deref().unwrap_or_default());
+                let last = digits.chars().skip(digits.len().saturating_sub(DIGITS)).map(String::from);
+                json!({"phoneNumber": {"regex": format!("{}[^0-9]*$", last.collect::<Vec<_>>().join("[^0-9]*"))}})
+            }
+        };
         let document = format!(
             "query($options: CustomerListOptions!) {{ customers(options: $options) {{ items {{ ...C }} }} }} {CUSTOMER}"
         );
@@ -56,12 +56,9 @@ impl Vendure {
         let document = format!(
             "mutation($input: CreateCustomerInput!) {{ createCustomer(input: $input) {{ __typename ...C ... on ErrorResult {{ errorCode message }} }} }} {CUSTOMER}"
         );
-        let mut input = json!({"firstName": first, "lastName": last, "emailAddress": email});
-        if let Some(phone) = &person.phone {
-            input["phoneNumber"] = json!(phone);
-        }
+        let input = json!({"firstName": first, "lastName": last, "emailAddress": email, "phoneNumber": person.phone});
         let answer = self.ask("CreateCustomer", &document, json!({"input": input}))?;
-        let made = &answer["createCustomer"];
+        let made = answer.get("createCustomer").unwrap_or(&Value::Null);
         match json::text(made, "/errorCode").as_deref() {
             None => {
                 contact(made).ok_or_else(|| error(Code::Internal, "Vendure gave no id for the customer that it made"))

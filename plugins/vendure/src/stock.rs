@@ -49,7 +49,11 @@ impl Vendure {
         }
         let mut places: Vec<(String, f64, f64)> = json::list(variant, "/stockLevels").iter().map(place).collect();
         let global = json::flag(variant, "/useGlobalOutOfStockThreshold");
-        let threshold = json::number(if global { &answer["globalSettings"] } else { variant }, "/outOfStockThreshold");
+        let threshold = if global {
+            json::number(&answer, "/globalSettings/outOfStockThreshold")
+        } else {
+            json::number(variant, "/outOfStockThreshold")
+        };
         hold_back(&mut places, threshold.unwrap_or_default());
         let Some(wanted) = location.map(str::trim).filter(|l| !l.is_empty()).map(str::to_lowercase) else {
             return Ok(places.into_iter().map(|(name, on_hand, free)| level(Some(name), on_hand, free)).collect());

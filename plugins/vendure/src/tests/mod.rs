@@ -341,7 +341,7 @@ fn a_customer_is_made_once_and_one_that_exists_is_left_as_it_is() {
     assert_eq!(upsert(&made, person(Some("ada@example.test"), None)).unwrap().id, "7");
     assert_eq!(
         variables(&made.sent()[1]),
-        json!({"input": {"firstName": "Ada Maria", "lastName": "Lovelace", "emailAddress": "ada@example.test"}})
+        json!({"input": {"firstName": "Ada Maria", "lastName": "Lovelace", "emailAddress": "ada@example.test", "phoneNumber": null}})
     );
 
     let conflict = json!({"createCustomer": {"__typename": "EmailAddressConflictError", "errorCode": "EMAIL_ADDRESS_CONFLICT_ERROR", "message": "no"}});
