@@ -103,8 +103,8 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
             let Some((capability, function)) = operation.split_once('.') else {
                 bail!("`{operation}` names no function: write capability.function, e.g. orders.get");
             };
-            let arguments: Value =
-                serde_json::from_str(&arguments).context("the arguments must be a JSON object, e.g. {\"sku\":\"SKU-1001\"}")?;
+            let arguments: Value = serde_json::from_str(&arguments)
+                .context("the arguments must be a JSON object, e.g. {\"sku\":\"SKU-1001\"}")?;
             let mut body = json!({ "capability": capability, "function": function, "arguments": arguments });
             for (name, value) in [("idempotency_key", idempotency_key), ("locale", locale)] {
                 if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
