@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`shop`] | the example: stock, prices, orders, leads, tickets, two languages |
 //! | [`tryton`] | the same bot on a real ERP |
+//! | [`systems`] | connectors on the real systems that they speak to; `make test-systems` |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
 //! | [`two_hosts`] | two hosts on one Redis are one server |
@@ -44,6 +45,7 @@ mod rooms;
 mod secrets;
 mod shop;
 mod shutdown;
+mod systems;
 mod tryton;
 mod two_hosts;
 mod upgrades;

@@ -1,0 +1,4 @@
+//! Connectors on the real systems that they speak to. `make test-systems` runs these; each installs what it needs.
+
+mod shopify;
+mod vendure;
