@@ -3,6 +3,7 @@
 use crate::error::{Code, Result, error};
 use crate::http::Request;
 use crate::json::said;
+use crate::types::Error;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -34,7 +35,8 @@ impl Client {
             _ => response.json()?,
         };
         if let Some(first) = answer.get("errors").and_then(Value::as_array).and_then(|errors| errors.first()) {
-            return Err(error(code(first), format!("the system refuses the request: {}", message(first))));
+            let refused = error(code(first), format!("the system refuses the request: {}", message(first)));
+            return Err(Error { retry_after: affordable_in(&answer), ..refused });
         }
         if let Some(text) = answer.get("errors").and_then(Value::as_str) {
             return Err(error(Code::Internal, format!("the system refuses the request: {}", said(text))));
@@ -44,6 +46,15 @@ impl Client {
             _ => Err(error(Code::Internal, "the system's answer is no GraphQL answer")),
         }
     }
+}
+
+/// Seconds until the request can be paid for, where the system counts costs as Shopify does.
+fn affordable_in(answer: &Value) -> Option<u32> {
+    let number = |pointer: &str| answer.pointer(pointer).and_then(Value::as_f64);
+    let missing =
+        number("/extensions/cost/requestedQueryCost")? - number("/extensions/cost/throttleStatus/currentlyAvailable")?;
+    let seconds = (missing / number("/extensions/cost/throttleStatus/restoreRate").filter(|rate| *rate > 0.0)?).ceil();
+    (1.0..=3_600.0).contains(&seconds).then_some(seconds as u32)
 }
 
 fn message(fault: &Value) -> String {
@@ -78,6 +89,19 @@ mod tests {
         assert_eq!((sent[0].method.as_str(), sent[0].path.as_str()), ("POST", "/graphql"));
         assert_eq!(sent[0].json(), json!({"query": "query($a: Int) { x }", "variables": {"a": 1}}));
         result
+    }
+
+    #[test]
+    fn a_request_that_costs_too_much_now_says_when_it_may_be_repeated() {
+        let status = json!({"maximumAvailable": 2000, "currentlyAvailable": 40, "restoreRate": 100});
+        let answer = json!({
+            "errors": [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}],
+            "extensions": {"cost": {"requestedQueryCost": 241, "actualQueryCost": null, "throttleStatus": status}},
+        });
+        let throttled = ask(Answer::json(200, answer)).unwrap_err();
+        assert_eq!((throttled.code.as_str(), throttled.retry_after), ("rate-limited", Some(3)));
+        let plain = json!({"errors": [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}]});
+        assert_eq!(ask(Answer::json(200, plain)).unwrap_err().retry_after, None);
     }
 
     #[test]
