@@ -106,8 +106,13 @@ impl Shopify {
 
 /// An amount of a `MoneyBag`, in the currency that the customer paid in.
 pub(crate) fn paid(record: &Value, pointer: &str) -> Option<Money> {
-    let bag = record.pointer(pointer)?;
-    money::of(&json::text(bag, "/presentmentMoney/amount")?, &json::text(bag, "/presentmentMoney/currencyCode")?)
+    bag(record, &format!("{pointer}/presentmentMoney"))
+}
+
+/// A `MoneyV2`.
+pub(crate) fn bag(record: &Value, pointer: &str) -> Option<Money> {
+    let money = record.pointer(pointer)?;
+    money::of(&json::text(money, "/amount")?, &json::text(money, "/currencyCode")?)
 }
 
 /// The number in `gid://shopify/Customer/123`, which people see and use.

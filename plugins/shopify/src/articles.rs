@@ -14,11 +14,11 @@ use std::cmp::Reverse;
 
 /// Products of one search: the best of them are shown.
 const MOST: u32 = 20;
-/// A description's first characters; all of it would cost no more, but fill a prompt.
+/// A variant's own fields, and those of its product. A description's first characters: all of it would fill a prompt.
 pub(crate) const VARIANT: &str =
-    "fragment V on ProductVariant { sku title price availableForSale selectedOptions { name value }
-    product { id title status description(truncateAt: 1000) vendor productType tags onlineStoreUrl
-        featuredMedia { preview { image { url } } } collections(first: 5) { nodes { id title } } } }";
+    "fragment V on ProductVariant { sku title price availableForSale selectedOptions { name value } }
+    fragment P on Product { id title status description(truncateAt: 1000) vendor productType tags onlineStoreUrl
+        featuredMedia { preview { image { url } } } collections(first: 3) { nodes { id title } } }";
 
 impl Shopify {
     pub(crate) fn article(&self, sku: &str) -> Result<Product> {
@@ -42,7 +42,7 @@ impl Shopify {
             return Ok(Found::default());
         }
         let document = format!(
-            "query($query: String!) {{ shop {{ currencyCode }} productVariants(first: 40, query: $query) {{ nodes {{ ...V }} }} }} {VARIANT}"
+            "query($query: String!) {{ shop {{ currencyCode }} productVariants(first: 40, query: $query) {{ nodes {{ ...V product {{ ...P }} }} }} }} {VARIANT}"
         );
         let answer = self.ask(&document, json!({"query": syntax::any(&terms)}))?;
         let wanted = |v: &&Value| {
@@ -78,14 +78,24 @@ impl Shopify {
     pub(crate) fn products(&self, search: &str) -> Result<Found> {
         let document = format!(
             "query($query: String!, $first: Int!) {{ shop {{ currencyCode }} products(first: $first, query: $query, sortKey: RELEVANCE) {{ nodes {{
-                variants(first: 5) {{ nodes {{ ...V }} }} }} }} }} {VARIANT}"
+                ...P variants(first: 5) {{ nodes {{ ...V }} }} }} }} }} {VARIANT}"
         );
         let answer = self.ask(&document, json!({"query": format!("status:active AND {search}"), "first": MOST}))?;
-        let products = json::list(&answer, "/products/nodes").iter();
-        let active = |v: &&Value| {
+        let active = |v: &Value| {
             json::text(v, "/product/status").as_deref() == Some("ACTIVE") && json::text(v, "/sku").is_some()
         };
-        let variants = products.flat_map(|p| json::list(p, "/variants/nodes")).filter(active).cloned().collect();
+        // Asked for once with the product, each of its variants gets it here: the other way round it would cost points for each.
+        let variants = json::list(&answer, "/products/nodes").iter().flat_map(|product| {
+            let whole = |variant: &Value| {
+                let mut variant = variant.clone();
+                if let Some(fields) = variant.as_object_mut() {
+                    fields.insert("product".into(), product.clone());
+                }
+                variant
+            };
+            json::list(product, "/variants/nodes").iter().map(whole)
+        });
+        let variants = variants.filter(active).collect();
         Ok(Found { variants, currency: json::text(&answer, "/shop/currencyCode").unwrap_or_default() })
     }
 }

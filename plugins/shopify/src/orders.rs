@@ -13,17 +13,19 @@
 //!
 //! Whether it is paid, and what comes back, stands in `extra`.
 
-use crate::api::{MONEY, Shopify, paid, parse_id, short_id, typed};
+use crate::api::{MONEY, Shopify, bag, paid, parse_id, short_id, typed};
 use crate::syntax;
 use confab_plugin_sdk::orders::{Order, OrderLine, Tracking, TrackingEvent};
 use confab_plugin_sdk::people::{self, Known};
 use confab_plugin_sdk::{dates, json, pages, prelude::*};
 use serde_json::{Value, json};
 
-/// More than anybody reads in a chat, and as much as a request can pay for.
-const MOST: u32 = 20;
-/// Lines in the first answer, and on each further page.
-const LINES: usize = 20;
+/// As many as one request can pay for: 1,000 points, of which each line of each order costs four.
+const MOST: u32 = 10;
+/// Lines of an order in the first answer, in a list of orders, and on each further page.
+const LINES: u32 = 20;
+const LINES_LISTED: u32 = 10;
+const LINES_PAGED: u32 = 100;
 /// Pages of lines: the host allows 16 requests a call.
 const PAGES: usize = 6;
 const LINE: &str = "fragment L on LineItem { name sku quantity currentQuantity unfulfilledQuantity discountedTotalSet(withCodeDiscounts: true) { ...M } }";
@@ -32,7 +34,7 @@ const ORDER: &str = "fragment O on Order { id name confirmationNumber poNumber e
     customer { id displayName defaultEmailAddress { emailAddress } defaultPhoneNumber { phoneNumber } }
     shippingAddress { zip phone } billingAddress { zip phone }
     fulfillments(first: 20) { status displayStatus }
-    lineItems(first: 20) { nodes { ...L } pageInfo { hasNextPage endCursor } } }";
+    lineItems(first: $lines) { nodes { ...L } pageInfo { hasNextPage endCursor } } }";
 const PARCELS: &str =
     "fragment P on Order { parcels: fulfillments(first: 20) { status displayStatus createdAt estimatedDeliveryAt
     trackingInfo(first: 5) { company number url }
@@ -41,7 +43,8 @@ const PARCELS: &str =
 impl Shopify {
     pub(crate) fn order(&self, number: &str, proof: &Proof) -> Result<Order> {
         let order = self.proven(number, proof, "", "")?;
-        self.shown(&order)
+        let lines = self.lines(&order)?;
+        Ok(shown(&order, lines))
     }
 
     pub(crate) fn orders_of(&self, customer_id: &str, limit: u32) -> Result<Vec<Order>> {
@@ -49,12 +52,17 @@ impl Shopify {
             return Ok(Vec::new());
         };
         let document = format!(
-            "query($query: String!, $first: Int!) {{ orders(first: $first, query: $query, sortKey: PROCESSED_AT, reverse: true) {{ nodes {{ ...O }} }} }} {ORDER} {LINE} {MONEY}"
+            "query($query: String!, $first: Int!, $lines: Int!) {{ orders(first: $first, query: $query, sortKey: PROCESSED_AT, reverse: true) {{ nodes {{ ...O }} }} }} {ORDER} {LINE} {MONEY}"
         );
-        let variables = json!({"query": format!("customer_id:{customer}"), "first": limit.min(MOST)});
+        let variables =
+            json!({"query": format!("customer_id:{customer}"), "first": limit.min(MOST), "lines": LINES_LISTED});
         let answer = self.ask(&document, variables)?;
         let own = |order: &&Value| json::text(order, "/customer/id").is_some_and(|id| short_id(&id) == customer);
-        json::list(&answer, "/orders/nodes").iter().filter(own).map(|order| self.shown(order)).collect()
+        json::list(&answer, "/orders/nodes")
+            .iter()
+            .filter(own)
+            .map(|order| Ok(shown(order, first_lines(order))))
+            .collect()
     }
 
     pub(crate) fn tracking(&self, number: &str, proof: &Proof) -> Result<Vec<Tracking>> {
@@ -124,9 +132,9 @@ impl Shopify {
         let references = ["confirmation_number", "po_number"].map(|field| syntax::equals(field, &bare));
         let terms: Vec<String> = names.iter().map(|name| syntax::equals("name", name)).chain(references).collect();
         let document = format!(
-            "query($query: String!) {{ orders(first: 5, query: $query, sortKey: PROCESSED_AT, reverse: true) {{ nodes {{ ...O {more} }} }} }} {ORDER} {LINE} {MONEY} {fragments}"
+            "query($query: String!, $lines: Int!) {{ orders(first: 3, query: $query, sortKey: PROCESSED_AT, reverse: true) {{ nodes {{ ...O {more} }} }} }} {ORDER} {LINE} {MONEY} {fragments}"
         );
-        let answer = self.ask(&document, json!({"query": syntax::any(&terms)}))?;
+        let answer = self.ask(&document, json!({"query": syntax::any(&terms), "lines": LINES}))?;
         let named = |order: &&Value| {
             let own = |pointer: &str| json::text(order, pointer).unwrap_or_default().to_lowercase();
             let (name, wanted) = (own("/name"), bare.to_lowercase());
@@ -169,52 +177,59 @@ impl Shopify {
         );
         let more = pages::collect(usize::MAX, PAGES, |cursor| {
             let after = cursor.unwrap_or_else(|| after.clone());
-            let answer = self.ask(&document, json!({"id": id, "first": 5 * LINES, "after": after}))?;
+            let answer = self.ask(&document, json!({"id": id, "first": LINES_PAGED, "after": after}))?;
             let page = answer.pointer("/order/lineItems").unwrap_or(&Value::Null);
             Ok(pages::Page { items: json::list(page, "/nodes").to_vec(), next: next(page) })
         })?;
         all.extend(more);
         Ok(all)
     }
+}
 
-    fn shown(&self, order: &Value) -> Result<Order> {
-        let text = |pointer: &str| json::text(order, pointer);
-        let cancelled = text("/cancelledAt").is_some();
-        let lines = self.lines(order)?.into_iter().map(|line| {
-            let count = |field: &str| line.get(field).and_then(Value::as_f64).unwrap_or_default();
-            // Of a cancelled order nothing is left; what it was about is what had been ordered.
-            let quantity = if cancelled { count("quantity") } else { count("currentQuantity") };
-            // The line's price is that of what was ordered: for less than that it says nothing.
-            let total = paid(&line, "/discountedTotalSet").filter(|_| quantity == count("quantity"));
-            let name = json::text(&line, "/name").unwrap_or_default();
-            OrderLine { sku: json::text(&line, "/sku"), name, quantity, total }
-        });
-        let lines = lines.filter(|l| l.quantity > 0.0).collect();
-        let total = paid(order, "/currentTotalPriceSet");
-        let [amount, currency] = ["amount", "currencyCode"]
-            .map(|f| text(&format!("/currentTotalPriceSet/shopMoney/{f}")).unwrap_or_default());
-        let foreign = total.as_ref().is_some_and(|t| t.currency != currency);
-        let extra = [
-            ("payment", text("/displayFinancialStatus").map(|s| own_word(&s))),
-            ("fulfillment", text("/displayFulfillmentStatus").map(|s| own_word(&s))),
-            ("return", text("/returnStatus").filter(|s| s != "NO_RETURN").map(|s| own_word(&s))),
-            ("customer", text("/customer/displayName")),
-            ("confirmation number", text("/confirmationNumber")),
-            ("total in the shop's currency", foreign.then(|| format!("{amount} {currency}"))),
-        ];
-        Ok(Order {
-            number: text("/name").unwrap_or_default(),
-            reference: text("/poNumber"),
-            state: state(order),
-            placed_at: text("/processedAt").and_then(|at| dates::rfc3339(&at)),
-            total,
-            lines,
-            customer_id: text("/customer/id").map(|id| short_id(&id).to_owned()),
-            extra: extra
-                .into_iter()
-                .filter_map(|(name, value)| Some(ExtraField { name: name.into(), value: value? }))
-                .collect(),
-        })
+fn first_lines(order: &Value) -> Vec<Value> {
+    json::list(order, "/lineItems/nodes").to_vec()
+}
+
+fn shown(order: &Value, all: Vec<Value>) -> Order {
+    let text = |pointer: &str| json::text(order, pointer);
+    let cancelled = text("/cancelledAt").is_some();
+    // In a list of orders only the first lines are read.
+    let partial = all.len() == json::list(order, "/lineItems/nodes").len()
+        && json::flag(order, "/lineItems/pageInfo/hasNextPage");
+    let lines = all.into_iter().map(|line| {
+        let count = |field: &str| line.get(field).and_then(Value::as_f64).unwrap_or_default();
+        // Of a cancelled order nothing is left; what it was about is what had been ordered.
+        let quantity = if cancelled { count("quantity") } else { count("currentQuantity") };
+        // The line's price is that of what was ordered: for less than that it says nothing.
+        let total = paid(&line, "/discountedTotalSet").filter(|_| quantity == count("quantity"));
+        let name = json::text(&line, "/name").unwrap_or_default();
+        OrderLine { sku: json::text(&line, "/sku"), name, quantity, total }
+    });
+    let lines = lines.filter(|l| l.quantity > 0.0).collect();
+    let total = paid(order, "/currentTotalPriceSet");
+    let own = bag(order, "/currentTotalPriceSet/shopMoney")
+        .filter(|own| total.as_ref().is_some_and(|t| t.currency != own.currency));
+    let extra = [
+        ("payment", text("/displayFinancialStatus").map(|s| own_word(&s))),
+        ("fulfillment", text("/displayFulfillmentStatus").map(|s| own_word(&s))),
+        ("return", text("/returnStatus").filter(|s| s != "NO_RETURN").map(|s| own_word(&s))),
+        ("customer", text("/customer/displayName")),
+        ("confirmation number", text("/confirmationNumber")),
+        ("total in the shop's currency", own.map(|own| format!("{} {}", own.amount, own.currency))),
+        ("more lines", partial.then(|| "there are more than these".to_owned())),
+    ];
+    Order {
+        number: text("/name").unwrap_or_default(),
+        reference: text("/poNumber"),
+        state: state(order),
+        placed_at: text("/processedAt").and_then(|at| dates::rfc3339(&at)),
+        total,
+        lines,
+        customer_id: text("/customer/id").map(|id| short_id(&id).to_owned()),
+        extra: extra
+            .into_iter()
+            .filter_map(|(name, value)| Some(ExtraField { name: name.into(), value: value? }))
+            .collect(),
     }
 }
 

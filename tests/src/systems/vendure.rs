@@ -62,8 +62,7 @@ impl Vendure {
     /// When Vendure refuses it.
     pub async fn ask(&self, document: &str, variables: Value) -> Result<Value> {
         let (client, url) = (Client::new(), format!("{}/admin-api", self.url()));
-        let login =
-            "mutation { login(username: \"superadmin\", password: \"superadmin-pw-1\") { __typename ... on ErrorResult { message } } }";
+        let login = "mutation { login(username: \"superadmin\", password: \"superadmin-pw-1\") { __typename ... on ErrorResult { message } } }";
         let signed_in = client.post(&url).body(json!({"query": login}).to_string());
         let signed_in = signed_in.header("content-type", "application/json").send().await?;
         let token = signed_in.headers().get("vendure-auth-token").context("the administrator can't sign in")?.clone();

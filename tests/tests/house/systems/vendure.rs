@@ -21,7 +21,9 @@ struct House {
 async fn house() -> Result<House> {
     let vendure = Vendure::start().await?;
     let folder = Folder::shop()?;
-    for (id, settings) in [("store", "{recent_orders: 50}"), ("stock-only", "{untracked_quantity: 99}"), ("wrong", "{}")] {
+    for (id, settings) in
+        [("store", "{recent_orders: 50}"), ("stock-only", "{untracked_quantity: 99}"), ("wrong", "{}")]
+    {
         let secret = id.to_uppercase().replace('-', "_");
         let yaml = format!(
             "id: {id}\nconnector: vendure\nendpoints:\n  api:\n    url: {}\n    token: env:SHOP__{secret}\nsettings: {settings}\n",
@@ -76,11 +78,15 @@ async fn orders_are_told_to_their_owners_only_and_as_the_shop_has_them() -> Resu
     ensure!(unknown.0 == "not-found", "{unknown:?}");
     ensure!(shop.refused("orders.get", json!({"number": "WEB-42", "proof": {}})).await?.0 == "proof-required");
 
-    let latest = shop.call("orders.list-for-customer", json!({"customer_id": order["customer_id"], "limit": 10})).await?;
+    let latest =
+        shop.call("orders.list-for-customer", json!({"customer_id": order["customer_id"], "limit": 10})).await?;
     ensure!(texts(&latest, "/number") == ["WEB-42", "WEB-41"], "{latest}");
-    let limited = shop.call("orders.list-for-customer", json!({"customer_id": order["customer_id"], "limit": 1})).await?;
+    let limited =
+        shop.call("orders.list-for-customer", json!({"customer_id": order["customer_id"], "limit": 1})).await?;
     ensure!(texts(&limited, "/number") == ["WEB-42"], "{limited}");
-    ensure!(shop.call("orders.list-for-customer", json!({"customer_id": "1' or '1'='1", "limit": 9})).await? == json!([]));
+    ensure!(
+        shop.call("orders.list-for-customer", json!({"customer_id": "1' or '1'='1", "limit": 9})).await? == json!([])
+    );
     Ok(())
 }
 
@@ -90,9 +96,17 @@ async fn parcels_are_tracked_and_what_is_in_none_is_waited_for() -> Result<()> {
     let House { shop, .. } = house().await?;
     let whole = shop.call("orders.track", erika("WEB-41")).await?;
     ensure!(texts(&whole, "/state") == ["shipped"] && whole[0]["tracking_number"] == "EX0000041AT", "{whole}");
-    ensure!(whole[0]["carrier"] == "Post" && whole[0]["events"][0]["text"].as_str().is_some_and(|t| t.contains("Milk frother")), "{whole}");
-    let partly = shop.call("orders.track", json!({"number": "WEB-43", "proof": {"email": "juergen@example.test"}})).await?;
-    ensure!(texts(&partly, "/state") == ["delivered", "pending"] && partly[0]["tracking_number"] == "DHL-43", "{partly}");
+    ensure!(
+        whole[0]["carrier"] == "Post"
+            && whole[0]["events"][0]["text"].as_str().is_some_and(|t| t.contains("Milk frother")),
+        "{whole}"
+    );
+    let partly =
+        shop.call("orders.track", json!({"number": "WEB-43", "proof": {"email": "juergen@example.test"}})).await?;
+    ensure!(
+        texts(&partly, "/state") == ["delivered", "pending"] && partly[0]["tracking_number"] == "DHL-43",
+        "{partly}"
+    );
     let none = shop.call("orders.track", erika("WEB-42")).await?;
     ensure!(texts(&none, "/state") == ["pending"], "{none}");
     ensure!(shop.refused("orders.track", erika("WEB-43")).await?.0 == "not-found");
@@ -119,7 +133,10 @@ async fn stock_is_told_by_place_less_what_is_promised_or_held_back() -> Result<(
         let count = |field: &str| level[field].as_f64().unwrap_or(-1.0);
         let wanted = (count("stockOnHand"), count("stockOnHand") - count("stockAllocated"));
         let name = level["stockLocation"]["name"].as_str().unwrap_or_default();
-        ensure!(told.iter().any(|(place, on_hand, free)| place == name && (*on_hand, *free) == wanted), "{name}: {told:?} {there}");
+        ensure!(
+            told.iter().any(|(place, on_hand, free)| place == name && (*on_hand, *free) == wanted),
+            "{name}: {told:?} {there}"
+        );
     }
     let vienna = shop.call("inventory.availability", stock("SKU-1002", Some("wien"))).await?;
     ensure!(levels(&vienna) == [("Wien".into(), 5.0, 5.0)], "{vienna}");
@@ -144,7 +161,10 @@ async fn stock_is_told_by_place_less_what_is_promised_or_held_back() -> Result<(
 async fn articles_are_found_and_recommended_only_if_they_are_sold() -> Result<()> {
     let House { shop, stock_only, .. } = house().await?;
     let machine = shop.call("catalog.get", json!({"sku": "SKU-1001"})).await?;
-    ensure!(machine["description"] == "Dual boiler & steam wand." && machine["price"]["amount"] == "349.00", "{machine}");
+    ensure!(
+        machine["description"] == "Dual boiler & steam wand." && machine["price"]["amount"] == "349.00",
+        "{machine}"
+    );
     ensure!(machine["categories"] == json!(["Machines"]), "{machine}");
     ensure!(shop.refused("catalog.get", json!({"sku": "SKU-1006"})).await?.0 == "not-found");
     let search = |query: &str| json!({"query": query, "limit": 10});
@@ -157,7 +177,8 @@ async fn articles_are_found_and_recommended_only_if_they_are_sold() -> Result<()
     }
     let wanted = |skus: Value, query: Value, customer: Value| json!({"interest": {"query": query, "skus": skus, "customer_id": customer}, "limit": 10});
     let bought = shop.call("catalog.recommend", wanted(json!(["SKU-1001"]), json!(null), json!(null))).await?;
-    let reasons: Vec<(&str, &str)> = texts(&bought, "/product/sku").into_iter().zip(texts(&bought, "/reason")).collect();
+    let reasons: Vec<(&str, &str)> =
+        texts(&bought, "/product/sku").into_iter().zip(texts(&bought, "/reason")).collect();
     ensure!(reasons == [("SKU-1002", "often bought with Espresso machine"), ("SKU-1004", "also Machines")], "{bought}");
     // The newest customer's own articles are not recommended again, and what is sold out never is.
     let own = shop.call("catalog.recommend", wanted(json!([]), json!("descaler or milk frother"), json!("1"))).await?;
@@ -180,10 +201,14 @@ async fn a_customer_is_made_once_whoever_asks_how_often() -> Result<()> {
     let made = shop.write("contacts.upsert", ada("Ada Ünal Lovelace", json!("+43 660 5550177")), "once").await?;
     for (key, phone) in [("once", "+43 660 5550177"), ("again", "+43 1 7654321")] {
         let same = shop.write("contacts.upsert", ada("Somebody Else", json!(phone)), key).await?;
-        ensure!(same["id"] == made["id"] && same["name"] == "Ada Ünal Lovelace" && same["phone"] == "+43 660 5550177", "{same}");
+        ensure!(
+            same["id"] == made["id"] && same["name"] == "Ada Ünal Lovelace" && same["phone"] == "+43 660 5550177",
+            "{same}"
+        );
     }
     // Several at the same moment too: Vendure itself refuses the second.
-    let grace = json!({"person": {"name": "Grace Hopper", "email": "grace@example.test", "phone": null, "company": null}});
+    let grace =
+        json!({"person": {"name": "Grace Hopper", "email": "grace@example.test", "phone": null, "company": null}});
     let tries = (0..5).map(|n| {
         let (shop, grace) = (shop.clone(), grace.clone());
         async move { shop.answer("contacts.upsert", grace, Some(&format!("g-{n}"))).await }
