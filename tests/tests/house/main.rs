@@ -5,6 +5,7 @@
 //! | [`shop`] | the example: stock, prices, orders, leads, tickets, two languages |
 //! | [`tryton`] | the same bot on a real ERP |
 //! | [`systems`] | connectors on the real systems that they speak to; `make test-systems` |
+//! | [`connector_rest`] | the same bot on an API of one's own, described in YAML |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
 //! | [`two_hosts`] | two hosts on one Redis are one server |
@@ -28,6 +29,7 @@
 
 mod apply;
 mod capabilities;
+mod connector_rest;
 mod conversations;
 mod crashes;
 mod failures;
