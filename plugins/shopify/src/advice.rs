@@ -24,7 +24,11 @@ impl Shopify {
             interest.skus.iter().filter_map(|sku| typed(sku)).map(str::to_owned).take(BASES).collect();
         if let Some(customer) = interest.customer_id.as_deref().and_then(parse_id) {
             let orders = self.baskets(&format!("customer_id:{customer}"), MOST)?;
-            has.extend(orders.into_iter().flatten());
+            for sku in orders.into_iter().flatten() {
+                if !has.contains(&sku) {
+                    has.push(sku);
+                }
+            }
         }
         let looked_at: Vec<String> = has.iter().take(2 * BASES).cloned().collect();
         let bases = self.by_number(&looked_at)?.variants;

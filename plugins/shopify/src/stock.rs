@@ -10,9 +10,11 @@ use confab_plugin_sdk::inventory::StockLevel;
 use confab_plugin_sdk::{json, pages, prelude::*};
 use serde_json::{Value, json};
 
-/// Locations on a page; a plan has at most 200 (1,000 with Plus).
-const LOCATIONS: u32 = 50;
-const PAGES: usize = 8;
+/// Locations in the first answer, which are paid for with each variant that may come, and on each further page. A plan has at most 200
+/// (1,000 with Plus).
+const LOCATIONS: u32 = 20;
+const LOCATIONS_PAGED: u32 = 100;
+const PAGES: usize = 10;
 const LEVELS: &str = "fragment S on InventoryLevelConnection { nodes { isActive location { name isActive } quantities(names: [\"available\", \"on_hand\"]) { name quantity } } pageInfo { hasNextPage endCursor } }";
 
 impl Shopify {
@@ -80,7 +82,7 @@ impl Shopify {
         );
         let more = pages::collect(usize::MAX, PAGES, |cursor| {
             let after = cursor.unwrap_or_else(|| after.clone());
-            let answer = self.ask(&document, json!({"id": id, "first": LOCATIONS, "after": after}))?;
+            let answer = self.ask(&document, json!({"id": id, "first": LOCATIONS_PAGED, "after": after}))?;
             let page = answer.pointer("/inventoryItem/inventoryLevels").unwrap_or(&Value::Null);
             Ok(pages::Page { items: json::list(page, "/nodes").to_vec(), next: next(page) })
         })?;
