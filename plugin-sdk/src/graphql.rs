@@ -32,14 +32,18 @@ impl Client {
         // Some servers explain a 400 in `errors` too, so the body is looked at before the status.
         let answer: Value = match response.json_any_status::<Value>() {
             Ok(answer) if answer.get("errors").is_some() || (200..300).contains(&response.status) => answer,
-            _ => response.json()?,
+            _ => response.clone().json()?,
         };
         if let Some(first) = answer.get("errors").and_then(Value::as_array).and_then(|errors| errors.first()) {
             let refused = error(code(first), format!("the system refuses the request: {}", message(first)));
             return Err(Error { retry_after: affordable_in(&answer), ..refused });
         }
         if let Some(text) = answer.get("errors").and_then(Value::as_str) {
-            return Err(error(Code::Internal, format!("the system refuses the request: {}", said(text))));
+            // No answer of GraphQL's: the status says what it is.
+            return Err(match response.ok() {
+                Ok(_) => error(Code::Internal, format!("the system refuses the request: {}", said(text))),
+                Err(e) => Error { message: format!("{}: {}", e.message, said(text)), ..e },
+            });
         }
         match answer {
             Value::Object(mut answer) => Ok(serde_json::from_value(answer.remove("data").unwrap_or_default())?),
@@ -115,7 +119,11 @@ mod tests {
         }
         assert_eq!(ask(Answer::status(401)).unwrap_err().code, "misconfigured");
         assert_eq!(ask(Answer::status(503)).unwrap_err().code, "unavailable");
-        assert_eq!(ask(Answer::json(404, json!({"errors": "Not Found"}))).unwrap_err().code, "internal");
+        for (status, code) in [(200, "internal"), (401, "misconfigured"), (404, "not-found"), (402, "internal")] {
+            let refused = ask(Answer::json(status, json!({"errors": "Unavailable Shop"}))).unwrap_err();
+            assert_eq!(refused.code, code, "{status}");
+            assert!(refused.message.ends_with("Unavailable Shop"), "{}", refused.message);
+        }
         assert_eq!(ask(Answer::json(200, json!([1]))).unwrap_err().code, "internal");
     }
 }

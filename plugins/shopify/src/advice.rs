@@ -88,9 +88,11 @@ impl Shopify {
                 return Vec::new();
             }
         };
+        // Shopify finds numbers whatever their case.
+        let asked = |sku: &String| skus.iter().any(|s| s.to_lowercase() == sku.to_lowercase());
         let mut times: HashMap<String, usize> = HashMap::new();
-        for basket in baskets.into_iter().filter(|b| b.iter().any(|sku| skus.contains(sku))) {
-            for sku in basket.into_iter().collect::<BTreeSet<_>>().into_iter().filter(|sku| !skus.contains(sku)) {
+        for basket in baskets.into_iter().filter(|b| b.iter().any(asked)) {
+            for sku in basket.into_iter().collect::<BTreeSet<_>>().into_iter().filter(|sku| !asked(sku)) {
                 *times.entry(sku).or_default() += 1;
             }
         }

@@ -75,10 +75,10 @@ impl Shopify {
             "misconfigured" => {
                 Error { message: format!("{}: the access token is wrong, or the app was removed", e.message), ..e }
             }
-            _ if e.message.ends_with("answered 402") || e.message.ends_with("answered 423") => {
+            _ if e.message.contains("answered 402") || e.message.contains("answered 423") => {
                 error(Code::Unavailable, "the shop is frozen or locked: Shopify says why in its admin")
             }
-            _ if e.message.ends_with("Not Found") || e.code == Code::NotFound.as_str() => error(
+            "not-found" => error(
                 Code::Misconfigured,
                 format!("Shopify has no such shop, or no API version {}", self.settings.api_version),
             ),

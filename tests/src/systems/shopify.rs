@@ -3,6 +3,7 @@
 //! The schema refuses what Shopify's does; behaviour and data are ours, as strict as Shopify documents it. The first test on a machine fetches
 //! the schema (by npm); from then on it takes seconds. Each value is a server of its own with fresh data.
 
+use crate::client::plain_http;
 use crate::place;
 use crate::redis::free_port;
 use anyhow::{Result, ensure};
@@ -47,7 +48,7 @@ impl Shopify {
     /// # Errors
     /// When the server can't be asked.
     pub async fn state(&self) -> Result<Value> {
-        let answer = reqwest::get(format!("{}/_test/state", self.url())).await?;
+        let answer = plain_http()?.get(format!("{}/_test/state", self.url())).send().await?;
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 }

@@ -3,10 +3,10 @@
 //! The first test on a machine installs it (some minutes, by npm); from then on it takes seconds. Each value is a server of its own on a copy
 //! of the seeded database.
 
+use crate::client::plain_http;
 use crate::place;
 use crate::redis::free_port;
 use anyhow::{Context, Result, ensure};
-use reqwest::Client;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -61,7 +61,7 @@ impl Vendure {
     /// # Errors
     /// When Vendure refuses it.
     pub async fn ask(&self, document: &str, variables: Value) -> Result<Value> {
-        let (client, url) = (Client::new(), format!("{}/admin-api", self.url()));
+        let (client, url) = (plain_http()?, format!("{}/admin-api", self.url()));
         let login = "mutation { login(username: \"superadmin\", password: \"superadmin-pw-1\") { __typename ... on ErrorResult { message } } }";
         let signed_in = client.post(&url).body(json!({"query": login}).to_string());
         let signed_in = signed_in.header("content-type", "application/json").send().await?;
