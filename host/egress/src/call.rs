@@ -31,7 +31,7 @@ pub struct CallMeta {
 /// An answer as a guest gets it: without cookies and credentials, and with `***` where one was repeated.
 #[derive(Clone)]
 pub struct InResponse {
-    /// HTTP status. Redirects are answers too, and are not followed.
+    /// HTTP status. A redirect that is not followed is an answer too.
     pub status: u16,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
@@ -57,7 +57,7 @@ pub struct Sent {
     pub path: String,
     /// Status of the last answer, if one came: also where the answer was then too large or broke off.
     pub status: Option<u16>,
-    /// Requests made: 0 where it was refused here, more than 1 with a login.
+    /// Requests made: 0 where it was refused here, more than 1 with a login or a redirect.
     pub requests: u32,
     /// Bytes of these requests as they were handed to the socket: request line, headers, bodies. What a connection
     /// that never stood would have taken is not counted.

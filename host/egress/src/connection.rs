@@ -5,7 +5,8 @@
 //! 3. Where the endpoint has sessions, the current one is taken, or a login is made.
 //! 4. The credential is put on, and the request is checked once more as it will be sent.
 //! 5. It is sent; when the system says that the session is over, steps 3 to 5 happen once more. Nothing else is ever
-//!    repeated here, as nothing else is known not to have begun.
+//!    repeated here, as nothing else is known not to have begun. A redirect that may be followed (`redirect`) is a
+//!    request of its own, for which they happen too.
 //! 6. The answer loses what a guest must not see, the breaker learns how it went, and the call is reported.
 //!
 //! One deadline holds for all of it.
@@ -25,11 +26,13 @@ use crate::auth::session::{LoginAnswer, LoginRequest, Session};
 use crate::breaker::BreakerState;
 use crate::call::{CallMeta, InResponse, OutRequest, Sent};
 use crate::client;
+use crate::config::Redirects;
 use crate::egress::Shared;
 use crate::error::{ErrorCode, SendError};
 use crate::exchange::{Answer, Wire, exchange, retry_after};
 use crate::headers;
 use crate::health::{Health, judge};
+use crate::identity::Identity;
 use crate::limits::{MESSAGE_CHARS, METHOD_CHARS, REFUSED_PATH_BYTES};
 use crate::path::Base;
 use crate::policy::Reach;
@@ -45,26 +48,28 @@ pub(crate) struct Endpoint {
     pub(crate) reach: Reach,
     pub(crate) auth: Authoriser,
     pub(crate) health: Arc<Health>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) redirects: Redirects,
 }
 
 /// One tenant's connection: its endpoints, sockets, sessions and places.
 pub struct Connection {
     tenant: String,
     id: String,
-    endpoints: BTreeMap<String, Endpoint>,
+    pub(crate) endpoints: BTreeMap<String, Endpoint>,
     redactor: Redactor,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     places: Semaphore,
     global: OnceCell<reqwest::Client>,
     granted: OnceCell<reqwest::Client>,
 }
 
 /// A request that was found good, without its credential.
-struct Checked {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Bytes,
+pub(crate) struct Checked {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// An answer as it is for the guest.
@@ -156,6 +161,14 @@ impl Connection {
         result
     }
 
+    /// What somebody should see to before it fails, one sentence each: certificates that end soon.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let now = SystemTime::now();
+        let of = |endpoint: &Endpoint| endpoint.identity.iter().flat_map(|i| i.notes(now)).collect::<Vec<_>>();
+        self.endpoints.values().flat_map(of).collect()
+    }
+
     /// How the endpoints are doing, in order of their names.
     #[must_use]
     pub fn breakers(&self) -> Vec<(String, BreakerState)> {
@@ -187,7 +200,7 @@ impl Connection {
             return Err(SendError::refused(message));
         }
         let url = endpoint.base.join(&request.path, limits.path_bytes)?;
-        let headers = headers::from_guest(&request.headers, endpoint.auth.header(), limits)?;
+        let headers = headers::from_guest(&request.headers, endpoint.auth.headers(), limits)?;
         let bytes = request.body.len();
         if bytes > limits.request_body_bytes {
             let message = format!("the body has {bytes} bytes, more than {}", limits.request_body_bytes);
@@ -233,22 +246,32 @@ impl Connection {
     /// Steps 3 to 6.
     async fn perform(&self, endpoint: &Endpoint, checked: &Checked, wire: &Wire) -> Result<Reply, SendError> {
         let cap = self.shared.limits.response_body_bytes;
-        let answer = if let Authoriser::Session(auth) = &endpoint.auth {
-            let session = self.session(endpoint, None, wire).await?;
-            let answer = self.exchange(endpoint, checked, session.as_deref(), cap, wire).await?;
-            if auth.is_over(answer.status) {
-                let renewed = self.session(endpoint, session.as_deref(), wire).await?;
-                self.exchange(endpoint, checked, renewed.as_deref(), cap, wire).await?
-            } else {
-                answer
-            }
-        } else {
-            self.exchange(endpoint, checked, None, cap, wire).await?
-        };
-        let headers = headers::for_guest(&answer.headers, endpoint.auth.header(), &self.shared.limits)?;
+        let answer = self.ask(endpoint, checked, cap, wire).await?;
+        let (endpoint, answer) = self.follow(endpoint, checked, answer, cap, wire).await?;
+        let headers = headers::for_guest(&answer.headers, endpoint.auth.headers(), &self.shared.limits)?;
         let clean = |text| self.redactor.text(text);
         let headers = headers.into_iter().map(|(name, value)| (clean(name), clean(value))).collect();
         Ok(Reply { status: answer.status, headers, body: self.redactor.bytes(answer.body) })
+    }
+
+    /// Steps 3 to 5.
+    pub(crate) async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        checked: &Checked,
+        cap: usize,
+        wire: &Wire,
+    ) -> Result<Answer, SendError> {
+        let Authoriser::Session(auth) = &endpoint.auth else {
+            return self.exchange(endpoint, checked, None, cap, wire).await;
+        };
+        let session = self.session(endpoint, None, wire).await?;
+        let answer = self.exchange(endpoint, checked, session.as_deref(), cap, wire).await?;
+        if !auth.is_over(answer.status) {
+            return Ok(answer);
+        }
+        let renewed = self.session(endpoint, session.as_deref(), wire).await?;
+        self.exchange(endpoint, checked, renewed.as_deref(), cap, wire).await
     }
 
     /// The endpoint's session, where it has such: the current one, or one that is logged in for now.
@@ -298,17 +321,18 @@ impl Connection {
         if reach != endpoint.reach || !endpoint.base.contains(url) {
             return Err(SendError::refused("the request leads out of the endpoint"));
         }
-        let client = self.client(reach).await?;
+        let client = self.client(endpoint, reach).await?;
         exchange(client, request, &endpoint.base.host(), cap, &self.shared.limits, wire).await
     }
 
-    /// The pool for this reach, made at first use.
-    async fn client(&self, reach: Reach) -> Result<&reqwest::Client, SendError> {
-        let cell = match reach {
-            Reach::Global => &self.global,
-            Reach::Granted => &self.granted,
-        };
+    /// The pool for this endpoint and reach, made at first use.
+    async fn client<'c>(&'c self, endpoint: &'c Endpoint, reach: Reach) -> Result<&'c reqwest::Client, SendError> {
         let Shared { limits, lookup, tls, .. } = self.shared.as_ref();
+        let (cell, tls) = match (&endpoint.identity, reach) {
+            (Some(identity), _) => (&identity.client, &identity.tls),
+            (None, Reach::Global) => (&self.global, tls),
+            (None, Reach::Granted) => (&self.granted, tls),
+        };
         cell.get_or_try_init(|| async { client::build(tls, Arc::clone(lookup), reach, limits) }).await.map_err(|_| {
             SendError::new(ErrorCode::Misconfigured, "the host's HTTP client can't be set up; see its log")
         })

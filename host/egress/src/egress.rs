@@ -17,6 +17,7 @@ use crate::connection::{Connection, Endpoint};
 use crate::dns::{Lookup, SystemLookup};
 use crate::error::ConfigError;
 use crate::health::Breakers;
+use crate::identity::Identity;
 use crate::limits::{Limits, REDACT_MIN_CHARS};
 use crate::path::Base;
 use crate::policy::EgressPolicy;
@@ -32,10 +33,12 @@ pub struct Egress {
 }
 
 /// What all connections use.
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) policy: EgressPolicy,
     pub(crate) limits: Limits,
     pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) roots: Arc<rustls::RootCertStore>,
     pub(crate) tls: rustls::ClientConfig,
 }
 
@@ -59,8 +62,9 @@ impl Egress {
         limits: Limits,
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, ConfigError> {
-        let tls = client::tls(&policy.ca_files)?;
-        let shared = Arc::new(Shared { policy, limits, lookup, tls });
+        let roots = client::roots(&policy.ca_files)?;
+        let tls = client::config(Arc::clone(&roots), None).map_err(|e| ConfigError::new("egress.tls", e))?;
+        let shared = Arc::new(Shared { policy, limits, lookup, roots, tls });
         Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System) })
     }
 
@@ -79,6 +83,7 @@ impl Egress {
         let mut errors = Vec::new();
         let mut secrets = Vec::new();
         let mut endpoints = BTreeMap::new();
+        let limits = self.shared.limits.narrowed(&spec.limits, &mut errors);
         for (number, config) in spec.endpoints.iter().enumerate() {
             if config.name.is_empty() || config.name.len() > 64 || config.name.chars().any(char::is_control) {
                 errors.push(ConfigError::new(format!("endpoints[{number}].name"), "has not 1 to 64 plain characters"));
@@ -104,7 +109,16 @@ impl Egress {
         }
         let redactor = Redactor::new(secrets.iter().map(Secret::expose));
         let endpoints = endpoints.into_iter().filter_map(|(name, endpoint)| Some((name, endpoint?))).collect();
-        Ok(Arc::new(Connection::new(spec.tenant, spec.connection, endpoints, redactor, Arc::clone(&self.shared))))
+        // What all connections share, but for the limits that this one has for itself.
+        let shared = match limits {
+            Some(limits) => Arc::new(Shared { limits, ..Shared::clone(&self.shared) }),
+            None => Arc::clone(&self.shared),
+        };
+        let connection = Connection::new(spec.tenant, spec.connection, endpoints, redactor, shared);
+        for note in connection.notes() {
+            tracing::warn!(tenant = connection.tenant(), connection = connection.id(), note, "a connection needs care");
+        }
+        Ok(Arc::new(connection))
     }
 
     fn endpoint(
@@ -126,6 +140,7 @@ impl Egress {
         let reach = base
             .as_ref()
             .and_then(|base| self.shared.policy.reach(base.url()).map_err(|message| wrong("base_url", message)).ok());
+        let identity = Identity::new(config, &spec.tenant, &at, &self.secrets, &self.shared.roots, errors);
         let setup = Setup { source: &self.secrets, tenant: &spec.tenant, at: &at, errors, secrets: Vec::new() };
         let authorised = setup.authorise(&config.auth, base?)?;
         secrets.extend(authorised.secrets);
@@ -139,6 +154,8 @@ impl Egress {
             timeout,
             reach: reach?,
             auth: authorised.authoriser,
+            identity: identity?,
+            redirects: config.redirects,
         })
     }
 }

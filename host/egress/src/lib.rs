@@ -9,17 +9,18 @@
 //! | [`egress`](Egress) | whether a configuration can work; everything wrong with it at once |
 //! | [`connection`](Connection) | the pipeline itself: endpoint, method, time, one place among 32 |
 //! | `path`, `headers` | what a guest may write into a request |
-//! | `auth` | the credential: header, query, path, or a session that is logged in for at first use |
+//! | `auth` | the credential: header, query, path, a session that is logged in for at first use, or a signature |
 //! | `policy` | scheme, host, port and path of the request *as it will be sent* |
 //! | `dns`, `address` | names are resolved here once, each address is checked, only checked ones are connected to |
 //! | `health`, [`breaker`] | an endpoint that keeps failing is left alone for a while |
+//! | `redirect` | which redirects are followed, and with what |
 //! | `exchange` | one request and its answer, with caps that hold after decompression |
 //! | `redact` | credentials that the system echoes are replaced by `***` |
 //! | `report` | one log line for a failed call, two metrics for each |
 //!
 //! Beside them: `config` (what a tenant writes), `call` (what a guest asks for and gets), `secret` and `source`
 //! (names of secrets, and where their values come from), `limits` (every number, with its reason), `client` (TLS and
-//! connection pools), `error`.
+//! connection pools), `identity` (an endpoint's own authority and client certificate), `error`.
 //!
 //! What it does not do yet: cache, retry, OAuth2. Each wraps or follows one of the rooms above: a cache goes round
 //! `exchange`, a retry round the pipeline's inner part, OAuth2 is one more `auth`.
@@ -42,17 +43,22 @@ mod error;
 mod exchange;
 mod headers;
 mod health;
+mod identity;
 mod limits;
 mod path;
 mod policy;
 mod redact;
+mod redirect;
 mod report;
 mod secret;
 mod source;
 
 pub use address::{is_global, is_metadata};
 pub use call::{CallMeta, InResponse, OutRequest, Sent};
-pub use config::{Auth, ConnectionSpec, EndpointConfig, LoginConfig, SessionConfig};
+pub use config::{
+    Auth, AwsConfig, ClientCertificate, ConnectionLimits, ConnectionSpec, EndpointConfig, HmacAlgorithm, HmacConfig,
+    KeyEncoding, LoginConfig, Redirects, SessionConfig, SignatureEncoding, TimestampFormat,
+};
 pub use connection::Connection;
 pub use dns::{Lookup, LookupError, SystemLookup};
 pub use download::{DownloadError, download};
@@ -60,5 +66,5 @@ pub use egress::Egress;
 pub use error::{ConfigError, ErrorCode, SendError};
 pub use limits::Limits;
 pub use policy::{EgressPolicy, HostGrant, HostGrantError};
-pub use secret::{Credential, Secret, SecretRef, SecretRefError};
+pub use secret::{Credential, Pem, PemError, Secret, SecretRef, SecretRefError};
 pub use source::{SecretError, SecretSource};

@@ -10,7 +10,7 @@ use crate::turn::now_millis;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use confab_sandbox::{CapabilityError, Reported};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// A call by name.
@@ -48,7 +48,13 @@ impl Engine {
         connection: &ConnectionId,
         request_id: Arc<str>,
     ) -> Result<Value, ConnectionError> {
-        self.contract(tenant, connection, "health", "check", Map::new(), request_id).await
+        let mut found = self.contract(tenant, connection, "health", "check", Map::new(), request_id).await?;
+        // What the connector can't know: certificates that the host holds and that end soon.
+        if let (Some(found), Ok(connection)) = (found.as_array_mut(), self.ready_connection(tenant, connection)) {
+            let note = |note| json!({"name": "certificate", "status": "warning", "message": note});
+            found.extend(connection.egress.notes().into_iter().map(note));
+        }
+        Ok(found)
     }
 
     /// Names of the files that can be downloaded.

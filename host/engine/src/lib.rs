@@ -38,6 +38,7 @@ mod quarantine;
 pub mod registry;
 pub mod rollout;
 mod services;
+mod settings_schema;
 pub mod turn;
 pub mod upgrade;
 pub mod usage;

@@ -259,6 +259,7 @@ async fn what_is_known_of_an_endpoint_outlives_its_connection() {
             tenant: tenant.into(),
             connection: id.into(),
             endpoints: vec![config.clone()],
+            ..confab_egress::ConnectionSpec::default()
         };
         let other = egress.connect(spec).unwrap();
         assert_eq!(other.breakers(), [(config.name, BreakerState::Closed)], "{tenant} {id}");

@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
 use confab_egress::{
-    Auth, CallMeta, ConfigError, Connection, ConnectionSpec, Egress, EgressPolicy, EndpointConfig, ErrorCode,
-    InResponse, Limits, Lookup, LookupError, OutRequest, SecretSource, SendError,
+    Auth, CallMeta, ConfigError, Connection, ConnectionLimits, ConnectionSpec, Egress, EgressPolicy, EndpointConfig,
+    ErrorCode, InResponse, Limits, Lookup, LookupError, OutRequest, SecretSource, SendError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -124,7 +124,15 @@ impl Lookup for Names {
 }
 
 pub(crate) fn secrets() -> SecretSource {
-    let shop = [("SHOP_EU__TOKEN", TOKEN), ("SHOP_EU__PASSWORD", PASSWORD), ("SHOP_EU__SEGMENT", "123:ABC-path-token")];
+    let shop = [
+        ("SHOP_EU__TOKEN", TOKEN),
+        ("SHOP_EU__PASSWORD", PASSWORD),
+        ("SHOP_EU__SEGMENT", "123:ABC-path-token"),
+        // "a key of 24 bytes or so."
+        ("SHOP_EU__HOOK", "whsec_YSBrZXkgb2YgMjQgYnl0ZXMgb3Igc28u"),
+        ("SHOP_EU__HEX", "deadBEEF010203"),
+        ("SHOP_EU__SESSION", "session/token+of=aws"),
+    ];
     SecretSource::given(shop.into_iter().chain([("OTHER__TOKEN", "of-another")]), None)
 }
 
@@ -138,11 +146,12 @@ pub(crate) fn egress(grants: &[String]) -> Egress {
 }
 
 pub(crate) fn endpoint(name: &str, base_url: impl Into<String>, auth: Auth) -> EndpointConfig {
-    EndpointConfig { name: name.into(), base_url: base_url.into(), methods: vec![], auth, timeout_ms: None }
+    EndpointConfig { name: name.into(), base_url: base_url.into(), auth, ..EndpointConfig::default() }
 }
 
 pub(crate) fn connect(egress: &Egress, endpoints: Vec<EndpointConfig>) -> Result<Arc<Connection>, Vec<ConfigError>> {
-    egress.connect(ConnectionSpec { tenant: TENANT.into(), connection: "erp".into(), endpoints })
+    let limits = ConnectionLimits::default();
+    egress.connect(ConnectionSpec { tenant: TENANT.into(), connection: "erp".into(), endpoints, limits })
 }
 
 /// A connection with one endpoint `api` at a granted server, below `/base`.

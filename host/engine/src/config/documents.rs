@@ -2,6 +2,7 @@
 
 use crate::ids::{BotId, ConnectionId, TenantId};
 use bytes::Bytes;
+use confab_egress::{ClientCertificate, ConnectionLimits, Pem, Redirects};
 use confab_store::DocumentChange;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,6 +63,12 @@ pub struct ConnectionDoc {
     pub endpoints: BTreeMap<String, EndpointDoc>,
     /// Names of its data files, with the digest of each.
     pub files: BTreeMap<String, String>,
+    /// Authorities that the certificates of all its endpoints must come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Pem>,
+    /// Limits below the host's own.
+    #[serde(default)]
+    pub limits: ConnectionLimits,
 }
 
 /// Where an endpoint is and with which names of secrets it is signed in to.
@@ -85,6 +92,15 @@ pub struct EndpointDoc {
     /// Milliseconds for a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u32>,
+    /// Authorities that its certificate must come from, in place of the connection's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Pem>,
+    /// What the host shows of itself in TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
+    /// What is done with redirects.
+    #[serde(default)]
+    pub redirects: Redirects,
 }
 
 /// The change that stores a document.
