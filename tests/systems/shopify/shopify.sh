@@ -14,6 +14,8 @@ export SHOPIFY_HOME=${SHOPIFY_HOME:-$HOME/.cache/confab-tests/shopify}
 SCHEMAS=1.16.0
 mkdir -p "$SHOPIFY_HOME"
 
+command -v npm > /dev/null || { echo "this needs Node 20 or later with npm: apt-get install nodejs npm" >&2; exit 1; }
+
 stamp() { cat "$HERE/shopify.sh" "$HERE/package.json" | sha256sum | cut -c1-16; }
 
 install() {

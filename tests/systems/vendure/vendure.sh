@@ -15,6 +15,8 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 export VENDURE_HOME=${VENDURE_HOME:-$HOME/.cache/confab-tests/vendure} VENDURE_DISABLE_TELEMETRY=true
 mkdir -p "$VENDURE_HOME"
 
+command -v npm > /dev/null || { echo "this needs Node 20 or later with npm: apt-get install nodejs npm g++ make" >&2; exit 1; }
+
 stamp() { cat "$HERE/vendure.sh" "$HERE/server.js" "$HERE/seed.js" "$HERE/package.json" | sha256sum | cut -c1-16; }
 
 install() {
