@@ -12,7 +12,7 @@
 //! | [`use_capability`] | typed calls of the bot's capabilities, for intent plugins |
 //! | [`http`], [`kv`], [`log`], [`host`] | what the host offers |
 //! | [`graphql`], [`jsonrpc`], [`odata`], [`pages`] | ways of speaking that many systems share |
-//! | [`dates`], [`money`], [`people`], [`json`], [`once`] | values made comparable, checked, and written once |
+//! | [`dates`], [`money`], [`people`], [`json`], [`once`], [`words`] | values made comparable, checked, and written once |
 //! | `testing` | a host for `cargo test` (not in Wasm) |
 //!
 //! ```
@@ -68,6 +68,7 @@ pub mod people;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod text;
+pub mod words;
 
 pub use bindings::{
     catalog, contacts, dialogue, files, health, inventory, leads, lifecycle, orders, tickets, use_capability,

@@ -43,18 +43,26 @@ pub struct Problem {
     pub document: Value,
 }
 
+/// A client for plain HTTP to 127.0.0.1.
+///
+/// # Errors
+/// When TLS can't be set up.
+pub fn plain_http() -> Result<reqwest::Client> {
+    // TLS is never used, but the library wants to know how.
+    let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(TIMEOUT).build()?)
+}
+
 impl Client {
     /// A client of a server, without a key.
     ///
     /// # Errors
     /// When TLS can't be set up.
     pub fn anonymous(server: &Server) -> Result<Client> {
-        // Plain HTTP to 127.0.0.1: TLS is never used, but the library wants to know how.
-        let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(TIMEOUT).build()?;
+        let http = plain_http()?;
         Ok(Client { http, url: server.url().to_owned(), key: None })
     }
 

@@ -2,3 +2,5 @@
 //! stopped by them. Tests that need them are ignored by `make test` and run by `make test-systems`.
 
 pub mod request_tracker;
+pub mod shopify;
+pub mod vendure;

@@ -1,3 +1,5 @@
 //! Connectors on the real systems that they speak to. `make test-systems` runs these; each installs what it needs.
 
 mod request_tracker;
+mod shopify;
+mod vendure;
