@@ -254,7 +254,7 @@ fn checked(body: &Bytes, known: &[&str], needed: &[&str]) -> Result<Map<String, 
         return Err(wrong(format!("{} is null", null.0)));
     }
     for name in needed {
-        if !fields.get(*name).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty())) {
+        if fields.get(*name).and_then(Value::as_str).unwrap_or_default().is_empty() {
             return Err(wrong(format!("{name} is missing")));
         }
     }
