@@ -2,4 +2,5 @@
 
 mod request_tracker;
 mod shopify;
+mod use_cases;
 mod vendure;
