@@ -494,7 +494,7 @@ pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<A
             }
         }
         "bearer" => need("token", "token", &given.token)?,
-        "header" | "query" | "path" => need("value", "token", &given.token)?,
+        "header" | "query" | "path" | "json-body" => need("value", "token", &given.token)?,
         _ => {}
     }
     serde_json::from_value(Value::Object(filled)).map_err(|e| format!("auth of the manifest: {e}"))

@@ -6,6 +6,7 @@
 //!
 //! OAuth2 will be one more variant here, next to [`session`], whose single flight and renewal it shares.
 
+mod json_body;
 pub(crate) mod session;
 
 use base64::Engine as _;
@@ -19,6 +20,7 @@ use crate::path::Base;
 use crate::secret::{Credential, Secret, SecretRef};
 use crate::source::SecretSource;
 
+use self::json_body::JsonBody;
 use self::session::{Session, SessionAuth};
 
 /// How an endpoint's requests are authorised, ready for use.
@@ -29,6 +31,8 @@ pub(crate) enum Authoriser {
     Header { name: HeaderName, value: HeaderValue },
     /// A query parameter.
     Query { name: String, value: Secret },
+    /// A value in the body.
+    JsonBody(JsonBody),
     /// A header whose value comes from a login.
     Session(Box<SessionAuth>),
 }
@@ -37,7 +41,7 @@ impl Authoriser {
     /// The header that the credential goes into.
     pub(crate) const fn header(&self) -> Option<&HeaderName> {
         match self {
-            Self::None | Self::Query { .. } => None,
+            Self::None | Self::Query { .. } | Self::JsonBody(_) => None,
             Self::Header { name, .. } => Some(name),
             Self::Session(session) => Some(session.header()),
         }
@@ -58,6 +62,11 @@ impl Authoriser {
                     )));
                 }
                 request.url_mut().query_pairs_mut().append_pair(name, value.expose());
+            }
+            Self::JsonBody(place) => {
+                if let Some(body) = place.fill(request)? {
+                    *request.body_mut() = Some(body.into());
+                }
             }
             Self::Session(auth) => {
                 if let Some(session) = session {
@@ -164,6 +173,16 @@ impl Setup<'_> {
                     }
                 }
                 Some(Authoriser::None)
+            }
+            Auth::JsonBody { path, pointer, value } => {
+                let value = self.secret("auth.value", value)?;
+                match JsonBody::new(&base, path, pointer, value) {
+                    Ok(place) => Some(Authoriser::JsonBody(place)),
+                    Err((field, problem)) => {
+                        self.wrong(field, problem);
+                        None
+                    }
+                }
             }
             Auth::Basic { username, password } => {
                 let user = match username {
