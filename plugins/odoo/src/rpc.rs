@@ -16,32 +16,31 @@
 //!
 //! A result that is nothing has no `result` at all in its answer.
 
-use confab_plugin_sdk::http::Request;
+use confab_plugin_sdk::json::said;
+use confab_plugin_sdk::jsonrpc::{self, Fault};
 use confab_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
+
+/// What to do about a key that is refused.
+pub(crate) const KEY_REFUSED: &str = "Odoo does not accept the user and its API key: look at the settings `database` and `username`, and make a new key (Preferences, Account Security)";
 
 /// Calls a method of a service. `about` is for messages: `sale.order search_read`.
 pub(crate) fn call(service: &str, method: &str, arguments: Value, about: &str) -> Result<Value> {
     let params = json!({"service": service, "method": method, "args": arguments});
-    let body = json!({"jsonrpc": "2.0", "method": "call", "params": params, "id": 1});
-    let mut answer: Value = Request::post("rpc", "/jsonrpc").json(&body).send()?.json()?;
-    match answer.get("error") {
-        Some(fault) if !fault.is_null() => Err(from_fault(fault, about)),
-        _ => Ok(answer.get_mut("result").map(Value::take).unwrap_or_default()),
-    }
+    jsonrpc::call("rpc", "/jsonrpc", "call", params).map_err(|fault| match fault {
+        Fault::Transport(error) => error,
+        Fault::Rpc { message, data, .. } => from_exception(&data, &message, about),
+    })
 }
 
-fn from_fault(fault: &Value, about: &str) -> Error {
-    let at = |pointer: &str| fault.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let name = at("/data/name");
+fn from_exception(data: &Value, title: &str, about: &str) -> Error {
+    let at = |field: &str| data.get(field).and_then(Value::as_str).unwrap_or_default();
+    let name = at("name");
     // The first line says it; what follows names records and people.
-    let said: String = at("/data/message").trim().lines().next().unwrap_or_default().chars().take(200).collect();
+    let said = said(at("message").trim().lines().next().unwrap_or_default());
     let model = about.split(' ').next().unwrap_or_default();
     let (code, message) = match name {
-        "odoo.exceptions.AccessDenied" => (
-            Code::Misconfigured,
-            "Odoo does not accept the connection's user and API key: make a new key (Preferences, Account Security)".into(),
-        ),
+        "odoo.exceptions.AccessDenied" => (Code::Misconfigured, KEY_REFUSED.to_owned()),
         "odoo.exceptions.AccessError" => {
             (Code::Forbidden, format!("Odoo refuses {about} to the connection's user: {said}"))
         }
@@ -53,15 +52,13 @@ fn from_fault(fault: &Value, about: &str) -> Error {
             (Code::InvalidInput, format!("Odoo refuses {about}: {said}"))
         }
         "psycopg2.OperationalError" => {
-            (Code::Misconfigured, "Odoo can't open the database: look at the setting `database`".into())
+            (Code::Misconfigured, "Odoo can't open the database: look at the setting `database`".to_owned())
         }
         name if name.starts_with("psycopg2.errors.") => {
             (Code::Conflict, format!("{about}: somebody else is changing the same record"))
         }
-        _ => {
-            let known = if name.is_empty() { at("/message") } else { name };
-            (Code::Internal, format!("Odoo failed in {about}: {known}: {said}"))
-        }
+        "" => (Code::Internal, format!("Odoo failed in {about}: {title}")),
+        name => (Code::Internal, format!("Odoo failed in {about}: {name}: {said}")),
     };
     error(code, message)
 }
@@ -72,8 +69,7 @@ mod tests {
 
     fn code(name: &str, message: &str) -> String {
         let data = json!({"name": name, "debug": "Traceback", "message": message, "arguments": [message], "context": {}});
-        let fault = json!({"code": 200, "message": "Odoo Server Error", "data": data});
-        from_fault(&fault, "helpdesk.ticket create").code
+        from_exception(&data, "Odoo Server Error", "helpdesk.ticket create").code
     }
 
     #[test]
@@ -93,7 +89,7 @@ mod tests {
     #[test]
     fn only_the_first_line_of_what_odoo_says_is_told() {
         let data = json!({"name": "odoo.exceptions.AccessError", "message": "Not allowed.\n\nRecords: Erika (res.partner: 7)"});
-        let error = from_fault(&json!({"code": 200, "data": data}), "res.partner read");
+        let error = from_exception(&data, "Odoo Server Error", "res.partner read");
         assert!(error.message.ends_with("Not allowed.") && !error.message.contains("Erika"), "{}", error.message);
     }
 }

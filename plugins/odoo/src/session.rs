@@ -1,7 +1,7 @@
 //! What holds for all calls of a connection: who the user is, of which company, which languages and fields there are.
 //!
-//! It is read once and remembered in the connection's store for `cache_minutes`. A call that is refused forgets it, so
-//! that a changed key, user or database is noticed by the next call.
+//! It is read once and remembered in the connection's store for `cache_minutes`. A call whose key is refused forgets it,
+//! so that a new user or database is noticed by the next call; `health.check` always does.
 
 use crate::rpc;
 use confab_plugin_sdk::prelude::*;
@@ -75,9 +75,8 @@ impl Odoo {
         Ok(session)
     }
 
-    /// Forgets what is remembered, because it may be what is wrong.
+    /// Forgets what is remembered, because it may be what is wrong. What this call has read stays.
     pub(crate) fn forget(&mut self) -> Result<()> {
-        self.session = None;
         for entry in kv::scan("about/", None, 100)? {
             kv::delete(&entry.key)?;
         }
@@ -93,8 +92,7 @@ impl Odoo {
         let version: u32 = major.parse().map_err(|_| error(Code::Misconfigured, "this is no Odoo: it gives no version"))?;
         let who = json!([database, self.settings.username, null, {}]);
         let Some(uid) = rpc::call("common", "authenticate", who, "authenticate")?.as_i64() else {
-            let message = "Odoo does not accept the user and its API key: look at the settings `database` and `username`, and make a new key (Preferences, Account Security)";
-            return Err(error(Code::Misconfigured, message));
+            return Err(error(Code::Misconfigured, rpc::KEY_REFUSED));
         };
         let read = |model: &str, domain: Value, field: &str| {
             let kwargs = json!({"fields": [field], "limit": 100});
@@ -148,8 +146,7 @@ impl Odoo {
         kwargs.insert("context".into(), context);
         let call = json!([self.settings.database, session.uid, null, model, method, args, kwargs]);
         let answer = rpc::call("object", "execute_kw", call, &format!("{model} {method}"));
-        let refused = [Code::Forbidden.as_str(), Code::Misconfigured.as_str()];
-        if answer.as_ref().is_err_and(|e| refused.contains(&e.code.as_str())) {
+        if answer.as_ref().is_err_and(|e| e.message == rpc::KEY_REFUSED) {
             self.forget()?;
         }
         answer
@@ -241,9 +238,4 @@ pub(crate) fn moment(record: &Value, field: &str) -> Option<String> {
 /// A text for `like`, `ilike` and `=ilike` that means just itself.
 pub(crate) fn literal(text: &str) -> String {
     text.chars().flat_map(|c| matches!(c, '\\' | '%' | '_').then_some('\\').into_iter().chain([c])).collect()
-}
-
-/// Trimmed, without control characters.
-pub(crate) fn one_line(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
