@@ -155,7 +155,10 @@ impl Odoo {
             add(same, say("from the same category".into(), "aus derselben Kategorie".into()));
         }
         found.truncate(limit);
-        Ok(found.iter().map(|(p, reason)| Recommendation { product: self.product(p), reason: reason.clone() }).collect())
+        Ok(found
+            .iter()
+            .map(|(p, reason)| Recommendation { product: self.product(p), reason: reason.clone() })
+            .collect())
     }
 
     /// What a customer bought lately.
@@ -163,7 +166,11 @@ impl Odoo {
         let Some(partner) = customer.and_then(parse_id) else {
             return Ok(None);
         };
-        let domain = json!([["order_partner_id", "child_of", partner], ["state", "in", ["sale", "done"]], ["product_id", "!=", false]]);
+        let domain = json!([
+            ["order_partner_id", "child_of", partner],
+            ["state", "in", ["sale", "done"]],
+            ["product_id", "!=", false]
+        ]);
         let lines = self.find("sale.order.line", domain, &["product_id"], "id desc", 30, Value::Null)?;
         let bought: Vec<i64> = lines.iter().filter_map(|line| one(line, "product_id")).collect();
         Ok(Some(bought).filter(|bought| !bought.is_empty()))

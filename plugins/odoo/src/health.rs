@@ -46,7 +46,11 @@ impl Odoo {
                 let closes = desk.stages.iter().any(|s| s.closed);
                 found.push(match closes {
                     true => finding("helpdesk", "ok", name),
-                    false => finding("helpdesk", "warning", format!("{name}: no stage is closed or folded, so tickets can't be closed")),
+                    false => finding(
+                        "helpdesk",
+                        "warning",
+                        format!("{name}: no stage is closed or folded, so tickets can't be closed"),
+                    ),
                 });
                 found.push(self.right("create tickets", desk.model(), "create", "Helpdesk"));
             }

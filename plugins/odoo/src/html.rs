@@ -37,7 +37,8 @@ pub(crate) fn to_text(html: &str) -> String {
         rest = after;
     }
     out.push_str(rest);
-    let lines: Vec<String> = decode(&out).lines().map(|line| line.trim().to_owned()).filter(|l| !l.is_empty()).collect();
+    let lines: Vec<String> =
+        decode(&out).lines().map(|line| line.trim().to_owned()).filter(|l| !l.is_empty()).collect();
     lines.join("\n")
 }
 
@@ -95,7 +96,10 @@ mod tests {
 
     #[test]
     fn markup_is_not_read_aloud() {
-        assert_eq!(to_text("<div class=\"o\">Hello<br>you</div><ul><li>a&nbsp;b</li><li>&#252;&unknown; &</li></ul>"), "Hello\nyou\na b\nü&unknown; &");
+        assert_eq!(
+            to_text("<div class=\"o\">Hello<br>you</div><ul><li>a&nbsp;b</li><li>&#252;&unknown; &</li></ul>"),
+            "Hello\nyou\na b\nü&unknown; &"
+        );
         assert_eq!(to_text("a < b"), "a");
     }
 }

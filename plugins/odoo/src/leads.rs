@@ -96,11 +96,19 @@ impl Odoo {
     }
 
     /// Posts to a record's thread once. A note is for the staff only; anything else is said by `author` to all.
-    pub(crate) fn post_once(&mut self, model: &str, record: i64, text: &str, author: Option<i64>, note: bool) -> Result<()> {
+    pub(crate) fn post_once(
+        &mut self,
+        model: &str,
+        record: i64,
+        text: &str,
+        author: Option<i64>,
+        note: bool,
+    ) -> Result<()> {
         // A close posts its reason under the key under which it closes.
         let reference = once::reference(&self.once);
         if !reference.is_empty() {
-            let domain = json!([["model", "=", model], ["res_id", "=", record], ["body", "ilike", literal(&reference)]]);
+            let domain =
+                json!([["model", "=", model], ["res_id", "=", record], ["body", "ilike", literal(&reference)]]);
             if !self.find("mail.message", domain, &["id"], "", 1, Value::Null)?.is_empty() {
                 return Ok(());
             }
@@ -212,7 +220,9 @@ fn description(input: &LeadInput, person: &Person, has_partner: bool) -> String 
     lines.extend(person.phone.as_ref().filter(|_| has_partner).map(|phone| format!("Phone: {phone}")));
     let skus: Vec<String> = input.skus.iter().map(|s| people::one_line(s)).filter(|s| !s.is_empty()).collect();
     lines.extend(Some(skus.join(", ")).filter(|s| !s.is_empty()).map(|s| format!("Articles: {s}")));
-    lines.extend(input.source.as_ref().map(|s| people::one_line(s)).filter(|s| !s.is_empty()).map(|s| format!("Source: {s}")));
+    lines.extend(
+        input.source.as_ref().map(|s| people::one_line(s)).filter(|s| !s.is_empty()).map(|s| format!("Source: {s}")),
+    );
     blocks.extend(Some(lines.join("\n")).filter(|l| !l.is_empty()));
     blocks.join("\n\n")
 }

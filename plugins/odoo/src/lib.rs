@@ -108,9 +108,9 @@ impl Tickets for Connector {
 
 impl Health for Connector {
     fn check() -> Vec<Finding> {
-        Odoo::new().map(|mut odoo| odoo.findings()).unwrap_or_else(|e| {
-            vec![Finding { name: "settings".into(), status: "error".into(), message: e.message }]
-        })
+        Odoo::new()
+            .map(|mut odoo| odoo.findings())
+            .unwrap_or_else(|e| vec![Finding { name: "settings".into(), status: "error".into(), message: e.message }])
     }
 }
 

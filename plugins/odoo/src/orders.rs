@@ -169,7 +169,8 @@ impl Odoo {
 }
 
 fn missing() -> Error {
-    let message = "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer";
+    let message =
+        "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer";
     error(Code::NotFound, message)
 }
 
@@ -195,13 +196,10 @@ fn order(sale: &Value, lines: &[Value], products: &HashMap<i64, Value>) -> Order
         total: amount(sale, "amount_total"),
         lines: lines.collect(),
         customer_id: one(sale, "partner_id").map(|id| id.to_string()),
-        extra: [
-            extra("customer", named(sale, "partner_id")),
-            extra("promised for", moment(sale, "commitment_date")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
+        extra: [extra("customer", named(sale, "partner_id")), extra("promised for", moment(sale, "commitment_date"))]
+            .into_iter()
+            .flatten()
+            .collect(),
     }
 }
 

@@ -13,17 +13,8 @@ use std::collections::HashMap;
 
 /// Partners that are compared here for a phone number, because each writes it in its own way.
 const CANDIDATES: u32 = 200;
-const FIELDS: [&str; 9] = [
-    "name",
-    "email",
-    "phone",
-    "zip",
-    "ref",
-    "is_company",
-    "parent_id",
-    "company_name",
-    "commercial_partner_id",
-];
+const FIELDS: [&str; 9] =
+    ["name", "email", "phone", "zip", "ref", "is_company", "parent_id", "company_name", "commercial_partner_id"];
 /// Gone in later versions.
 const OPTIONAL: [&str; 2] = ["mobile", "email_normalized"];
 

@@ -68,7 +68,8 @@ mod tests {
     use super::*;
 
     fn code(name: &str, message: &str) -> String {
-        let data = json!({"name": name, "debug": "Traceback", "message": message, "arguments": [message], "context": {}});
+        let data =
+            json!({"name": name, "debug": "Traceback", "message": message, "arguments": [message], "context": {}});
         from_exception(&data, "Odoo Server Error", "helpdesk.ticket create").code
     }
 

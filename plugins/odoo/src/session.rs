@@ -89,7 +89,8 @@ impl Odoo {
         // 16 and 17 alike for a server of Odoo's own cloud: ["saas~17", 2, ..] stands for 17.2.
         let major = version.pointer("/server_version_info/0").map(|v| v.as_str().map_or(v.to_string(), str::to_owned));
         let major: String = major.unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
-        let version: u32 = major.parse().map_err(|_| error(Code::Misconfigured, "this is no Odoo: it gives no version"))?;
+        let version: u32 =
+            major.parse().map_err(|_| error(Code::Misconfigured, "this is no Odoo: it gives no version"))?;
         let who = json!([database, self.settings.username, null, {}]);
         let Some(uid) = rpc::call("common", "authenticate", who, "authenticate")?.as_i64() else {
             return Err(error(Code::Misconfigured, rpc::KEY_REFUSED));
@@ -135,7 +136,8 @@ impl Odoo {
     /// Calls a method of a model.
     pub(crate) fn call(&mut self, model: &str, method: &str, args: Value, kwargs: Value, more: Value) -> Result<Value> {
         let session = self.session()?;
-        let mut context = json!({"lang": self.language(&session), "tz": "UTC", "allowed_company_ids": [session.company]});
+        let mut context =
+            json!({"lang": self.language(&session), "tz": "UTC", "allowed_company_ids": [session.company]});
         if let (Some(context), Value::Object(more)) = (context.as_object_mut(), more) {
             context.extend(more);
         }
@@ -186,7 +188,8 @@ impl Odoo {
     /// Which of these fields a model has here, for this user. Editions, versions and apps differ.
     pub(crate) fn fields(&mut self, model: &str, wanted: &[&str]) -> Result<Vec<String>> {
         self.remembered(&format!("fields/{model}"), |odoo| {
-            let there = odoo.call(model, "fields_get", json!([wanted]), json!({"attributes": ["type"]}), Value::Null)?;
+            let there =
+                odoo.call(model, "fields_get", json!([wanted]), json!({"attributes": ["type"]}), Value::Null)?;
             Ok(wanted.iter().filter(|f| there.get(**f).is_some()).map(|f| (*f).to_owned()).collect())
         })
     }

@@ -28,7 +28,8 @@ impl Odoo {
         let person = people::valid(&input.requester)?;
         let (subject, body) = (people::one_line(&input.subject), input.body.trim());
         if subject.is_empty() || subject.chars().count() > SUBJECT || body.chars().count() > TEXT {
-            let message = format!("a ticket needs a subject of at most {SUBJECT} characters, its body has at most {TEXT}");
+            let message =
+                format!("a ticket needs a subject of at most {SUBJECT} characters, its body has at most {TEXT}");
             return Err(error(Code::InvalidInput, message));
         }
         let desk = self.desk()?;
@@ -63,7 +64,9 @@ impl Odoo {
         }
         values.insert("description".into(), json!(html::from_text(&lines.join("\n\n"))));
         values.extend(partner.map(|partner| ("partner_id".to_owned(), json!(partner))));
-        values.extend(self.settings.ticket_team.filter(|_| desk.category().is_some()).map(|t| ("team_id".into(), json!(t))));
+        values.extend(
+            self.settings.ticket_team.filter(|_| desk.category().is_some()).map(|t| ("team_id".into(), json!(t))),
+        );
         if let Kind::Tasks(project) = desk.kind {
             values.insert("project_id".into(), json!(project));
         }
@@ -178,14 +181,16 @@ impl Odoo {
         }
         if let Some(state) = query.state.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
             let state = if state == "solved" { "closed" } else { state };
-            let in_state = |s: &&crate::desk::Stage| desk.state(Some(s.id)) == state || s.name.eq_ignore_ascii_case(state);
+            let in_state =
+                |s: &&crate::desk::Stage| desk.state(Some(s.id)) == state || s.name.eq_ignore_ascii_case(state);
             let stages: Vec<i64> = desk.stages.iter().filter(in_state).map(|s| s.id).collect();
             domain.push(json!(["stage_id", "in", stages]));
         }
         if domain.is_empty() {
             return Err(error(Code::InvalidInput, "a search needs an e-mail address, a state or words"));
         }
-        let found = self.ticket_records(&desk, Value::Array(domain), "create_date desc, id desc", limit.clamp(1, MOST))?;
+        let found =
+            self.ticket_records(&desk, Value::Array(domain), "create_date desc, id desc", limit.clamp(1, MOST))?;
         Ok(found.iter().map(|record| ticket(&desk, record, Vec::new())).collect())
     }
 
