@@ -2,3 +2,4 @@
 //! what was created, and answer in the vendor's own shapes. None answers 200 to what the vendor would refuse.
 
 pub mod odoo;
+pub mod sap_s4;

@@ -27,7 +27,9 @@ fn proof(email: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_capability_works_on_each_version() -> Result<()> {
-    for (version, helpdesk, ticket) in [(16, Helpdesk::Oca, "HT00005"), (17, Helpdesk::Enterprise, "00005"), (18, Helpdesk::Oca, "HT00005")] {
+    for (version, helpdesk, ticket) in
+        [(16, Helpdesk::Oca, "HT00005"), (17, Helpdesk::Enterprise, "00005"), (18, Helpdesk::Oca, "HT00005")]
+    {
         let odoo = Odoo::start(Orm::new(version, helpdesk)).await?;
         let (_host, _server, connection) = serve(&odoo).await?;
         let findings = connection.check().await?;
@@ -37,10 +39,13 @@ async fn each_capability_works_on_each_version() -> Result<()> {
         let found = connection.call("orders.get", order).await?;
         ensure!(found["total"] == json!({"amount": "698.00", "currency": "EUR"}), "{found}");
         ensure!(found["lines"][0]["sku"] == "SKU-1001" && found["state"] == "processing", "{found}");
-        let others = connection.refused("orders.get", json!({"number": "S00042", "proof": proof("erika@example.test")})).await?;
-        let unknown = connection.refused("orders.get", json!({"number": "S4711", "proof": proof("erika@example.test")})).await?;
+        let others =
+            connection.refused("orders.get", json!({"number": "S00042", "proof": proof("erika@example.test")})).await?;
+        let unknown =
+            connection.refused("orders.get", json!({"number": "S4711", "proof": proof("erika@example.test")})).await?;
         ensure!(others == unknown && others.0 == "not-found", "{others:?} and {unknown:?} can be told apart");
-        let parcels = connection.call("orders.track", json!({"number": "WEB-41", "proof": proof("erika@example.test")})).await?;
+        let parcels =
+            connection.call("orders.track", json!({"number": "WEB-41", "proof": proof("erika@example.test")})).await?;
         ensure!(parcels[0]["tracking-number"] == "EX0000041AT" && parcels[0]["state"] == "shipped", "{parcels}");
 
         let stock = connection.call("inventory.availability", json!({"sku": "SKU-1001", "location": null})).await?;
@@ -53,7 +58,8 @@ async fn each_capability_works_on_each_version() -> Result<()> {
         let people = connection.call("contacts.find", json!({"email": "ERIKA@example.test", "phone": null})).await?;
         ensure!(people[0]["id"] == "8", "{people}");
 
-        let person = json!({"name": "Ada Lovelace", "email": "ada@example.test", "phone": "+44 20 5550123", "company": null});
+        let person =
+            json!({"name": "Ada Lovelace", "email": "ada@example.test", "phone": "+44 20 5550123", "company": null});
         let lead = json!({"lead": {"person": person, "subject": "Twelve machines", "message": "soon", "source": "chat", "skus": ["SKU-1001"]}});
         let made = connection.write("leads.create", lead.clone(), "k-1").await?;
         ensure!(connection.write("leads.create", lead, "k-1").await? == made, "a repeat made another lead");
@@ -62,7 +68,10 @@ async fn each_capability_works_on_each_version() -> Result<()> {
 
         let asked = json!({"subject": "Steam wand", "body": "drips", "requester": person, "priority": "high", "category": null, "order-number": "WEB-42"});
         let opened = connection.write("tickets.create", json!({"ticket": asked}), "k-2").await?;
-        ensure!(connection.write("tickets.create", json!({"ticket": asked}), "k-2").await? == opened, "a repeat made another");
+        ensure!(
+            connection.write("tickets.create", json!({"ticket": asked}), "k-2").await? == opened,
+            "a repeat made another"
+        );
         let of_erika = json!({"number": ticket, "text": "Still drips", "proof": proof("erika@example.test")});
         let said = connection.write("tickets.comment", of_erika.clone(), "k-3").await?;
         ensure!(connection.write("tickets.comment", of_erika, "k-3").await? == said, "said twice");
@@ -107,10 +116,21 @@ async fn the_check_says_which_right_is_missing() -> Result<()> {
     let odoo = Odoo::start(orm).await?;
     let (_host, _server, connection) = serve(&odoo).await?;
     let findings = connection.check().await?;
-    let of = |wanted: &str| findings.iter().find(|(name, ..)| name == wanted).map(|(_, status, said)| (status.as_str(), said.as_str()));
-    ensure!(of("create leads").is_some_and(|(status, said)| status == "error" && said.contains("crm.lead")), "{findings:?}");
-    ensure!(of("read deliveries").is_some_and(|(status, said)| status == "warning" && said.contains("Inventory")), "{findings:?}");
-    ensure!(of("helpdesk").is_some_and(|(status, said)| status == "warning" && said.contains("ticket_project")), "{findings:?}");
+    let of = |wanted: &str| {
+        findings.iter().find(|(name, ..)| name == wanted).map(|(_, status, said)| (status.as_str(), said.as_str()))
+    };
+    ensure!(
+        of("create leads").is_some_and(|(status, said)| status == "error" && said.contains("crm.lead")),
+        "{findings:?}"
+    );
+    ensure!(
+        of("read deliveries").is_some_and(|(status, said)| status == "warning" && said.contains("Inventory")),
+        "{findings:?}"
+    );
+    ensure!(
+        of("helpdesk").is_some_and(|(status, said)| status == "warning" && said.contains("ticket_project")),
+        "{findings:?}"
+    );
     ensure!(of("sign in").is_some_and(|(status, _)| status == "ok"), "{findings:?}");
     let (code, _) = connection.refused("inventory.availability", json!({"sku": "SKU-1001", "location": null})).await?;
     ensure!(code == "unsupported", "{code}");

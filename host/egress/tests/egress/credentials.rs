@@ -200,7 +200,8 @@ async fn a_credential_in_the_body_is_put_there_by_the_host_and_masked_when_it_co
         async { body }
     });
     let address = serve(router).await;
-    let place = json!({"kind": "json-body", "path": "/jsonrpc", "pointer": "/params/args/2", "value": "env:SHOP_EU__TOKEN"});
+    let place =
+        json!({"kind": "json-body", "path": "/jsonrpc", "pointer": "/params/args/2", "value": "env:SHOP_EU__TOKEN"});
     let connection = to(address, auth(place));
     let call = |path: &str, key: serde_json::Value| OutRequest {
         method: "POST".into(),
