@@ -172,10 +172,12 @@ fn list(
         if !["asc", "desc"].contains(&way) {
             return Err(Fault::bad("005056A509B11ED1BEF8D1B1C8E0A8D5", format!("Invalid order '{way}'")));
         }
-        found.sort_by_key(|e| e[field].as_str().unwrap_or_default().to_owned());
-        if way == "desc" {
-            found.reverse();
-        }
+        found.sort_by(|a, b| {
+            let text = |e: &Value| e[field].as_str().unwrap_or_default().to_owned();
+            let order = text(a).cmp(&text(b));
+            // Not by turning the list around: what is equal here was put in order by the next field.
+            if way == "desc" { order.reverse() } else { order }
+        });
     }
     let all = found.len();
     let wanted: Vec<&Value> = found.into_iter().skip(options.skip).take(options.top.unwrap_or(usize::MAX)).collect();
