@@ -22,7 +22,7 @@ async fn serve(odoo: &Odoo) -> Result<(Host, Server, Connection)> {
 }
 
 fn proof(email: &str) -> Value {
-    json!({"email": email, "phone": null, "postal-code": null, "customer-id": null})
+    json!({"email": email, "phone": null, "postal_code": null, "customer_id": null})
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,13 +46,13 @@ async fn each_capability_works_on_each_version() -> Result<()> {
         ensure!(others == unknown && others.0 == "not-found", "{others:?} and {unknown:?} can be told apart");
         let parcels =
             connection.call("orders.track", json!({"number": "WEB-41", "proof": proof("erika@example.test")})).await?;
-        ensure!(parcels[0]["tracking-number"] == "EX0000041AT" && parcels[0]["state"] == "shipped", "{parcels}");
+        ensure!(parcels[0]["tracking_number"] == "EX0000041AT" && parcels[0]["state"] == "shipped", "{parcels}");
 
         let stock = connection.call("inventory.availability", json!({"sku": "SKU-1001", "location": null})).await?;
         ensure!(stock[0]["available"] == 3.0 && stock[1]["location"] == "Graz", "Odoo {version}: {stock}");
         let found = connection.call("catalog.search", json!({"query": "espresso", "limit": 5})).await?;
         ensure!(found[0]["price"]["amount"] == "349.00", "{found}");
-        let interest = json!({"query": null, "skus": ["SKU-1001"], "customer-id": null});
+        let interest = json!({"query": null, "skus": ["SKU-1001"], "customer_id": null});
         let fits = connection.call("catalog.recommend", json!({"interest": interest, "limit": 3})).await?;
         ensure!(fits[0]["product"]["sku"] == "SKU-1002", "{fits}");
         let people = connection.call("contacts.find", json!({"email": "ERIKA@example.test", "phone": null})).await?;
@@ -66,7 +66,7 @@ async fn each_capability_works_on_each_version() -> Result<()> {
         let leads = odoo.with(|orm| orm.all("crm.lead"));
         ensure!(leads.len() == 1 && leads[0]["email_from"] == "ada@example.test", "{leads:?}");
 
-        let asked = json!({"subject": "Steam wand", "body": "drips", "requester": person, "priority": "high", "category": null, "order-number": "WEB-42"});
+        let asked = json!({"subject": "Steam wand", "body": "drips", "requester": person, "priority": "high", "category": null, "order_number": "WEB-42"});
         let opened = connection.write("tickets.create", json!({"ticket": asked}), "k-2").await?;
         ensure!(
             connection.write("tickets.create", json!({"ticket": asked}), "k-2").await? == opened,

@@ -23,7 +23,7 @@ async fn serve(sap: &SapS4, password: &str) -> Result<(Host, Server, Connection)
 }
 
 fn proof(email: &str) -> Value {
-    json!({"email": email, "phone": null, "postal-code": null, "customer-id": null})
+    json!({"email": email, "phone": null, "postal_code": null, "customer_id": null})
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,14 +42,14 @@ async fn orders_deliveries_and_stock_are_read() -> Result<()> {
     let unknown =
         connection.refused("orders.get", json!({"number": "4711", "proof": proof("erika@example.test")})).await?;
     ensure!(others == unknown && others.0 == "not-found", "{others:?} and {unknown:?} can be told apart");
-    let listed = connection.call("orders.list-for-customer", json!({"customer-id": "100020", "limit": 2})).await?;
+    let listed = connection.call("orders.list-for-customer", json!({"customer_id": "100020", "limit": 2})).await?;
     ensure!(listed.as_array().is_some_and(|all| all.len() == 2) && listed[0]["number"] == "44", "{listed}");
     let parcels =
         connection.call("orders.track", json!({"number": "42", "proof": proof("einkauf@muster.example")})).await?;
-    ensure!(parcels[0]["tracking-number"] == "EX0000042AT" && parcels[1]["state"] == "packed", "{parcels}");
+    ensure!(parcels[0]["tracking_number"] == "EX0000042AT" && parcels[1]["state"] == "packed", "{parcels}");
 
     let stock = connection.call("inventory.availability", json!({"sku": "SKU-1001", "location": null})).await?;
-    ensure!(stock[0]["location"] == "Wien" && stock[0]["available"] == 5.5 && stock[0]["on-hand"] == 7.5, "{stock}");
+    ensure!(stock[0]["location"] == "Wien" && stock[0]["available"] == 5.5 && stock[0]["on_hand"] == 7.5, "{stock}");
     let injected = json!({"sku": "x' or Plant eq '1010", "location": null});
     ensure!(connection.refused("inventory.availability", injected).await?.0 == "not-found", "injected");
     ensure!(sap.requests().iter().all(|r| r.contains("sap-client=100")), "{:?}", sap.requests());
