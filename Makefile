@@ -1,5 +1,7 @@
 # make run    serve the example shop on 127.0.0.1:8080, print a key and a request
 # make test   all tests, with real servers (Redis, Tryton)
+# make docs   docs/connectors.md, from the plugins themselves
+# make test-systems  the connectors against real systems: Request Tracker, Vendure, Shopify's own schema
 # make bench  a turn beside a bare handler that does the same I/O
 # make hostile  every hostile guest attacks, and what another tenant's visitors feel of it
 # make scale  a thousand plugins and ten thousand bots beside one of each
@@ -10,10 +12,10 @@ SHELL := /bin/bash
 export CARGO_TERM_COLOR ?= never
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
 CONFAB := $(TARGET)/release/confab
-PLUGINS := plugins/flow plugins/sheet plugins/tryton plugins/odoo plugins/sap-s4 examples/connector
+PLUGINS := $(patsubst %/plugin.toml,%,$(wildcard plugins/*/plugin.toml)) examples/connector
 GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml tests/guests-wat/*/plugin.toml))
 
-.PHONY: run test bench hostile scale lint build plugins all deps-build deps-test clean
+.PHONY: run test test-systems docs bench hostile scale lint build plugins all deps-build deps-test clean
 
 run: plugins
 	@scripts/run $(CONFAB)
@@ -31,6 +33,13 @@ all: deps-build deps-test
 
 test: all
 	scripts/test
+
+# Installs the real systems into ~/.cache/confab-tests the first time (minutes), and then takes seconds to start them.
+test-systems: all
+	scripts/test systems
+
+docs: plugins
+	$(CONFAB) plugin docs $(patsubst plugins/%/plugin.toml,$(TARGET)/plugins/%.wasm,$(wildcard plugins/*/plugin.toml)) > docs/connectors.md
 
 bench: all
 	$(TARGET)/release/confab-bench --confab $(CONFAB) --plugins $(TARGET)/plugins

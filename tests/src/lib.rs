@@ -12,6 +12,7 @@
 //! | [`redis`] | a real redis-server |
 //! | [`tryton`] | a real Tryton |
 //! | [`systems`] | other real systems, for `make test-systems` |
+//! | [`use_cases`] | the five things that visitors want, said to the example bot |
 //! | [`vendors`] | servers that check requests as strictly as the vendors whose systems can not be installed |
 //! | [`erp`] | a business system that is slow or hostile on demand |
 //! | [`versions`] | versions of plugins made out of built ones, and load that notices a lost turn |
@@ -38,8 +39,8 @@ pub mod place;
 pub mod redis;
 pub mod server;
 pub mod systems;
-
 pub mod tryton;
+pub mod use_cases;
 pub mod vendors;
 pub mod versions;
 pub mod wait;

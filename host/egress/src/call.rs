@@ -26,12 +26,14 @@ pub struct CallMeta {
     pub request_id: String,
     /// What the connector is doing: `orders.get`.
     pub operation: String,
+    /// Whether that changes nothing in the system, so that its requests may be repeated whatever their method.
+    pub reads: bool,
 }
 
 /// An answer as a guest gets it: without cookies and credentials, and with `***` where one was repeated.
 #[derive(Clone)]
 pub struct InResponse {
-    /// HTTP status. Redirects are answers too, and are not followed.
+    /// HTTP status. A redirect that is not followed is an answer too.
     pub status: u16,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
@@ -57,13 +59,21 @@ pub struct Sent {
     pub path: String,
     /// Status of the last answer, if one came: also where the answer was then too large or broke off.
     pub status: Option<u16>,
-    /// Requests made: 0 where it was refused here, more than 1 with a login.
+    /// Requests made: 0 where it was refused here, more than 1 with a login, a redirect or a second try.
     pub requests: u32,
     /// Bytes of these requests as they were handed to the socket: request line, headers, bodies. What a connection
     /// that never stood would have taken is not counted.
     pub bytes_out: u64,
     /// Bytes of the answers: headers, and bodies after decompression.
     pub bytes_in: u64,
+    /// Times that the guest's request was tried; 0 where it was refused here.
+    pub attempts: u32,
+    /// Milliseconds that it waited for the connection's rate and places.
+    pub waited_ms: u64,
+    /// Milliseconds of the whole call.
+    pub duration_ms: u64,
+    /// By which the system's support finds the request.
+    pub provider_request_id: Option<String>,
 }
 
 impl std::fmt::Debug for OutRequest {

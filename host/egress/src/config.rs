@@ -13,12 +13,16 @@
 //!
 //! [`Egress::connect`]: crate::Egress::connect
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::secret::{Credential, SecretRef};
+use crate::budget::RateConfig;
+use crate::retry::RetryConfig;
+use crate::secret::{Credential, Pem, SecretRef};
 
 /// One tenant's configured instance of a connector, as far as the network is concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectionSpec {
     /// The tenant's id: lower-case letters, digits and single dashes.
     pub tenant: String,
@@ -26,10 +30,38 @@ pub struct ConnectionSpec {
     pub connection: String,
     /// The places that it may call.
     pub endpoints: Vec<EndpointConfig>,
+    /// What of the operator's limits the tenant makes smaller.
+    pub limits: ConnectionLimits,
+    /// How often it may call; none for as often as the system itself allows.
+    pub rate: Option<RateConfig>,
+    /// How failed calls are repeated; none for the usual way.
+    pub retry: Option<RetryConfig>,
+}
+
+/// Smaller limits for one connection: to be gentle to a small ERP, or strict with a talkative one. None may be larger
+/// than the operator's ([`Limits`](crate::Limits)).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionLimits {
+    /// Calls at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
+    /// Bytes of a request's body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_bytes: Option<usize>,
+    /// Bytes of a request's headers that the connector writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_header_bytes: Option<usize>,
+    /// Bytes of an answer's body, decompressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_bytes: Option<usize>,
+    /// Bytes of an answer's headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_header_bytes: Option<usize>,
 }
 
 /// A named place that a connection may call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointConfig {
     /// The name that the connector uses.
@@ -45,6 +77,40 @@ pub struct EndpointConfig {
     /// Milliseconds for a whole call, at most 30,000; none for 10,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u32>,
+    /// Authorities that this endpoint's certificate must come from, in place of the system's and the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Pem>,
+    /// What the host shows of itself where the system asks for it in TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
+    /// Whether redirects are followed.
+    #[serde(default)]
+    pub redirects: Redirects,
+    /// The header in which the system takes idempotency keys, if it is not `Idempotency-Key`. A request that has it may be
+    /// repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_header: Option<String>,
+}
+
+/// A client's certificate for TLS (mTLS).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    /// The certificate, then those that lead to its authority: PEM.
+    pub certificate: Pem,
+    /// Its private key: PKCS#8, PKCS#1 or SEC1, in PEM.
+    pub key: SecretRef,
+}
+
+/// What is done with a redirect. The rules are in the essay of the module `redirect`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redirects {
+    /// Followed within the connection's endpoints.
+    #[default]
+    Follow,
+    /// Given to the connector as the answer.
+    None,
 }
 
 /// How a request is authorised.
@@ -104,6 +170,124 @@ pub enum Auth {
     },
     /// A session that is logged in for at first use, kept in memory, and renewed when the system refuses it.
     Session(Box<SessionConfig>),
+    /// Each request is signed with a shared key.
+    Hmac(Box<HmacConfig>),
+    /// Each request is signed as AWS wants it (Signature Version 4).
+    Aws(AwsConfig),
+}
+
+/// Signing with a shared key (HMAC). What is signed and which headers carry it is said by minijinja templates.
+///
+/// A template sees `method`, `host`, `path`, `query`, `target` (path with query), `params` (the query's decoded
+/// `[name, value]` pairs), `headers["name"]` (`""` for one that is not there), `body` (of text only),
+/// `content_length`, `content_sha256` (hexadecimal), `content_sha256_base64`, `timestamp`, `nonce` and `key_id`; those of
+/// `headers` see `signature` as well. Filters beyond minijinja's own: `b64encode`; `urlencode` encodes slashes too.
+///
+/// Standard Webhooks, for example:
+/// ```json
+/// {
+///   "kind": "hmac", "secret": "env:SHOP_EU__HOOK", "secret_encoding": "base64", "encoding": "base64",
+///   "sign": "{{ nonce }}.{{ timestamp }}.{{ body }}",
+///   "headers": {
+///     "webhook-id": "{{ nonce }}", "webhook-timestamp": "{{ timestamp }}", "webhook-signature": "v1,{{ signature }}"
+///   }
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HmacConfig {
+    /// The hash.
+    #[serde(default)]
+    pub algorithm: HmacAlgorithm,
+    /// The key.
+    pub secret: SecretRef,
+    /// How the key is written.
+    #[serde(default)]
+    pub secret_encoding: KeyEncoding,
+    /// The key's name, where the system wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<Credential>,
+    /// Template of what is signed.
+    pub sign: String,
+    /// How the signature is written.
+    #[serde(default)]
+    pub encoding: SignatureEncoding,
+    /// How `timestamp` is written.
+    #[serde(default)]
+    pub timestamp: TimestampFormat,
+    /// Headers that are added, each with the template of its value. One of them has `{{ signature }}` in it.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// The hash of an HMAC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HmacAlgorithm {
+    /// For systems that know nothing newer.
+    Sha1,
+    /// The usual one.
+    #[default]
+    Sha256,
+    /// A longer one.
+    Sha512,
+}
+
+/// How a key is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyEncoding {
+    /// Its characters are the key.
+    #[default]
+    Raw,
+    /// Base64, with or without padding. A `whsec_` before it (Standard Webhooks) is left out.
+    Base64,
+    /// Hexadecimal.
+    Hex,
+}
+
+/// How a signature is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureEncoding {
+    /// Hexadecimal, in lower case.
+    #[default]
+    Hex,
+    /// Base64 with padding.
+    Base64,
+    /// Base64 for URLs, without padding.
+    Base64url,
+}
+
+/// How the time of a signature is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimestampFormat {
+    /// Seconds since 1970.
+    #[default]
+    Unix,
+    /// Milliseconds since 1970.
+    UnixMs,
+    /// `2026-11-22T21:12:00Z`
+    Rfc3339,
+    /// `Sun, 22 Nov 2026 21:12:00 GMT`
+    Http,
+}
+
+/// AWS Signature Version 4.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsConfig {
+    /// `eu-central-1`
+    pub region: String,
+    /// `execute-api`, `s3`, `es`, ...
+    pub service: String,
+    /// The access key's id, or the name of a secret.
+    pub access_key_id: Credential,
+    /// The secret access key.
+    pub secret_access_key: SecretRef,
+    /// The session's token, of keys that are lent for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<SecretRef>,
 }
 
 /// A system that wants a login first and a session's credential after that.
@@ -192,6 +376,7 @@ mod tests {
         assert_eq!((session.header.as_str(), session.login.method.as_str()), ("authorization", "POST"));
         assert_eq!(session.renew_on, [401]);
         assert!(endpoint.methods.is_empty() && endpoint.timeout_ms.is_none());
+        assert_eq!(endpoint.redirects, Redirects::Follow);
     }
 
     #[test]

@@ -1,40 +1,49 @@
 //! A connection's handle, and the way of one call through it.
 //!
 //! 1. The endpoint is looked up by name; method, path, headers and body are checked.
-//! 2. The endpoint's breaker is asked, the call waits for one of the connection's places, and is let through or not.
+//! 2. The endpoint's breaker is asked, the call waits for one of the connection's places and for its turn in the budget,
+//!    and is let through or not.
 //! 3. Where the endpoint has sessions, the current one is taken, or a login is made.
 //! 4. The credential is put on, and the request is checked once more as it will be sent.
-//! 5. It is sent; when the system says that the session is over, steps 3 to 5 happen once more. Nothing else is ever
-//!    repeated here, as nothing else is known not to have begun.
+//! 5. It is sent; when the system says that the session is over, steps 3 to 5 happen once more. A redirect that may be
+//!    followed (`redirect`) is a request of its own, for which they happen too.
 //! 6. The answer loses what a guest must not see, the breaker learns how it went, and the call is reported.
 //!
-//! One deadline holds for all of it.
+//! Steps 2 to 6 are one try; where it is safe and may help, `tries` makes another. One deadline holds for all of it.
+
+mod tries;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::auth::Authoriser;
 use crate::auth::session::{LoginAnswer, LoginRequest, Session};
 use crate::breaker::BreakerState;
+use crate::budget::{Budget, learn};
 use crate::call::{CallMeta, InResponse, OutRequest, Sent};
 use crate::client;
+use crate::config::Redirects;
 use crate::egress::Shared;
 use crate::error::{ErrorCode, SendError};
 use crate::exchange::{Answer, Wire, exchange, retry_after};
 use crate::headers;
-use crate::health::{Health, judge};
+use crate::health::Health;
+use crate::identity::Identity;
 use crate::limits::{MESSAGE_CHARS, METHOD_CHARS, REFUSED_PATH_BYTES};
 use crate::path::Base;
 use crate::policy::Reach;
 use crate::redact::Redactor;
-use crate::report::{Report, cut, short};
+use crate::report::{Hush, Report, cut, short};
+use crate::retry::{RetryBudget, RetryConfig};
+
+use self::tries::Total;
 
 /// A checked endpoint.
 pub(crate) struct Endpoint {
@@ -45,26 +54,34 @@ pub(crate) struct Endpoint {
     pub(crate) reach: Reach,
     pub(crate) auth: Authoriser,
     pub(crate) health: Arc<Health>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) redirects: Redirects,
+    pub(crate) budget: Budget,
+    /// The header in which this system takes idempotency keys, beside the usual one.
+    pub(crate) idempotency_header: Option<HeaderName>,
 }
 
 /// One tenant's connection: its endpoints, sockets, sessions and places.
 pub struct Connection {
     tenant: String,
     id: String,
-    endpoints: BTreeMap<String, Endpoint>,
+    pub(crate) endpoints: BTreeMap<String, Endpoint>,
     redactor: Redactor,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     places: Semaphore,
+    retry: RetryConfig,
+    retries: RetryBudget,
+    hush: Hush,
     global: OnceCell<reqwest::Client>,
     granted: OnceCell<reqwest::Client>,
 }
 
 /// A request that was found good, without its credential.
-struct Checked {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Bytes,
+pub(crate) struct Checked {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// An answer as it is for the guest.
@@ -86,11 +103,13 @@ impl Connection {
         id: String,
         endpoints: BTreeMap<String, Endpoint>,
         redactor: Redactor,
+        retry: RetryConfig,
         shared: Arc<Shared>,
     ) -> Self {
         let places = Semaphore::new(shared.limits.concurrency);
         let (global, granted) = (OnceCell::new(), OnceCell::new());
-        Self { tenant, id, endpoints, redactor, shared, places, global, granted }
+        let (retries, hush) = (RetryBudget::new(), Hush::default());
+        Self { tenant, id, endpoints, redactor, shared, places, retry, retries, hush, global, granted }
     }
 
     /// The tenant's id.
@@ -117,8 +136,24 @@ impl Connection {
     /// # Errors
     /// See [`ErrorCode`]. Messages are without secrets and can be shown to a plugin's author.
     pub async fn send(&self, endpoint: &str, request: OutRequest, meta: CallMeta) -> Result<InResponse, SendError> {
+        let span = tracing::info_span!(
+            "egress.send",
+            otel.kind = "client",
+            tenant = self.tenant,
+            connection = self.id,
+            // A guest's text, where there is no such endpoint: not for a span.
+            endpoint = self.endpoints.get(endpoint).map(|found| found.name.as_str()),
+            operation = meta.operation,
+            attempts = tracing::field::Empty,
+            status = tracing::field::Empty,
+            error = tracing::field::Empty,
+        );
+        self.send_within(endpoint, request, meta).instrument(span).await
+    }
+
+    async fn send_within(&self, endpoint: &str, request: OutRequest, meta: CallMeta) -> Result<InResponse, SendError> {
         let started = std::time::Instant::now();
-        let wire = Wire::default();
+        let mut total = Total::default();
         let found = self.endpoints.get(endpoint);
         let checked = match found {
             Some(found) => self.check(found, &request),
@@ -129,11 +164,12 @@ impl Connection {
             _ => (refused(&request.method, METHOD_CHARS), refused_path(&request.path)),
         };
         let result = match (checked, found) {
-            (Ok(checked), Some(found)) => self.within(found, &checked, request.timeout, &wire).await,
+            (Ok(checked), Some(found)) => self.tries(found, &checked, request.timeout, &meta, &mut total).await,
             (Err(error), _) => Err(error),
             (Ok(_), None) => Err(self.unknown(endpoint)),
         };
-        let traffic = wire.traffic();
+        let Total { traffic, attempts, waited } = total;
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let sent = Sent {
             // It is a metric's label as well, so a guest must not make it up.
             endpoint: found.map_or("unknown", |found| found.name.as_str()).to_owned(),
@@ -144,6 +180,12 @@ impl Connection {
             requests: traffic.requests,
             bytes_out: traffic.bytes_out,
             bytes_in: traffic.bytes_in,
+            attempts,
+            waited_ms: millis(waited),
+            duration_ms: millis(started.elapsed()),
+            provider_request_id: traffic
+                .provider_id
+                .map(|id| short(&self.redactor.text(id)).escape_default().to_string()),
         };
         let result = match result {
             Ok(Reply { status, headers, body }) => Ok(InResponse { status, headers, body, sent }),
@@ -152,8 +194,16 @@ impl Connection {
                 Err(SendError { message, sent: Some(Box::new(sent)), ..error })
             }
         };
-        Report { tenant: &self.tenant, connection: &self.id, meta: &meta, started }.finish(&result);
+        Report { tenant: &self.tenant, connection: &self.id, meta: &meta, started, hush: &self.hush }.finish(&result);
         result
+    }
+
+    /// What somebody should see to before it fails, one sentence each: certificates that end soon.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let now = SystemTime::now();
+        let of = |endpoint: &Endpoint| endpoint.identity.iter().flat_map(|i| i.notes(now)).collect::<Vec<_>>();
+        self.endpoints.values().flat_map(of).collect()
     }
 
     /// How the endpoints are doing, in order of their names.
@@ -187,7 +237,7 @@ impl Connection {
             return Err(SendError::refused(message));
         }
         let url = endpoint.base.join(&request.path, limits.path_bytes)?;
-        let headers = headers::from_guest(&request.headers, endpoint.auth.header(), limits)?;
+        let headers = headers::from_guest(&request.headers, endpoint.auth.headers(), limits)?;
         let bytes = request.body.len();
         if bytes > limits.request_body_bytes {
             let message = format!("the body has {bytes} bytes, more than {}", limits.request_body_bytes);
@@ -196,59 +246,35 @@ impl Connection {
         Ok(Checked { method, url, headers, body: request.body.clone() })
     }
 
-    /// Step 2, the deadline, and the breaker's share of step 6.
-    async fn within(
-        &self,
-        endpoint: &Endpoint,
-        checked: &Checked,
-        time: Option<Duration>,
-        wire: &Wire,
-    ) -> Result<Reply, SendError> {
-        let time = time.unwrap_or(endpoint.timeout).min(self.shared.limits.max_timeout);
-        let deadline = Instant::now() + time;
-        let full = || {
-            let message = format!(
-                "{} calls of this connection are under way, no place became free in time",
-                self.shared.limits.concurrency
-            );
-            SendError::new(ErrorCode::Limit, message).after(1)
-        };
-        // Asked before the queue, so that nobody waits for a refusal, and after it, since that may have taken a while.
-        endpoint.health.ask()?;
-        let _place = match timeout_at(deadline, self.places.acquire()).await {
-            Ok(Ok(place)) => place,
-            // The semaphore is never closed; should it be, no place becomes free either.
-            Ok(Err(_)) | Err(_) => return Err(full()),
-        };
-        let pass = endpoint.health.enter()?;
-        let result = timeout_at(deadline, self.perform(endpoint, checked, wire)).await.unwrap_or_else(|_| {
-            let message = format!("no complete answer from {} within {} ms", endpoint.base.host(), time.as_millis());
-            Err(SendError::new(ErrorCode::Timeout, message))
-        });
-        let code = result.as_ref().err().map(|error| error.code);
-        endpoint.health.settle(pass, judge(code, &wire.traffic(), time, endpoint.timeout));
-        result
-    }
-
     /// Steps 3 to 6.
     async fn perform(&self, endpoint: &Endpoint, checked: &Checked, wire: &Wire) -> Result<Reply, SendError> {
         let cap = self.shared.limits.response_body_bytes;
-        let answer = if let Authoriser::Session(auth) = &endpoint.auth {
-            let session = self.session(endpoint, None, wire).await?;
-            let answer = self.exchange(endpoint, checked, session.as_deref(), cap, wire).await?;
-            if auth.is_over(answer.status) {
-                let renewed = self.session(endpoint, session.as_deref(), wire).await?;
-                self.exchange(endpoint, checked, renewed.as_deref(), cap, wire).await?
-            } else {
-                answer
-            }
-        } else {
-            self.exchange(endpoint, checked, None, cap, wire).await?
-        };
-        let headers = headers::for_guest(&answer.headers, endpoint.auth.header(), &self.shared.limits)?;
+        let answer = self.ask(endpoint, checked, cap, wire).await?;
+        let (endpoint, answer) = self.follow(endpoint, checked, answer, cap, wire).await?;
+        let headers = headers::for_guest(&answer.headers, endpoint.auth.headers(), &self.shared.limits)?;
         let clean = |text| self.redactor.text(text);
         let headers = headers.into_iter().map(|(name, value)| (clean(name), clean(value))).collect();
         Ok(Reply { status: answer.status, headers, body: self.redactor.bytes(answer.body) })
+    }
+
+    /// Steps 3 to 5.
+    pub(crate) async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        checked: &Checked,
+        cap: usize,
+        wire: &Wire,
+    ) -> Result<Answer, SendError> {
+        let Authoriser::Session(auth) = &endpoint.auth else {
+            return self.exchange(endpoint, checked, None, cap, wire).await;
+        };
+        let session = self.session(endpoint, None, wire).await?;
+        let answer = self.exchange(endpoint, checked, session.as_deref(), cap, wire).await?;
+        if !auth.is_over(answer.status) {
+            return Ok(answer);
+        }
+        let renewed = self.session(endpoint, session.as_deref(), wire).await?;
+        self.exchange(endpoint, checked, renewed.as_deref(), cap, wire).await
     }
 
     /// The endpoint's session, where it has such: the current one, or one that is logged in for now.
@@ -298,17 +324,27 @@ impl Connection {
         if reach != endpoint.reach || !endpoint.base.contains(url) {
             return Err(SendError::refused("the request leads out of the endpoint"));
         }
-        let client = self.client(reach).await?;
-        exchange(client, request, &endpoint.base.host(), cap, &self.shared.limits, wire).await
+        let client = self.client(endpoint, reach).await?;
+        // The first request has its turn; a login before it, or a session's renewal, needs one of its own.
+        let further = match wire.further() {
+            Some(latest) => Some(endpoint.budget.again(latest).await?),
+            None => None,
+        };
+        let answer = exchange(client, request, &endpoint.base.host(), cap, &self.shared.limits, wire).await?;
+        let turn = further.as_ref().map_or(wire.turn(), |turn| turn.number());
+        let lesson = learn::lesson(answer.status, &answer.headers, &answer.body, SystemTime::now());
+        endpoint.budget.learn(turn, answer.status, lesson).await;
+        Ok(answer)
     }
 
-    /// The pool for this reach, made at first use.
-    async fn client(&self, reach: Reach) -> Result<&reqwest::Client, SendError> {
-        let cell = match reach {
-            Reach::Global => &self.global,
-            Reach::Granted => &self.granted,
-        };
+    /// The pool for this endpoint and reach, made at first use.
+    async fn client<'c>(&'c self, endpoint: &'c Endpoint, reach: Reach) -> Result<&'c reqwest::Client, SendError> {
         let Shared { limits, lookup, tls, .. } = self.shared.as_ref();
+        let (cell, tls) = match (&endpoint.identity, reach) {
+            (Some(identity), _) => (&identity.client, &identity.tls),
+            (None, Reach::Global) => (&self.global, tls),
+            (None, Reach::Granted) => (&self.granted, tls),
+        };
         cell.get_or_try_init(|| async { client::build(tls, Arc::clone(lookup), reach, limits) }).await.map_err(|_| {
             SendError::new(ErrorCode::Misconfigured, "the host's HTTP client can't be set up; see its log")
         })

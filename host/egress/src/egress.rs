@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use crate::auth::Setup;
 use crate::breaker::Clock;
+use crate::budget::{Budget, Rate, Schedule, SharedBudget};
 use crate::client;
 use crate::config::{ConnectionSpec, EndpointConfig};
 use crate::connection::{Connection, Endpoint};
 use crate::dns::{Lookup, SystemLookup};
 use crate::error::ConfigError;
 use crate::health::Breakers;
+use crate::identity::Identity;
 use crate::limits::{Limits, REDACT_MIN_CHARS};
 use crate::path::Base;
 use crate::policy::EgressPolicy;
@@ -29,13 +31,16 @@ pub struct Egress {
     secrets: SecretSource,
     shared: Arc<Shared>,
     breakers: Breakers,
+    budget: Option<Arc<dyn SharedBudget>>,
 }
 
 /// What all connections use.
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) policy: EgressPolicy,
     pub(crate) limits: Limits,
     pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) roots: Arc<rustls::RootCertStore>,
     pub(crate) tls: rustls::ClientConfig,
 }
 
@@ -59,15 +64,22 @@ impl Egress {
         limits: Limits,
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, ConfigError> {
-        let tls = client::tls(&policy.ca_files)?;
-        let shared = Arc::new(Shared { policy, limits, lookup, tls });
-        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System) })
+        let roots = client::roots(&policy.ca_files)?;
+        let tls = client::config(Arc::clone(&roots), None).map_err(|e| ConfigError::new("egress.tls", e))?;
+        let shared = Arc::new(Shared { policy, limits, lookup, roots, tls });
+        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System), budget: None })
     }
 
     /// Let the breakers of connections made from now on see another time: for tests.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { breakers: Breakers::new(clock), ..self }
+    }
+
+    /// Let connections made from now on share their rates and pauses with other hosts.
+    #[must_use]
+    pub fn with_shared_budget(self, budget: Arc<dyn SharedBudget>) -> Self {
+        Self { budget: Some(budget), ..self }
     }
 
     /// Check a connection's configuration, read its secrets, and give the handle to call through. Keep the handle:
@@ -79,6 +91,12 @@ impl Egress {
         let mut errors = Vec::new();
         let mut secrets = Vec::new();
         let mut endpoints = BTreeMap::new();
+        let limits = self.shared.limits.narrowed(&spec.limits, &mut errors);
+        let schedule = Arc::new(Schedule::new(rates(&spec, &mut errors)));
+        let retry = spec.retry.clone().unwrap_or_default();
+        if let Err((field, message)) = retry.check() {
+            errors.push(ConfigError::new(format!("retry.{field}"), message));
+        }
         for (number, config) in spec.endpoints.iter().enumerate() {
             if config.name.is_empty() || config.name.len() > 64 || config.name.chars().any(char::is_control) {
                 errors.push(ConfigError::new(format!("endpoints[{number}].name"), "has not 1 to 64 plain characters"));
@@ -89,7 +107,7 @@ impl Egress {
                 continue;
             }
             // A faulty endpoint is noted as well, so that a second one of the same name is still found.
-            let endpoint = self.endpoint(&spec, config, &mut errors, &mut secrets);
+            let endpoint = self.endpoint(&spec, config, &schedule, &mut errors, &mut secrets);
             endpoints.insert(config.name.clone(), endpoint);
         }
         if !errors.is_empty() {
@@ -104,13 +122,23 @@ impl Egress {
         }
         let redactor = Redactor::new(secrets.iter().map(Secret::expose));
         let endpoints = endpoints.into_iter().filter_map(|(name, endpoint)| Some((name, endpoint?))).collect();
-        Ok(Arc::new(Connection::new(spec.tenant, spec.connection, endpoints, redactor, Arc::clone(&self.shared))))
+        // What all connections share, but for the limits that this one has for itself.
+        let shared = match limits {
+            Some(limits) => Arc::new(Shared { limits, ..Shared::clone(&self.shared) }),
+            None => Arc::clone(&self.shared),
+        };
+        let connection = Connection::new(spec.tenant, spec.connection, endpoints, redactor, retry, shared);
+        for note in connection.notes() {
+            tracing::warn!(tenant = connection.tenant(), connection = connection.id(), note, "a connection needs care");
+        }
+        Ok(Arc::new(connection))
     }
 
     fn endpoint(
         &self,
         spec: &ConnectionSpec,
         config: &EndpointConfig,
+        schedule: &Arc<Schedule>,
         errors: &mut Vec<ConfigError>,
         secrets: &mut Vec<Secret>,
     ) -> Option<Endpoint> {
@@ -121,11 +149,16 @@ impl Egress {
         if timeout.is_zero() || timeout > limits.max_timeout {
             wrong("timeout_ms", format!("is not between 1 and {}", limits.max_timeout.as_millis()));
         }
+        let header = config.idempotency_header.as_ref().map(|name| HeaderName::from_bytes(name.as_bytes()));
+        if matches!(header, Some(Err(_))) {
+            wrong("idempotency_header", "is not a header's name".to_owned());
+        }
         let methods = methods(&config.methods).map_err(|message| wrong("methods", message)).ok();
         let base = Base::parse(&config.base_url).map_err(|message| wrong("base_url", message)).ok();
         let reach = base
             .as_ref()
             .and_then(|base| self.shared.policy.reach(base.url()).map_err(|message| wrong("base_url", message)).ok());
+        let identity = Identity::new(config, &spec.tenant, &at, &self.secrets, &self.shared.roots, errors);
         let setup = Setup { source: &self.secrets, tenant: &spec.tenant, at: &at, errors, secrets: Vec::new() };
         let authorised = setup.authorise(&config.auth, base?)?;
         secrets.extend(authorised.secrets);
@@ -139,8 +172,27 @@ impl Egress {
             timeout,
             reach: reach?,
             auth: authorised.authoriser,
+            identity: identity?,
+            redirects: config.redirects,
+            budget: Budget::new(
+                &spec.tenant,
+                &spec.connection,
+                &config.name,
+                Arc::clone(schedule),
+                self.budget.clone(),
+            ),
+            idempotency_header: header.and_then(Result::ok),
         })
     }
+}
+
+fn rates(spec: &ConnectionSpec, errors: &mut Vec<ConfigError>) -> Vec<Rate> {
+    let Some(config) = &spec.rate else { return Vec::new() };
+    config.rates().unwrap_or_else(|(field, message)| {
+        let at = if field == "rate" { "rate".to_owned() } else { format!("rate.{field}") };
+        errors.push(ConfigError::new(at, message));
+        Vec::new()
+    })
 }
 
 /// The methods that an endpoint allows. Neither CONNECT nor TRACE nor anything unheard of.

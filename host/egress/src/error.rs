@@ -104,6 +104,19 @@ impl SendError {
         }
     }
 
+    /// Whose fault it is: `upstream` (the business system's), `guest` (the plugin's request) or `host` (this
+    /// installation: its settings, its limits).
+    #[must_use]
+    pub fn blame(&self) -> &'static str {
+        match self.code {
+            _ if self.is_upstream() => "upstream",
+            ErrorCode::UnknownEndpoint | ErrorCode::Refused | ErrorCode::InvalidRequest | ErrorCode::TooLarge => {
+                "guest"
+            }
+            _ => "host",
+        }
+    }
+
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Refused, message)
     }

@@ -13,10 +13,12 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, header};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::dns::{AddressRefused, LookupError};
 use crate::error::{ErrorCode, SendError};
 use crate::limits::Limits;
+use crate::report::provider_id;
 
 /// An answer as it came.
 pub(crate) struct Answer {
@@ -27,10 +29,16 @@ pub(crate) struct Answer {
 
 /// What one call has moved so far. Kept beside the call's future, so that it is known of one that ran out of time too.
 #[derive(Default)]
-pub(crate) struct Wire(Mutex<Traffic>);
+pub(crate) struct Wire {
+    traffic: Mutex<Traffic>,
+    /// Number of the first request's turn in the budget.
+    turn: u64,
+    /// When a further request has to be on its way.
+    latest: Option<Instant>,
+}
 
 /// See [`Wire`].
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Traffic {
     pub(crate) requests: u32,
     pub(crate) bytes_out: u64,
@@ -38,15 +46,43 @@ pub(crate) struct Traffic {
     /// Of the last request, when its answer's head has come.
     pub(crate) status: Option<u16>,
     pub(crate) retry_after: Option<Duration>,
+    /// By which the system's support finds the last request that was answered with an id. As it came.
+    pub(crate) provider_id: Option<String>,
+}
+
+impl Traffic {
+    /// A later try's.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.requests = self.requests.saturating_add(later.requests);
+        self.bytes_out = self.bytes_out.saturating_add(later.bytes_out);
+        self.bytes_in = self.bytes_in.saturating_add(later.bytes_in);
+        (self.status, self.retry_after) = (later.status, later.retry_after);
+        self.provider_id = later.provider_id.or(self.provider_id.take());
+    }
 }
 
 impl Wire {
+    /// Of a try whose first request has this turn in the budget.
+    pub(crate) fn of_try(turn: u64, latest: Instant) -> Self {
+        Self { traffic: Mutex::default(), turn, latest: Some(latest) }
+    }
+
     pub(crate) fn traffic(&self) -> Traffic {
-        *self.0.lock()
+        self.traffic.lock().clone()
+    }
+
+    /// The first request's turn in the budget.
+    pub(crate) const fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// When the next request has to be on its way, if it is not the first.
+    pub(crate) fn further(&self) -> Option<Instant> {
+        self.latest.filter(|_| self.traffic.lock().requests > 0)
     }
 
     fn begins(&self, bytes: u64) {
-        let mut traffic = self.0.lock();
+        let mut traffic = self.traffic.lock();
         traffic.requests = traffic.requests.saturating_add(1);
         traffic.bytes_out = traffic.bytes_out.saturating_add(bytes);
         (traffic.status, traffic.retry_after) = (None, None);
@@ -54,19 +90,20 @@ impl Wire {
 
     /// The connection never stood.
     fn was_not_sent(&self, bytes: u64) {
-        let mut traffic = self.0.lock();
+        let mut traffic = self.traffic.lock();
         traffic.bytes_out = traffic.bytes_out.saturating_sub(bytes);
     }
 
     fn answered(&self, response: &reqwest::Response) {
-        let mut traffic = self.0.lock();
+        let mut traffic = self.traffic.lock();
         traffic.status = Some(response.status().as_u16());
         traffic.retry_after = retry_after(response.headers(), SystemTime::now());
+        traffic.provider_id = provider_id(response.headers());
         traffic.bytes_in = traffic.bytes_in.saturating_add(headers_size(response.headers()));
     }
 
     fn arrived(&self, bytes: usize) {
-        let mut traffic = self.0.lock();
+        let mut traffic = self.traffic.lock();
         traffic.bytes_in = traffic.bytes_in.saturating_add(bytes as u64);
     }
 }

@@ -77,10 +77,10 @@ pub(crate) fn fit_for_credentials(name: &HeaderName) -> bool {
     matches!(name.as_str(), "authorization" | "cookie") || !host_owned(name.as_str())
 }
 
-/// A guest's headers, checked. `credential` is the header that the endpoint's credential goes into.
+/// A guest's headers, checked. `credential` are the headers that the endpoint's credential goes into.
 pub(crate) fn from_guest(
     headers: &[(String, String)],
-    credential: Option<&HeaderName>,
+    credential: &[HeaderName],
     limits: &Limits,
 ) -> Result<HeaderMap, SendError> {
     if headers.len() > limits.request_headers {
@@ -97,7 +97,7 @@ pub(crate) fn from_guest(
         let shown: String = name.chars().take(64).flat_map(char::escape_default).collect();
         let parsed = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| SendError::invalid(format!("\"{shown}\" is not the name of a header")))?;
-        if host_owned(parsed.as_str()) || credential.is_some_and(|c| same(c.as_str(), parsed.as_str())) {
+        if host_owned(parsed.as_str()) || credential.iter().any(|c| same(c.as_str(), parsed.as_str())) {
             return Err(SendError::refused(format!("the header {shown} is set by the host; leave it out")));
         }
         // Printable ASCII and tabs: no line ends, no bytes that systems read differently.
@@ -113,7 +113,7 @@ pub(crate) fn from_guest(
 /// An answer's headers as a guest gets them (still to be redacted).
 pub(crate) fn for_guest(
     headers: &HeaderMap,
-    credential: Option<&HeaderName>,
+    credential: &[HeaderName],
     limits: &Limits,
 ) -> Result<Vec<(String, String)>, SendError> {
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
@@ -123,7 +123,7 @@ pub(crate) fn for_guest(
     }
     Ok(headers
         .iter()
-        .filter(|(name, _)| !NOT_FOR_GUESTS.contains(&name.as_str()) && credential != Some(*name))
+        .filter(|(name, _)| !NOT_FOR_GUESTS.contains(&name.as_str()) && !credential.contains(name))
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect())
 }
@@ -148,7 +148,7 @@ mod tests {
 
     fn one(name: &str, value: &str) -> Result<HeaderMap, ErrorCode> {
         let credential = HeaderName::from_static("x-api-key");
-        from_guest(&[(name.into(), value.into())], Some(&credential), &Limits::default()).map_err(|e| e.code)
+        from_guest(&[(name.into(), value.into())], &[credential], &Limits::default()).map_err(|e| e.code)
     }
 
     #[test]
@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn counts_and_sizes_are_capped() {
         let many: Vec<_> = (0..65).map(|n| (format!("x-{n}"), String::new())).collect();
-        assert_eq!(from_guest(&many, None, &Limits::default()).unwrap_err().code, ErrorCode::TooLarge);
-        assert!(from_guest(&many[..64], None, &Limits::default()).is_ok());
+        assert_eq!(from_guest(&many, &[], &Limits::default()).unwrap_err().code, ErrorCode::TooLarge);
+        assert!(from_guest(&many[..64], &[], &Limits::default()).is_ok());
         assert_eq!(one("a", &"x".repeat(16 * 1024)).unwrap_err(), ErrorCode::TooLarge);
         assert!(one("a", &"x".repeat(16 * 1024 - 1)).is_ok());
     }

@@ -3,7 +3,8 @@
 //! | how a call ended | counts as |
 //! |---|---|
 //! | no connection, TLS, no complete answer in time, not HTTP | failure |
-//! | 5xx, 429 | failure; 429 and 503 with `Retry-After` open at once, for that long, at most 60 s |
+//! | 5xx | failure; 503 with `Retry-After` opens at once, for that long, at most 60 s |
+//! | 429 | nothing: the system is well, and wants fewer requests. That is the `budget`'s business |
 //! | any other status, also of an answer that is too large | success: the system is there |
 //! | refused by our own rules, no request made, given up by the caller, or a time of the guest's that was too short | nothing |
 //!
@@ -186,8 +187,9 @@ pub(crate) fn judge(error: Option<ErrorCode>, traffic: &Traffic, time: Duration,
         Some(_) => return Verdict::Nothing,
     }
     match (traffic.status, traffic.retry_after) {
-        (Some(429 | 503), Some(pause)) if !pause.is_zero() => Verdict::ToldToWait(pause),
-        (Some(429 | 500..), _) => Verdict::Failed,
+        (Some(429), _) => Verdict::Nothing,
+        (Some(503), Some(pause)) if !pause.is_zero() => Verdict::ToldToWait(pause),
+        (Some(500..), _) => Verdict::Failed,
         (Some(_), _) => Verdict::Well,
         (None, _) => Verdict::Nothing,
     }
@@ -218,11 +220,12 @@ mod tests {
         for status in [200, 204, 301, 400, 401, 403, 404, 409, 422] {
             assert_eq!(answered(status, Some(5)), Verdict::Well, "{status}");
         }
-        for (status, told) in [(500, Some(5)), (502, None), (503, None), (503, Some(0)), (504, None), (429, None)] {
+        for (status, told) in [(500, Some(5)), (502, None), (503, None), (503, Some(0)), (504, None)] {
             assert_eq!(answered(status, told), Verdict::Failed, "{status}");
         }
-        for status in [429, 503] {
-            assert_eq!(answered(status, Some(5)), Verdict::ToldToWait(Duration::from_secs(5)), "{status}");
+        assert_eq!(answered(503, Some(5)), Verdict::ToldToWait(Duration::from_secs(5)));
+        for told in [None, Some(5)] {
+            assert_eq!(answered(429, told), Verdict::Nothing);
         }
         for code in [ErrorCode::Connect, ErrorCode::Tls, ErrorCode::Timeout, ErrorCode::Protocol] {
             assert_eq!(failed(code, 1, LONG), Verdict::Failed, "{code}");

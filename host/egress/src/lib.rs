@@ -9,20 +9,23 @@
 //! | [`egress`](Egress) | whether a configuration can work; everything wrong with it at once |
 //! | [`connection`](Connection) | the pipeline itself: endpoint, method, time, one place among 32 |
 //! | `path`, `headers` | what a guest may write into a request |
-//! | `auth` | the credential: header, query, path, or a session that is logged in for at first use |
+//! | `auth` | the credential: header, query, path, a session that is logged in for at first use, or a signature |
 //! | `policy` | scheme, host, port and path of the request *as it will be sent* |
 //! | `dns`, `address` | names are resolved here once, each address is checked, only checked ones are connected to |
+//! | `budget` | no request leaves before the system wants it: the tenant's rate, and what its answers say |
 //! | `health`, [`breaker`] | an endpoint that keeps failing is left alone for a while |
+//! | `redirect` | which redirects are followed, and with what |
 //! | `exchange` | one request and its answer, with caps that hold after decompression |
+//! | `retry` | whether a try that failed is made again |
 //! | `redact` | credentials that the system echoes are replaced by `***` |
-//! | `report` | one log line for a failed call, two metrics for each |
+//! | `report` | one log line for a failed call, two metrics and a span for each |
 //!
 //! Beside them: `config` (what a tenant writes), `call` (what a guest asks for and gets), `secret` and `source`
 //! (names of secrets, and where their values come from), `limits` (every number, with its reason), `client` (TLS and
-//! connection pools), `error`.
+//! connection pools), `identity` (an endpoint's own authority and client certificate), `error`.
 //!
-//! What it does not do yet: cache, retry, OAuth2. Each wraps or follows one of the rooms above: a cache goes round
-//! `exchange`, a retry round the pipeline's inner part, OAuth2 is one more `auth`.
+//! What it does not do yet: cache, OAuth2. Each wraps or follows one of the rooms above: a cache goes round
+//! `exchange`, OAuth2 is one more `auth`.
 //!
 //! This is the only crate that names reqwest.
 #![forbid(unsafe_code)]
@@ -31,6 +34,7 @@ pub mod breaker;
 
 mod address;
 mod auth;
+mod budget;
 mod call;
 mod client;
 mod config;
@@ -42,17 +46,24 @@ mod error;
 mod exchange;
 mod headers;
 mod health;
+mod identity;
 mod limits;
 mod path;
 mod policy;
 mod redact;
+mod redirect;
 mod report;
+mod retry;
 mod secret;
 mod source;
 
 pub use address::{is_global, is_metadata};
+pub use budget::{Rate, RateConfig, SharedBudget, SharedBudgetError, Slot};
 pub use call::{CallMeta, InResponse, OutRequest, Sent};
-pub use config::{Auth, ConnectionSpec, EndpointConfig, LoginConfig, SessionConfig};
+pub use config::{
+    Auth, AwsConfig, ClientCertificate, ConnectionLimits, ConnectionSpec, EndpointConfig, HmacAlgorithm, HmacConfig,
+    KeyEncoding, LoginConfig, Redirects, SessionConfig, SignatureEncoding, TimestampFormat,
+};
 pub use connection::Connection;
 pub use dns::{Lookup, LookupError, SystemLookup};
 pub use download::{DownloadError, download};
@@ -60,5 +71,6 @@ pub use egress::Egress;
 pub use error::{ConfigError, ErrorCode, SendError};
 pub use limits::Limits;
 pub use policy::{EgressPolicy, HostGrant, HostGrantError};
-pub use secret::{Credential, Secret, SecretRef, SecretRefError};
+pub use retry::RetryConfig;
+pub use secret::{Credential, Pem, PemError, Secret, SecretRef, SecretRefError};
 pub use source::{SecretError, SecretSource};

@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use crate::breaker::BreakerPolicy;
+use crate::config::ConnectionLimits;
+use crate::error::ConfigError;
 
 /// Sizes, counts and times of outgoing calls. [`Limits::default`] is what the documentation promises to plugins.
 #[derive(Debug, Clone)]
@@ -63,6 +65,33 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// These with what a tenant made smaller; none where it made nothing smaller. What is wrong with that is noted.
+    pub(crate) fn narrowed(&self, by: &ConnectionLimits, errors: &mut Vec<ConfigError>) -> Option<Self> {
+        if *by == ConnectionLimits::default() {
+            return None;
+        }
+        let mut limits = self.clone();
+        for (field, wanted, limit) in [
+            ("concurrency", by.concurrency, &mut limits.concurrency),
+            ("request_bytes", by.request_bytes, &mut limits.request_body_bytes),
+            ("request_header_bytes", by.request_header_bytes, &mut limits.request_header_bytes),
+            ("response_bytes", by.response_bytes, &mut limits.response_body_bytes),
+            ("response_header_bytes", by.response_header_bytes, &mut limits.response_header_bytes),
+        ] {
+            match wanted {
+                Some(wanted) if wanted == 0 || wanted > *limit => {
+                    let message = format!("is not between 1 and {limit}, which is this host's own limit");
+                    errors.push(ConfigError::new(format!("limits.{field}"), message));
+                }
+                Some(wanted) => *limit = wanted,
+                None => {}
+            }
+        }
+        Some(limits)
+    }
+}
+
 /// A call that was given less time than this (by its guest, not by the endpoint's configuration) and got no answer in
 /// it says nothing about the system: a slow but well one takes this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
@@ -92,6 +121,19 @@ pub(crate) const DECODE_ROUNDS: usize = 5;
 
 /// Instructions of a login template: about a thousand times what a login takes.
 pub(crate) const TEMPLATE_FUEL: u64 = 50_000;
+
+/// Fuel of a signature's template, one for 64 bytes or an instruction. A body of 4 MiB takes 65,000, in base64 as much
+/// again; with both of it written out, 250,000. Bounds a template's memory to 25 MB.
+pub(crate) const SIGN_FUEL: u64 = 400_000;
+
+/// Bytes of a header that a signature's template makes.
+pub(crate) const SIGN_HEADER_BYTES: usize = 4 * 1024;
+
+/// Redirects that are followed one after the other. Real APIs answer with one.
+pub(crate) const REDIRECTS: usize = 5;
+
+/// A certificate that ends within this time is warned of: what it takes a company to have a new one issued.
+pub(crate) const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Bytes of a secret's file. A private key in PEM has 3 KiB.
 pub(crate) const SECRET_FILE_BYTES: u64 = 64 * 1024;

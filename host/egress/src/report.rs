@@ -4,9 +4,11 @@
 //! request id. It never has a query, a header's value or a body. 404 is no failure: it is how most systems say
 //! that there is no such order.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use metrics::{counter, histogram};
+use parking_lot::Mutex;
 
 use crate::call::{CallMeta, InResponse, Sent};
 use crate::error::{ErrorCode, SendError};
@@ -33,6 +35,25 @@ pub(crate) struct Report<'a> {
     pub(crate) connection: &'a str,
     pub(crate) meta: &'a CallMeta,
     pub(crate) started: Instant,
+    pub(crate) hush: &'a Hush,
+}
+
+/// Keeps what would be a flood of equal lines to one a second.
+#[derive(Debug, Default)]
+pub(crate) struct Hush(Mutex<(Option<Instant>, u64)>);
+
+impl Hush {
+    /// How many were kept back since the last line, if there may be another now.
+    fn speak(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock();
+        let (last, kept_back) = &mut *state;
+        if last.is_some_and(|last| now.saturating_duration_since(last) < Duration::from_secs(1)) {
+            *kept_back += 1;
+            return None;
+        }
+        *last = Some(now);
+        Some(std::mem::take(kept_back))
+    }
 }
 
 impl Report<'_> {
@@ -48,6 +69,14 @@ impl Report<'_> {
             Ok(response) => &response.sent,
             Err(error) => error.sent.as_deref().unwrap_or(&nothing),
         };
+        let span = tracing::Span::current();
+        span.record("attempts", sent.attempts);
+        if let Some(status) = sent.status {
+            span.record("status", status);
+        }
+        if let Err(error) = result {
+            span.record("error", error.code.as_str());
+        }
         let labels = [
             ("tenant", self.tenant.to_owned()),
             ("connection", self.connection.to_owned()),
@@ -59,8 +88,7 @@ impl Report<'_> {
             .increment(1);
         match result {
             Ok(response) if response.status >= 400 && response.status != 404 => {
-                let provider = provider_id(response);
-                self.warn(sent, None, "the system answered with an error", provider.as_deref());
+                self.warn(sent, None, "the system answered with an error", "upstream", 0);
             }
             Ok(_) => {}
             // The breaker has said so once; a line for each call that it refuses would be a flood.
@@ -72,11 +100,17 @@ impl Report<'_> {
                     "call refused"
                 );
             }
-            Err(error) => self.warn(sent, Some(error.code.as_str()), &error.message, None),
+            Err(error) => {
+                // A visitor in a hurry is no reason for a line each; the first of a second says how many were before it.
+                let kept_back = if error.code == ErrorCode::Limit { self.hush.speak(Instant::now()) } else { Some(0) };
+                if let Some(kept_back) = kept_back {
+                    self.warn(sent, Some(error.code.as_str()), &error.message, error.blame(), kept_back);
+                }
+            }
         }
     }
 
-    fn warn(&self, sent: &Sent, code: Option<&str>, reason: &str, provider: Option<&str>) {
+    fn warn(&self, sent: &Sent, code: Option<&str>, reason: &str, blame: &str, kept_back: u64) {
         tracing::warn!(
             tenant = self.tenant,
             connection = self.connection,
@@ -88,9 +122,13 @@ impl Report<'_> {
             status = sent.status,
             code,
             reason,
-            duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            blame,
+            attempts = sent.attempts,
+            duration_ms = sent.duration_ms,
+            waited_ms = sent.waited_ms,
             request_id = self.meta.request_id,
-            provider_request_id = provider,
+            provider_request_id = sent.provider_request_id,
+            kept_back = (kept_back > 0).then_some(kept_back),
             "outgoing call failed"
         );
     }
@@ -106,11 +144,10 @@ const fn class(status: u16) -> &'static str {
     }
 }
 
-fn provider_id(response: &InResponse) -> Option<String> {
-    let (_, value) = REQUEST_IDS
-        .iter()
-        .find_map(|wanted| response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)))?;
-    Some(short(value).escape_default().to_string())
+/// The id by which the system's support finds a request, as it came.
+pub(crate) fn provider_id(headers: &HeaderMap) -> Option<String> {
+    let value = REQUEST_IDS.iter().find_map(|wanted| headers.get(*wanted))?;
+    Some(short(&String::from_utf8_lossy(value.as_bytes())).to_owned())
 }
 
 /// A text that is short enough for a field of a log line.

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A secret's value. Prints as `***`, has no `Serialize`.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,8 +41,8 @@ impl fmt::Display for Secret {
 
 /// The name of a secret: `env:NAME` (an environment variable of the host) or `file:NAME` (a file of the operator's
 /// secrets directory). Which names a tenant may use is the rule of [`SecretSource`](crate::SecretSource).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
 pub enum SecretRef {
     /// An environment variable.
     Env(String),
@@ -81,11 +82,44 @@ impl FromStr for SecretRef {
     }
 }
 
-impl TryFrom<String> for SecretRef {
-    type Error = SecretRefError;
+/// By hand, because serde's own message for a number in place of a text (`token: 4711`) repeats the number.
+impl<'de> Deserialize<'de> for SecretRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Name)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+struct Name;
+
+impl Visitor<'_> for Name {
+    type Value = SecretRef;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a secret: env:NAME or file:NAME")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SecretRef, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<SecretRef, E> {
+        Err(E::custom(SecretRefError::NotAName))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<SecretRef, E> {
+        Err(E::custom(SecretRefError::NotAName))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<SecretRef, E> {
+        Err(E::custom(SecretRefError::NotAName))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<SecretRef, E> {
+        Err(E::custom(SecretRefError::NotAName))
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, _: &[u8]) -> Result<SecretRef, E> {
+        Err(E::custom(SecretRefError::NotAName))
     }
 }
 
@@ -135,6 +169,53 @@ impl From<Credential> for String {
     }
 }
 
+/// Certificates in PEM: the text itself, since they are no secret, or the name of a secret that holds them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Pem {
+    /// Written as it is.
+    Text(String),
+    /// Where the text is.
+    Secret(SecretRef),
+}
+
+/// A text that is neither certificates nor the name of a secret. It does not repeat the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PemError {
+    /// Neither.
+    #[error("write certificates in PEM (-----BEGIN CERTIFICATE-----), or name where they are: file:NAME or env:NAME")]
+    Neither,
+    /// It has a private key in it.
+    #[error("a private key is never written into a file; name it: file:NAME or env:NAME")]
+    PrivateKey,
+    /// A name, but a wrong one.
+    #[error(transparent)]
+    Name(#[from] SecretRefError),
+}
+
+impl TryFrom<String> for Pem {
+    type Error = PemError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.starts_with("env:") || text.starts_with("file:") {
+            return Ok(Self::Secret(text.parse()?));
+        }
+        if text.contains("PRIVATE KEY") {
+            return Err(PemError::PrivateKey);
+        }
+        if text.contains("-----BEGIN CERTIFICATE-----") { Ok(Self::Text(text)) } else { Err(PemError::Neither) }
+    }
+}
+
+impl From<Pem> for String {
+    fn from(pem: Pem) -> Self {
+        match pem {
+            Pem::Text(text) => text,
+            Pem::Secret(reference) => reference.to_string(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +229,26 @@ mod tests {
             assert!(bad.len() < 6 || !error.contains(bad), "{error}");
         }
         let error = serde_json::from_str::<SecretRef>("\"hunter2hunter2\"").unwrap_err().to_string();
-        assert_eq!(error, "a secret is never written into a file; name an environment variable: env:NAME");
+        assert!(error.starts_with("a secret is never written into a file; name an environment variable: env:NAME"));
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_written_as_a_number_is_not_repeated_either() {
+        for value in ["4711471147", "-471147114711", "4711.5", "true", "[4711]", "{\"a\":4711}", "null"] {
+            let error = serde_json::from_str::<SecretRef>(value).unwrap_err().to_string();
+            assert!(!error.contains("4711") && error.contains("secret"), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn certificates_stand_as_they_are_or_are_named_and_keys_only_named() {
+        let pem = |text: &str| Pem::try_from(text.to_owned());
+        assert_eq!(pem("file:ca.pem"), Ok(Pem::Secret(SecretRef::File("ca.pem".into()))));
+        assert!(matches!(pem("-----BEGIN CERTIFICATE-----\nMII"), Ok(Pem::Text(_))));
+        assert_eq!(pem("-----BEGIN PRIVATE KEY-----\nMII"), Err(PemError::PrivateKey));
+        assert_eq!(pem("/etc/ssl/ca.pem"), Err(PemError::Neither));
+        assert_eq!(pem("file:../ca.pem"), Err(PemError::Name(SecretRefError::File)));
     }
 
     #[test]

@@ -5,12 +5,12 @@ use crate::error::ConnectionError;
 use crate::failures::Whose;
 use crate::ids::{ConnectionId, TenantId};
 use crate::registry::{Connection, Slot};
-use crate::services::{ConnectionServices, Space};
+use crate::services::{ConnectionServices, Space, Told};
 use crate::turn::now_millis;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use confab_sandbox::{CapabilityError, Reported};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// A call by name.
@@ -48,7 +48,13 @@ impl Engine {
         connection: &ConnectionId,
         request_id: Arc<str>,
     ) -> Result<Value, ConnectionError> {
-        self.contract(tenant, connection, "health", "check", Map::new(), request_id).await
+        let mut found = self.contract(tenant, connection, "health", "check", Map::new(), request_id).await?;
+        // What the connector can't know: certificates that the host holds and that end soon.
+        if let (Some(found), Ok(connection)) = (found.as_array_mut(), self.ready_connection(tenant, connection)) {
+            let note = |note| json!({"name": "certificate", "status": "warning", "message": note});
+            found.extend(connection.egress.notes().into_iter().map(note));
+        }
+        Ok(found)
     }
 
     /// Names of the files that can be downloaded.
@@ -103,6 +109,7 @@ impl Engine {
             locale,
             ..self.services_of(&connection, format!("{capability}.{function}"), request_id.clone())
         };
+        let (told, operation) = (services.told.clone(), services.operation.clone());
         let (plugin, watch, whose) = (&connection.plugin, &self.inner.watch, whose(&connection, &request_id));
         let post = connection.post(watch);
         let pass = watch
@@ -111,6 +118,9 @@ impl Engine {
         match plugin.call(Box::new(services), &capability, &function, &arguments).await {
             Ok(reported) => {
                 watch.well(post, pass, &reported.report, &whose);
+                if let Err(error) = &reported.value {
+                    told.error(watch, plugin, &whose, &operation, &error.code, &error.message);
+                }
                 reported.value.map_err(ConnectionError::Refused)
             }
             Err(failure) => {
@@ -132,6 +142,7 @@ impl Engine {
             watch: self.inner.watch.clone(),
             bot: None,
             turn: None,
+            told: Told::default(),
         }
     }
 
@@ -159,7 +170,9 @@ impl Engine {
         request_id: Arc<str>,
     ) -> Result<Value, ConnectionError> {
         let connection = self.ready_connection(tenant, connection)?;
-        let services = self.services_of(&connection, format!("{interface}.{function}"), request_id.clone());
+        let operation = format!("{interface}.{function}");
+        let services = self.services_of(&connection, operation.clone(), request_id.clone());
+        let told = services.told.clone();
         let (plugin, watch, whose) = (&connection.plugin, &self.inner.watch, whose(&connection, &request_id));
         let post = connection.post(watch);
         let pass = match watch.enter(post, plugin, function) {
@@ -178,6 +191,7 @@ impl Engine {
             Ok(Some(Reported { value: Ok(value), .. })) => Ok(value),
             Ok(Some(Reported { value: Err(error), .. })) => {
                 let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+                told.error(watch, plugin, &whose, &operation, &field("code"), &field("message"));
                 Err(ConnectionError::Refused(CapabilityError {
                     code: field("code"),
                     message: field("message"),

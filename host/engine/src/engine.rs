@@ -1,5 +1,6 @@
 //! Everything together: store, sandbox, egress, registry.
 
+use crate::budget::StoreBudget;
 use crate::config::documents::{self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc};
 use crate::config::{Bundle, Finding, Severity, SourceFile};
 use crate::ids::{ConnectionId, TenantId};
@@ -135,7 +136,8 @@ impl Engine {
         let sandbox = Sandbox::new(config.sandbox).map_err(|e| StartError::Sandbox(format!("{e:#}")))?;
         let library = Library::new(sandbox.clone(), config.plugins);
         let egress =
-            Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?;
+            Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?
+                .with_shared_budget(Arc::new(StoreBudget(store.clone())));
         let (watches, verdicts) = Watches::new();
         let installed = Installed::new(store.clone(), config.installed);
         let watch = Arc::new(Watch::start(&store));

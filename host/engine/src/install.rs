@@ -9,6 +9,7 @@ use crate::engine::{Engine, read_all};
 use crate::installed::{FetchError, InstalledVersion, PLUGIN, PLUGIN_FILE};
 use crate::registry::{Registry, Slot, auth};
 use crate::rollout::{ROLLOUT, RolloutDoc};
+use crate::settings_schema;
 use crate::turn::now_millis;
 use bytes::Bytes;
 use confab_sandbox::signature::TrustedPublishers;
@@ -238,7 +239,7 @@ fn ready<T>(slot: Option<&Slot<T>>) -> Option<&T> {
 fn manifest_can_be_used(manifest: &Manifest) -> Result<(), Refusal> {
     const HELP: &str = "Correct plugin.toml and build it again; docs/connector-authors.md has what may stand there";
     if let Some(schema) = &manifest.settings
-        && let Err(e) = jsonschema::validator_for(schema)
+        && let Err(e) = settings_schema::validator(schema)
     {
         return Err(Refusal::new("manifest", format!("its settings schema is no JSON Schema: {e}"), HELP));
     }
@@ -278,12 +279,15 @@ mod tests {
             auth(json!(null)),
             auth(json!({"bearer": {}})),
             auth(json!({"header": {"name": "x-key"}})),
+            auth(json!({"hmac": {"sign": "{{ body }}", "headers": {"x-signature": "{{ signature }}"}}})),
+            auth(json!({"aws": {"region": "eu-central-1", "service": "execute-api"}})),
         ] {
             assert_eq!(manifest_can_be_used(&manifest(good.clone())), Ok(()), "{good}");
         }
         for (bad, words) in [
             (json!({"settings": {"type": "no such type"}}), "settings schema"),
             (json!({"settings": {"$ref": "file:///etc/passwd"}}), "settings schema"),
+            (json!({"settings": {"pattern": "a{1000}{1000}"}}), "settings schema"),
             (auth(json!({"telepathy": {}})), "telepathy"),
             (auth(json!({"header": {}})), "name"),
         ] {

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod breakers;
+mod budget;
 pub mod config;
 pub mod connections;
 pub mod conversation;
@@ -38,6 +39,7 @@ mod quarantine;
 pub mod registry;
 pub mod rollout;
 mod services;
+mod settings_schema;
 pub mod turn;
 pub mod upgrade;
 pub mod usage;

@@ -5,11 +5,12 @@
 //! with its reason and does not keep others from serving.
 
 use crate::config::documents::{BotDoc, ConnectionDoc, EndpointDoc, TenantDoc};
-use crate::config::{Finding, Severity};
+use crate::config::{Finding, Severity, endpoints};
 use crate::ids::{BotId, ConnectionId, TenantId};
 use crate::installed::Installed;
 use crate::library::Library;
 use crate::rollout::{Candidate, Place, Rollouts, Watches};
+use crate::settings_schema;
 use crate::versions::{ChosenCandidate, Versions};
 use crate::watch::{BotMetrics, Post};
 use base64::Engine as _;
@@ -214,11 +215,21 @@ impl Publisher {
         let before = findings.len();
         check_settings(file, doc, source, findings);
         let endpoints = endpoints(file, doc, source, findings);
-        let spec = ConnectionSpec { tenant: doc.tenant.to_string(), connection: doc.id.to_string(), endpoints };
+        let spec = ConnectionSpec {
+            tenant: doc.tenant.to_string(),
+            connection: doc.id.to_string(),
+            endpoints,
+            limits: doc.limits.clone(),
+            rate: doc.rate.clone(),
+            retry: doc.retry.clone(),
+        };
         let egress = match self.egress.connect(spec) {
-            Ok(egress) => Some(egress),
+            Ok(egress) => {
+                findings.extend(egress.notes().into_iter().map(|note| endpoints::note(file, doc, &note)));
+                Some(egress)
+            }
             Err(errors) => {
-                findings.extend(errors.into_iter().map(|e| Finding::error(file, in_words_of_the_file(&e)).field(e.at)));
+                findings.extend(errors.iter().map(|error| endpoints::finding(file, doc, error)));
                 None
             }
         };
@@ -400,17 +411,11 @@ impl ChosenCandidate {
     }
 }
 
-/// Egress has its own names for what a connection's file calls `url`, `token` and `password`.
-fn in_words_of_the_file(error: &confab_egress::ConfigError) -> String {
-    let at = error.at.replace(".base_url", ".url").replace(".auth.value", ".token").replace(".auth.", ".");
-    format!("{at}: {}", error.message)
-}
-
 fn check_settings(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Vec<Finding>) {
     let Some(schema) = &plugin.manifest().settings else {
         return;
     };
-    match jsonschema::validator_for(schema) {
+    match settings_schema::validator(schema) {
         Ok(validator) => {
             for error in validator.iter_errors(&doc.settings) {
                 let at = error.instance_path().to_string().replace('/', ".");
@@ -452,10 +457,14 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
                 methods: endpoint.methods.clone(),
                 auth,
                 timeout_ms: given.timeout_ms,
+                ca: given.ca.clone().or_else(|| doc.ca.clone()),
+                client_certificate: given.client_certificate.clone(),
+                redirects: given.redirects,
+                idempotency_header: given.idempotency_header.clone(),
             }),
             Err(message) => findings.push(
                 Finding::error(file, format!("endpoints.{}: {message}", endpoint.name))
-                    .field(format!("endpoints.{}", endpoint.name)),
+                    .field(format!("endpoints.{}.auth", endpoint.name)),
             ),
         }
     }
@@ -495,6 +504,19 @@ pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<A
         }
         "bearer" => need("token", "token", &given.token)?,
         "header" | "query" | "path" | "json-body" => need("value", "token", &given.token)?,
+        "hmac" => {
+            need("secret", "token", &given.token)?;
+            if given.username.is_some() {
+                need("key_id", "username", &given.username)?;
+            }
+        }
+        "aws" => {
+            need("access_key_id", "username", &given.username)?;
+            need("secret_access_key", "password", &given.password)?;
+            if given.token.is_some() {
+                need("session_token", "token", &given.token)?;
+            }
+        }
         _ => {}
     }
     serde_json::from_value(Value::Object(filled)).map_err(|e| format!("auth of the manifest: {e}"))

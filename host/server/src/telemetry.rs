@@ -61,6 +61,17 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle> {
         "confab_failure_records_suppressed_total",
         "Failures of which no record was kept, because there were too many or the store failed"
     );
+    metrics::describe_counter!("confab_egress_retries_total", "Outgoing requests that were made again, by reason");
+    metrics::describe_counter!("confab_egress_pauses_total", "Times that a business system asked to be left alone");
+    metrics::describe_counter!(
+        "confab_egress_budget_refused_total",
+        "Outgoing calls that a rate or a pause could not let through in time"
+    );
+    metrics::describe_histogram!(
+        "confab_egress_budget_wait_seconds",
+        metrics::Unit::Seconds,
+        "Time that outgoing calls waited for their connection's rate, pause or places"
+    );
     metrics::describe_counter!("confab_http_requests_total", "Requests by route, class of status, and problem code");
     Ok(handle)
 }

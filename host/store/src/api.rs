@@ -130,6 +130,41 @@ pub struct CounterIncrement {
     pub keep: Duration,
 }
 
+/// A limit of a schedule, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two steps, in the long run.
+    pub interval_us: u64,
+    /// How far ahead of that steps may be.
+    pub tolerance_us: u64,
+}
+
+/// A step of a schedule that is shared by all hosts: see [`Store::pace`].
+#[derive(Debug, Clone)]
+pub struct PaceStep {
+    /// The schedule. Its limits should always be the same, in the same order.
+    pub schedule: String,
+    /// A part of it that can be paused by itself.
+    pub lane: String,
+    /// All limits of the schedule; none where only pauses matter.
+    pub paces: Vec<Pace>,
+    /// Take a place if it comes within this time. None only looks, and pauses.
+    pub take_within: Option<Duration>,
+    /// Nothing of the lane may go for this long; a longer pause that is known already stays. Zero pauses nothing.
+    pub pause: Duration,
+}
+
+/// What a schedule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paced {
+    /// How long until the place, or until there would be one.
+    pub wait: Duration,
+    /// Whether it was taken.
+    pub taken: bool,
+    /// How long the lane is still paused; `wait` is never less.
+    pub paused: Duration,
+}
+
 /// One step of a number in [`Store::kv_tally`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tally {
@@ -272,6 +307,11 @@ pub trait Store: Send + Sync + 'static {
     /// connection a step may be counted twice. The embedded store keeps counters in memory only: **a restart
     /// forgets them**.
     async fn count(&self, increments: Vec<CounterIncrement>) -> Result<Vec<u64>, StoreError>;
+
+    /// Takes a place in a schedule (a GCRA, see [`Pace`]), pauses it, or both: the pause comes first. The store's clock
+    /// counts, not the hosts'. After a lost connection a place may be taken twice, which is too slow by one and never
+    /// too fast. A schedule is forgotten when it says nothing any more; the embedded store forgets all at a restart.
+    async fn pace(&self, step: PaceStep) -> Result<Paced, StoreError>;
 
     /// Whether the store can serve reads and writes now.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -68,22 +68,6 @@ impl Owner {
     }
 }
 
-/// The proof without its blank fields; an error when nothing is left.
-pub(crate) fn given(proof: Proof) -> Result<Proof> {
-    let filled = |s: Option<String>| s.filter(|s| !s.trim().is_empty());
-    let proof = Proof {
-        email: filled(proof.email),
-        phone: filled(proof.phone),
-        postal_code: filled(proof.postal_code),
-        customer_id: filled(proof.customer_id),
-    };
-    if proof == Proof::default() {
-        let message = "e-mail address, phone number or postal code is needed to show whose it is";
-        return Err(error(Code::ProofRequired, message));
-    }
-    Ok(proof)
-}
-
 #[derive(Debug)]
 pub(crate) struct OrderEntry {
     pub(crate) order: Order,

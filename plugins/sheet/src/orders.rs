@@ -3,9 +3,10 @@
 //! Whoever asks must prove that the order is theirs. An order that doesn't exist and one that is somebody else's give
 //! the same answer, word for word.
 
-use crate::book::{Book, OrderEntry, given};
+use crate::book::{Book, OrderEntry};
 use crate::text::key;
 use confab_plugin_sdk::orders::{Order, Tracking};
+use confab_plugin_sdk::people::given;
 use confab_plugin_sdk::prelude::*;
 
 /// More than anybody reads in a chat.
@@ -38,7 +39,7 @@ pub(crate) fn list_for_customer(book: &Book, customer_id: &str, limit: u32) -> R
 
 fn find<'b>(book: &'b Book, number: &str, proof: Proof) -> Result<&'b OrderEntry> {
     book.needs("orders.csv")?;
-    let proof = given(proof)?;
+    let proof = given(&proof)?;
     let named = book.orders_by_number.get(&key(number)).into_iter().flatten();
     let mut entries = named.filter_map(|i| book.orders.get(*i));
     entries.find(|e| e.owner.matches(&proof)).ok_or_else(|| {

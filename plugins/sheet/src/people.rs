@@ -5,8 +5,9 @@
 
 use crate::book::Book;
 use crate::shelf::{Desk, checked, part, record};
-use crate::text::{Phone, is_email, key};
+use crate::text::{Phone, key};
 use confab_plugin_sdk::contacts::Contact;
+use confab_plugin_sdk::people::is_email;
 use confab_plugin_sdk::prelude::*;
 
 /// Longest name of a person or company.

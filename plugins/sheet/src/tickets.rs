@@ -3,11 +3,12 @@
 //! What is said on a ticket and its closing are entries beside it (see `shelf.rs`). A comment of the requester on a
 //! ticket that was solved or closed opens it again, as helpdesks do.
 
-use crate::book::{Book, Owner, given};
+use crate::book::{Book, Owner};
 use crate::people;
 use crate::shelf::{Desk, checked, events_of, part, record};
 use crate::text::{key, words};
 use crate::values::Moment;
+use confab_plugin_sdk::people::given;
 use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::tickets::{Ticket, TicketComment, TicketInput, TicketQuery};
 use serde::{Deserialize, Serialize};
@@ -230,7 +231,7 @@ pub(crate) fn all_happenings(desk: &mut Desk<'_>) -> Result<HashMap<String, Vec<
 
 /// The ticket, if it is the asker's. One that doesn't exist and one that isn't theirs give the same answer.
 fn proven(book: &Book, desk: &mut Desk<'_>, number: &str, proof: Proof) -> Result<TicketRecord> {
-    let proof = given(proof)?;
+    let proof = given(&proof)?;
     let missing = || {
         let message = "there is no ticket with this number that belongs to this e-mail address, phone number, postal code or customer";
         error(Code::NotFound, message)

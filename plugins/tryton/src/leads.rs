@@ -12,10 +12,11 @@
 //! | `converted`, `won` | `converted` |
 //! | `lost`, `cancelled` | `lost` |
 
-use crate::parties::{one_line, validated};
 use crate::session::{Tryton, id_text, parse_id};
 use crate::value::{field, id, text};
 use confab_plugin_sdk::leads::{Lead, LeadInput, Qualification};
+use confab_plugin_sdk::once::reference;
+use confab_plugin_sdk::people::{one_line, valid};
 use confab_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ const FIELDS: [&str; 6] = ["number", "state", "description", "comment", "party",
 
 impl Tryton<'_> {
     pub(crate) fn create_lead(&mut self, input: &LeadInput) -> Result<Lead> {
-        let person = validated(&input.person)?;
+        let person = valid(&input.person)?;
         let subject = one_line(&input.subject);
         if subject.is_empty() || subject.chars().count() > SUBJECT {
             return Err(error(Code::InvalidInput, format!("a lead needs a subject of at most {SUBJECT} characters")));
@@ -211,19 +212,4 @@ fn comment(input: &LeadInput, person: &Person, party_name: &str, unknown: &[Stri
         lines.push(format!("Articles that are not in Tryton: {}", unknown.join(", ")));
     }
     lines.join("\n")
-}
-
-/// `confab:KEY`, short enough for a person's eye; a long key is replaced by its FNV-1a hash.
-fn reference(once: &str) -> String {
-    if once.is_empty() {
-        return String::new();
-    }
-    if once.len() <= 64 && !once.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return format!("confab:{once}");
-    }
-    let prime = 0x0000_0000_0100_0000_0000_0000_0000_013b_u128;
-    let hash = once
-        .bytes()
-        .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |h, b| (h ^ u128::from(b)).wrapping_mul(prime));
-    format!("confab:{hash:032x}")
 }

@@ -13,10 +13,11 @@
 //! | parcel `picked`, `packed` | `packed` |
 //! | parcel `shipped`, `done` | `shipped`, `delivered` |
 
-use crate::parties::{mechanisms, same_email, same_phone};
+use crate::parties::mechanisms;
 use crate::session::{Tryton, id_text, parse_id};
 use crate::value::{decimal, field, literal, moment, number, records, text};
 use confab_plugin_sdk::orders::{Order, OrderLine, Tracking, TrackingEvent};
+use confab_plugin_sdk::people::{Known, given};
 use confab_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
@@ -24,6 +25,9 @@ use serde_json::{Value, json};
 const CANDIDATES: u32 = 20;
 /// More than anybody reads in a chat.
 const MOST: u32 = 50;
+/// The same for a number that doesn't exist and one that is somebody else's.
+const MISSING: &str =
+    "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer";
 const OWNERS: [&str; 3] = ["party", "invoice_party", "shipment_party"];
 const ADDRESSES: [&str; 2] = ["shipment_address", "invoice_address"];
 const ORDER_FIELDS: [&str; 16] = [
@@ -85,10 +89,7 @@ impl Tryton<'_> {
 
     fn proven_sale(&mut self, number: &str, proof: &Proof, mut fields: Vec<String>) -> Result<Value> {
         let proof = given(proof)?;
-        let missing = || {
-            let message = "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer";
-            error(Code::NotFound, message)
-        };
+        let missing = || error(Code::NotFound, MISSING);
         let number = number.trim();
         if number.is_empty() || number.chars().count() > 64 {
             return Err(missing());
@@ -101,44 +102,21 @@ impl Tryton<'_> {
         let named = |field: &str| json!([field, "ilike", literal(number)]);
         let domain = json!([["company", "=", company], ["OR", named("number"), named("reference")]]);
         let sales = self.find("sale.sale", domain, CANDIDATES, json!([["id", "DESC"]]), json!(fields), shown)?;
-        sales.into_iter().find(|sale| is_theirs(sale, &proof)).ok_or_else(missing)
+        let theirs = |sale: &Value| known(sale).proves(&proof, String::new).is_ok();
+        sales.into_iter().find(theirs).ok_or_else(missing)
     }
 }
 
-/// The proof without its blank fields; an error when nothing is left.
-fn given(proof: &Proof) -> Result<Proof> {
-    let filled = |s: &Option<String>| s.as_ref().map(|s| s.trim().to_owned()).filter(|s| !s.is_empty());
-    let proof = Proof {
-        email: filled(&proof.email),
-        phone: filled(&proof.phone),
-        postal_code: filled(&proof.postal_code),
-        customer_id: filled(&proof.customer_id),
-    };
-    if proof == Proof::default() {
-        return Err(error(
-            Code::ProofRequired,
-            "e-mail address, phone number or postal code is needed to show whose it is",
-        ));
+/// What a sale says of its owners.
+fn known(sale: &Value) -> Known {
+    let owners: Vec<&Value> = OWNERS.iter().flat_map(|owner| records(sale, owner)).collect();
+    let reached = |kinds: &[&str]| owners.iter().flat_map(|owner| mechanisms(owner, kinds)).collect();
+    Known {
+        emails: reached(&["email"]),
+        phones: reached(&["phone", "mobile"]),
+        postal_codes: ADDRESSES.iter().filter_map(|address| text(sale, &format!("{address}.postal_code"))).collect(),
+        customer_ids: field(sale, "party.id").map(Value::to_string).into_iter().collect(),
     }
-    Ok(proof)
-}
-
-fn is_theirs(sale: &Value, proof: &Proof) -> bool {
-    let owners: Vec<&Value> = OWNERS.iter().flat_map(|o| records(sale, o)).collect();
-    let any = |kinds: &[&str], same: &dyn Fn(&str) -> bool| {
-        owners.iter().any(|o| mechanisms(o, kinds).iter().any(|v| same(v)))
-    };
-    let plain = |s: &str| s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
-    let postal = |own: &str| {
-        ADDRESSES.iter().filter_map(|a| text(sale, &format!("{a}.postal_code"))).any(|p| plain(&p) == plain(own))
-    };
-    proof.email.as_ref().is_none_or(|e| any(&["email"], &|own| same_email(own, e)))
-        && proof.phone.as_ref().is_none_or(|p| any(&["phone", "mobile"], &|own| same_phone(own, p)))
-        && proof.postal_code.as_ref().is_none_or(|p| postal(p))
-        && proof
-            .customer_id
-            .as_ref()
-            .is_none_or(|c| field(sale, "party.id").and_then(Value::as_i64) == parse_id(c) && parse_id(c).is_some())
 }
 
 fn order(sale: &Value) -> Order {

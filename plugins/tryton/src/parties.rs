@@ -7,18 +7,18 @@
 use crate::session::{Tryton, id_text};
 use crate::value::{literal, records, text};
 use confab_plugin_sdk::contacts::Contact;
+use confab_plugin_sdk::people::{digits, same_email, same_phone, valid};
 use confab_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
 /// A page of parties, and how many pages: numbers are compared here, because each is written in its own way.
 const PAGE: u32 = 100;
 const PAGES: u32 = 3;
-const NAME: usize = 200;
 const FIELDS: [&str; 4] = ["name", "code", "contact_mechanisms.type", "contact_mechanisms.value"];
 
 impl Tryton<'_> {
     pub(crate) fn contacts(&mut self, email: Option<String>, phone: Option<String>) -> Result<Vec<Contact>> {
-        let person = validated(&Person { email, phone, ..Person::default() })?;
+        let person = valid(&Person { email, phone, ..Person::default() })?;
         Ok(self.parties(&person)?.iter().map(contact).collect())
     }
 
@@ -70,7 +70,7 @@ impl Tryton<'_> {
 
     /// The party with this e-mail address (without one: phone number), created if there is none.
     pub(crate) fn upsert(&mut self, person: &Person) -> Result<Contact> {
-        let person = validated(person)?;
+        let person = valid(person)?;
         let key = match &person.email {
             Some(_) => Person { email: person.email.clone(), ..Person::default() },
             None => Person { phone: person.phone.clone(), ..Person::default() },
@@ -118,80 +118,4 @@ pub(crate) fn mechanisms(party: &Value, kinds: &[&str]) -> Vec<String> {
     let all = records(party, "contact_mechanisms").into_iter();
     let of_kind = all.filter(|m| text(m, "type").is_some_and(|t| kinds.contains(&t.as_str())));
     of_kind.filter_map(|m| text(m, "value")).collect()
-}
-
-pub(crate) fn same_email(a: &str, b: &str) -> bool {
-    a.trim().to_lowercase() == b.trim().to_lowercase()
-}
-
-fn digits(phone: &str) -> String {
-    phone.replace("(0)", "").chars().filter(char::is_ascii_digit).collect()
-}
-
-/// `+43 660 5550177` and `0660/5550177` are the same: with a country code on one side only, up to three more digits.
-pub(crate) fn same_phone(a: &str, b: &str) -> bool {
-    let parse = |phone: &str| {
-        let digits = digits(phone);
-        match (phone.trim().starts_with('+'), digits.strip_prefix("00")) {
-            (true, _) => (digits, true),
-            (false, Some(rest)) => (rest.to_owned(), true),
-            (false, None) => (digits.strip_prefix('0').unwrap_or(&digits).to_owned(), false),
-        }
-    };
-    let ((a, a_full), (b, b_full)) = (parse(a), parse(b));
-    let extends =
-        |full: &str, national: &str| full.strip_suffix(national).is_some_and(|code| (1..=3).contains(&code.len()));
-    match (a_full, b_full) {
-        _ if a.len() < 6 || b.len() < 6 => false,
-        (true, false) => extends(&a, &b),
-        (false, true) => extends(&b, &a),
-        _ => a == b,
-    }
-}
-
-/// A person whose fields have the right shape, with an address or number.
-pub(crate) fn validated(person: &Person) -> Result<Person> {
-    let clean = |value: &Option<String>| value.as_deref().map(one_line).filter(|v| !v.is_empty());
-    let person = Person {
-        name: clean(&person.name),
-        email: clean(&person.email),
-        phone: clean(&person.phone),
-        company: clean(&person.company),
-    };
-    let fields = [&person.name, &person.email, &person.phone, &person.company];
-    if fields.into_iter().flatten().any(|v| v.chars().count() > NAME) {
-        return Err(error(Code::InvalidInput, format!("a name, address or number has more than {NAME} characters")));
-    }
-    // Tryton itself takes anything for an e-mail address.
-    if person.email.as_deref().is_some_and(|e| !is_email(e)) {
-        return Err(error(Code::InvalidInput, "this is not an e-mail address"));
-    }
-    let is_phone = |p: &str| (6..=15).contains(&digits(p).len()) && !p.chars().any(char::is_alphabetic);
-    if person.phone.as_deref().is_some_and(|p| !is_phone(p)) {
-        return Err(error(Code::InvalidInput, "this is not a phone number: it needs 6 to 15 digits"));
-    }
-    if person.email.is_none() && person.phone.is_none() {
-        return Err(error(Code::InvalidInput, "an e-mail address or phone number is needed"));
-    }
-    Ok(person)
-}
-
-fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.split_once('@') else {
-        return false;
-    };
-    let odd =
-        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '<' | '>' | ',' | ';' | '"' | '(' | ')');
-    let labels = domain.split('.').all(|l| !l.is_empty() && !l.starts_with('-') && !l.ends_with('-'));
-    !local.is_empty()
-        && local.len() <= 64
-        && domain.contains('.')
-        && labels
-        && !local.contains(odd)
-        && !domain.contains(odd)
-}
-
-/// Trimmed, without control characters.
-pub(crate) fn one_line(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

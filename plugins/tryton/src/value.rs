@@ -1,5 +1,6 @@
 //! Tryton's JSON: decimals and dates are objects with `__class__`, related records stand under `name.`.
 
+use confab_plugin_sdk::dates;
 use serde_json::{Value, json};
 
 /// The value of a field as it was asked for: `party.rec_name` is in `{"party.": {"rec_name": ...}}`.
@@ -62,15 +63,12 @@ pub(crate) fn moment(record: &Value, path: &str) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
 }
 
-/// The date so many days after a moment, as Tryton wants it. Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+/// The date so many days after a moment, as Tryton wants it.
 pub(crate) fn date(millis: u64, days_later: u32) -> Value {
-    let z = millis / 86_400_000 + u64::from(days_later) + 719_468;
-    let (era, doe) = (z / 146_097, z % 146_097);
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
-    json!({"__class__": "date", "year": yoe + era * 400 + u64::from(month <= 2), "month": month, "day": day})
+    let day = dates::day(millis.saturating_add(u64::from(days_later) * 86_400_000));
+    let mut parts = day.split('-').map(|part| part.parse::<u32>().unwrap_or_default());
+    let mut next = || parts.next().unwrap_or_default();
+    json!({"__class__": "date", "year": next(), "month": next(), "day": next()})
 }
 
 /// A text for `like` and `ilike` that means just itself.

@@ -324,6 +324,7 @@ async fn a_business_system_that_fails_is_blamed_left_alone_and_called_again_when
         ("method", json!("GET")),
         ("path", json!("/v1/stock/A-1")),
         ("status", json!(500)),
+        ("attempts", json!(1)),
         ("conversation", json!(talk.id()?)),
     ] {
         ensure!(records[0][field] == value, "{field} is {}: {:#}", records[0][field], records[0]);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`shop`] | the example: stock, prices, orders, leads, tickets, two languages |
 //! | [`tryton`] | the same bot on a real ERP |
+//! | [`connector_rest`] | the same bot on an API of one's own, described in YAML |
 //! | [`connector_odoo`], [`connector_sap_s4`] | connectors against servers that check as strictly as the vendor does |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
@@ -29,6 +30,7 @@
 mod apply;
 mod capabilities;
 mod connector_odoo;
+mod connector_rest;
 mod connector_sap_s4;
 mod conversations;
 mod crashes;

@@ -6,8 +6,15 @@
 //!
 //! OAuth2 will be one more variant here, next to [`session`], whose single flight and renewal it shares.
 
-mod json_body;
 pub(crate) mod session;
+
+mod aws;
+mod hmac;
+mod json_body;
+mod template;
+
+use std::slice::from_ref;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +27,8 @@ use crate::path::Base;
 use crate::secret::{Credential, Secret, SecretRef};
 use crate::source::SecretSource;
 
+use self::aws::AwsAuth;
+use self::hmac::HmacAuth;
 use self::json_body::JsonBody;
 use self::session::{Session, SessionAuth};
 
@@ -35,19 +44,35 @@ pub(crate) enum Authoriser {
     JsonBody(JsonBody),
     /// A header whose value comes from a login.
     Session(Box<SessionAuth>),
+    /// Headers made of the request and a key.
+    Hmac(Box<HmacAuth>),
+    /// The same as AWS has it.
+    Aws(Box<AwsAuth>),
 }
 
 impl Authoriser {
-    /// The header that the credential goes into.
-    pub(crate) const fn header(&self) -> Option<&HeaderName> {
+    /// The headers that the credential goes into.
+    pub(crate) fn headers(&self) -> &[HeaderName] {
         match self {
-            Self::None | Self::Query { .. } | Self::JsonBody(_) => None,
-            Self::Header { name, .. } => Some(name),
-            Self::Session(session) => Some(session.header()),
+            Self::None | Self::Query { .. } | Self::JsonBody(_) => &[],
+            Self::Header { name, .. } => from_ref(name),
+            Self::Session(session) => from_ref(session.header()),
+            Self::Hmac(hmac) => hmac.headers(),
+            Self::Aws(aws) => aws.headers(),
         }
     }
 
-    /// Put the credential on a request.
+    /// Take the credential out of a URL that the system made of one that it was sent.
+    pub(crate) fn forget(&self, url: &mut url::Url) {
+        let Self::Query { name, .. } = self else { return };
+        let Some(query) = url.query() else { return };
+        let is_ours = |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| key == name.as_str());
+        let rest: Vec<&str> = query.split('&').filter(|pair| !is_ours(pair)).collect();
+        let rest = Some(rest.join("&")).filter(|rest| !rest.is_empty());
+        url.set_query(rest.as_deref());
+    }
+
+    /// Put the credential on a request. Nothing may be changed in it after this: it may be signed.
     pub(crate) fn apply(&self, request: &mut reqwest::Request, session: Option<&Session>) -> Result<(), SendError> {
         match self {
             Self::None => {}
@@ -73,6 +98,8 @@ impl Authoriser {
                     request.headers_mut().insert(auth.header().clone(), session.value());
                 }
             }
+            Self::Hmac(auth) => auth.sign(request, SystemTime::now())?,
+            Self::Aws(auth) => auth.sign(request, SystemTime::now())?,
         }
         Ok(())
     }
@@ -115,6 +142,14 @@ impl Setup<'_> {
                 self.wrong(field, error.to_string());
                 None
             }
+        }
+    }
+
+    /// A credential that may be written as it is.
+    pub(crate) fn credential(&mut self, field: &str, credential: &Credential) -> Option<String> {
+        match credential {
+            Credential::Plain(text) => Some(text.clone()),
+            Credential::Secret(reference) => self.secret(field, reference).map(|secret| secret.expose().to_owned()),
         }
     }
 
@@ -185,12 +220,7 @@ impl Setup<'_> {
                 }
             }
             Auth::Basic { username, password } => {
-                let user = match username {
-                    Credential::Plain(text) => Some(text.clone()),
-                    Credential::Secret(reference) => {
-                        self.secret("auth.username", reference).map(|s| s.expose().to_owned())
-                    }
-                };
+                let user = self.credential("auth.username", username);
                 let password = match password {
                     Some(reference) => self.secret("auth.password", reference).map(|s| s.expose().to_owned()),
                     None => Some(String::new()),
@@ -207,6 +237,8 @@ impl Setup<'_> {
             Auth::Session(config) => {
                 SessionAuth::new(config, &base, &mut self).map(|session| Authoriser::Session(Box::new(session)))
             }
+            Auth::Hmac(config) => HmacAuth::new(config, &mut self).map(|hmac| Authoriser::Hmac(Box::new(hmac))),
+            Auth::Aws(config) => AwsAuth::new(config, &mut self).map(|aws| Authoriser::Aws(Box::new(aws))),
         };
         Some(Authorised { authoriser: authoriser?, base, secrets: self.secrets })
     }

@@ -1,6 +1,9 @@
 //! What is wrong in a connection's configuration is found at once, all of it, and without showing a secret.
 
-use confab_egress::Auth;
+use std::sync::Arc;
+use std::time::Duration;
+
+use confab_egress::{Auth, ConnectionLimits, ConnectionSpec, ErrorCode, OutRequest};
 use serde_json::json;
 
 use crate::support::*;
@@ -79,4 +82,68 @@ async fn templates_are_checked_before_the_first_call() {
         assert!(errors.iter().any(|error| error.contains(place)), "{place}: {errors:?}");
         assert!(!errors.iter().any(|error| error.contains("word-0815")), "{errors:?}");
     }
+}
+
+#[tokio::test]
+async fn a_connections_own_limits_hold_and_are_never_above_the_hosts() {
+    let (address, _) = recorder().await;
+    let egress = egress(&[address.to_string()]);
+    let limited = |limits: serde_json::Value| {
+        let endpoints = vec![endpoint("api", format!("http://{address}"), Auth::None)];
+        let limits = serde_json::from_value(limits).unwrap();
+        egress.connect(ConnectionSpec {
+            tenant: TENANT.into(),
+            connection: "erp".into(),
+            endpoints,
+            limits,
+            ..ConnectionSpec::default()
+        })
+    };
+    let errors = limited(json!({"concurrency": 33, "request_bytes": 0, "response_bytes": 99_999_999})).unwrap_err();
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "limits.concurrency: is not between 1 and 32, which is this host's own limit",
+            "limits.request_bytes: is not between 1 and 4194304, which is this host's own limit",
+            "limits.response_bytes: is not between 1 and 4194304, which is this host's own limit",
+        ]
+    );
+    let body = |bytes: usize| OutRequest { method: "POST".into(), body: vec![b'x'; bytes].into(), ..get("/x") };
+    let small = limited(json!({"request_bytes": 10, "request_header_bytes": 8})).unwrap();
+    assert_eq!(send(&small, body(10)).await.unwrap().status, 200);
+    assert_eq!(code(&small, body(11)).await, ErrorCode::TooLarge);
+    assert_eq!(send(&small, header("x-a", "12345")).await.unwrap().status, 200);
+    assert_eq!(code(&small, header("x-a", "123456")).await, ErrorCode::TooLarge);
+    // The recorder answers "fine".
+    assert_eq!(send(&limited(json!({"response_bytes": 4})).unwrap(), get("/x")).await.unwrap().status, 200);
+    assert_eq!(code(&limited(json!({"response_bytes": 3})).unwrap(), get("/x")).await, ErrorCode::TooLarge);
+    assert_eq!(code(&limited(json!({"response_header_bytes": 9})).unwrap(), get("/x")).await, ErrorCode::TooLarge);
+}
+
+#[tokio::test]
+async fn a_connections_own_number_of_calls_at_a_time_holds() {
+    let (arrived, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+    let router = axum::Router::new().fallback(move || {
+        arrived.send(()).unwrap();
+        futures::future::pending::<&'static str>()
+    });
+    let address = serve(router).await;
+    let endpoints = vec![endpoint("api", format!("http://{address}"), Auth::None)];
+    let limits = ConnectionLimits { concurrency: Some(1), ..ConnectionLimits::default() };
+    let spec = ConnectionSpec {
+        tenant: TENANT.into(),
+        connection: "erp".into(),
+        endpoints,
+        limits,
+        ..ConnectionSpec::default()
+    };
+    let connection = egress(&[address.to_string()]).connect(spec).unwrap();
+    let held = Arc::clone(&connection);
+    let first = tokio::spawn(async move { send(&held, get("/x")).await });
+    arrivals.recv().await.unwrap();
+    let impatient = OutRequest { timeout: Some(Duration::from_millis(50)), ..get("/x") };
+    assert_eq!(code(&connection, impatient).await, ErrorCode::Limit);
+    assert!(arrivals.try_recv().is_err());
+    first.abort();
 }

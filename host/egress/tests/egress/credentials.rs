@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use confab_egress::{Auth, OutRequest};
+use confab_egress::{Auth, EndpointConfig, OutRequest, Redirects};
 use serde_json::json;
 
 use crate::support::*;
@@ -153,7 +153,7 @@ async fn a_guest_can_not_set_what_the_credential_uses() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer() {
+async fn a_redirect_to_another_place_is_an_answer() {
     let (elsewhere, record) = recorder().await;
     let router = Router::new()
         .fallback(move || async move { (StatusCode::FOUND, [("location", format!("http://{elsewhere}/?t={TOKEN}"))]) });
@@ -166,7 +166,7 @@ async fn a_redirect_is_an_answer() {
 }
 
 #[tokio::test]
-async fn no_redirect_is_followed_wherever_it_leads() {
+async fn no_redirect_is_followed_where_that_is_switched_off() {
     let (elsewhere, record) = recorder().await;
     let asked = Arc::new(AtomicUsize::new(0));
     for status in [301, 302, 303, 307, 308] {
@@ -183,7 +183,12 @@ async fn no_redirect_is_followed_wherever_it_leads() {
                 count.fetch_add(1, Ordering::SeqCst);
                 async move { (StatusCode::from_u16(status).unwrap(), [("location", to_there)]) }
             });
-            let connection = to(serve(router).await, kinds().remove(0));
+            let address = serve(router).await;
+            let config = EndpointConfig {
+                redirects: Redirects::None,
+                ..endpoint("api", format!("http://{address}/base"), kinds().remove(0))
+            };
+            let connection = connect(&egress(&[address.to_string()]), vec![config]).unwrap();
             let post = OutRequest { method: "POST".into(), body: Bytes::from_static(b"{}"), ..get("/x") };
             assert_eq!(send(&connection, post).await.unwrap().status, status, "{location}");
         }

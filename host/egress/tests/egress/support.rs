@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
 use confab_egress::{
     Auth, CallMeta, ConfigError, Connection, ConnectionSpec, Egress, EgressPolicy, EndpointConfig, ErrorCode,
-    InResponse, Limits, Lookup, LookupError, OutRequest, SecretSource, SendError,
+    InResponse, Limits, Lookup, LookupError, OutRequest, RetryConfig, SecretSource, SendError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -124,7 +124,15 @@ impl Lookup for Names {
 }
 
 pub(crate) fn secrets() -> SecretSource {
-    let shop = [("SHOP_EU__TOKEN", TOKEN), ("SHOP_EU__PASSWORD", PASSWORD), ("SHOP_EU__SEGMENT", "123:ABC-path-token")];
+    let shop = [
+        ("SHOP_EU__TOKEN", TOKEN),
+        ("SHOP_EU__PASSWORD", PASSWORD),
+        ("SHOP_EU__SEGMENT", "123:ABC-path-token"),
+        // "a key of 24 bytes or so."
+        ("SHOP_EU__HOOK", "whsec_YSBrZXkgb2YgMjQgYnl0ZXMgb3Igc28u"),
+        ("SHOP_EU__HEX", "deadBEEF010203"),
+        ("SHOP_EU__SESSION", "session/token+of=aws"),
+    ];
     SecretSource::given(shop.into_iter().chain([("OTHER__TOKEN", "of-another")]), None)
 }
 
@@ -138,11 +146,14 @@ pub(crate) fn egress(grants: &[String]) -> Egress {
 }
 
 pub(crate) fn endpoint(name: &str, base_url: impl Into<String>, auth: Auth) -> EndpointConfig {
-    EndpointConfig { name: name.into(), base_url: base_url.into(), methods: vec![], auth, timeout_ms: None }
+    EndpointConfig { name: name.into(), base_url: base_url.into(), auth, ..EndpointConfig::default() }
 }
 
 pub(crate) fn connect(egress: &Egress, endpoints: Vec<EndpointConfig>) -> Result<Arc<Connection>, Vec<ConfigError>> {
-    egress.connect(ConnectionSpec { tenant: TENANT.into(), connection: "erp".into(), endpoints })
+    // One try each, so that a test sees what one try does. What several do is in `retries`.
+    let retry = Some(RetryConfig { attempts: 1, try_timeout_ms: None });
+    let (tenant, connection) = (TENANT.into(), "erp".into());
+    egress.connect(ConnectionSpec { tenant, connection, endpoints, retry, ..ConnectionSpec::default() })
 }
 
 /// A connection with one endpoint `api` at a granted server, below `/base`.
@@ -169,7 +180,7 @@ pub(crate) fn header(name: &str, value: &str) -> OutRequest {
 }
 
 pub(crate) async fn send(connection: &Connection, request: OutRequest) -> Result<InResponse, SendError> {
-    let meta = CallMeta { request_id: "req-77".into(), operation: "orders.get".into() };
+    let meta = CallMeta { request_id: "req-77".into(), operation: "orders.get".into(), reads: false };
     // No test waits longer than this for an answer that will not come.
     tokio::time::timeout(Duration::from_secs(60), connection.send("api", request, meta)).await.unwrap()
 }

@@ -13,7 +13,11 @@ use tokio_rustls::server::TlsStream;
 
 use crate::support::*;
 
-struct TlsListener(TcpListener, TlsAcceptor);
+/// Takes connections, and tells what each client showed of itself.
+pub(crate) struct TlsListener(pub(crate) TcpListener, pub(crate) TlsAcceptor, pub(crate) Clients);
+
+/// The certificate that each client showed, one entry a connection.
+pub(crate) type Clients = Arc<std::sync::Mutex<Vec<Option<Vec<u8>>>>>;
 
 impl Listener for TlsListener {
     type Io = TlsStream<TcpStream>;
@@ -24,6 +28,8 @@ impl Listener for TlsListener {
             let (socket, address) = self.0.accept().await.unwrap();
             // A client that refuses the certificate hangs up here.
             if let Ok(stream) = self.1.accept(socket).await {
+                let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                self.2.lock().unwrap().push(shown.map(|certificate| certificate.to_vec()));
                 return (stream, address);
             }
         }
@@ -53,7 +59,7 @@ async fn serve_tls_as(name: &str, router: Router) -> (u16, String) {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let listener = TlsListener(listener, TlsAcceptor::from(Arc::new(config)));
+    let listener = TlsListener(listener, TlsAcceptor::from(Arc::new(config)), Clients::default());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     (port, made.cert.pem())
 }

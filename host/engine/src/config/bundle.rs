@@ -4,6 +4,7 @@
 //! and files) is checked when the documents are prepared, see [`crate::registry`].
 
 use super::documents::{BotDoc, ConnectionDoc, TenantDoc};
+use super::endpoints;
 use super::yaml::{BotYaml, ConnectionYaml, TenantYaml, place, read};
 use super::{Finding, Place, Places};
 use crate::ids::{BotId, ConnectionId, TenantId};
@@ -239,8 +240,12 @@ impl<'a> Reader<'a> {
             ("id", place(&yaml.id)),
             ("connector", place(&yaml.connector)),
             ("settings", yaml.settings.as_ref().and_then(place)),
+            ("ca", yaml.ca.as_ref().and_then(place)),
+            ("limits", yaml.limits.as_ref().and_then(place)),
+            ("rate", yaml.rate.as_ref().and_then(place)),
+            ("retry", yaml.retry.as_ref().and_then(place)),
         ];
-        let named = yaml.endpoints.iter().map(|(name, value)| (format!("endpoints.{name}"), place(value)));
+        let named = yaml.endpoints.iter().flat_map(|(name, value)| endpoints::places(name, value));
         places.fields.extend(
             fields
                 .into_iter()
@@ -269,27 +274,34 @@ impl<'a> Reader<'a> {
             let message = format!("the data files have {total} bytes together, at most {MAX_FILES} are allowed");
             self.findings.push(Finding::error(&file.path, message));
         }
-        for (name, endpoint) in &yaml.endpoints {
-            for (field, value) in [("password", &endpoint.value.password), ("token", &endpoint.value.token)] {
-                if let Some(value) = value
-                    && value.parse::<confab_egress::SecretRef>().is_err()
-                {
-                    let message =
-                        format!("endpoints.{name}.{field} must name a secret, not be one: `env:NAME` or `file:NAME`");
-                    self.findings.push(
-                        Finding::error(&file.path, message)
-                            .at(place(endpoint))
-                            .help("a secret is never written into a file"),
-                    );
-                }
-            }
-        }
+        let mut typed = endpoints::Typed { file: &file.path, findings: &mut self.findings };
+        let ca = typed.read("ca", yaml.ca);
+        let limits = typed.read("limits", yaml.limits).unwrap_or_default();
+        let endpoints: BTreeMap<_, _> = yaml
+            .endpoints
+            .into_iter()
+            .map(|(name, endpoint)| {
+                let doc = typed.endpoint(&name, endpoint.value);
+                (name, doc)
+            })
+            .collect();
         let id = id?;
         let doc_id = id.clone();
-        let endpoints = yaml.endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.value)).collect();
         let settings = yaml.settings.map_or_else(|| serde_json::json!({}), |settings| settings.value);
         let connector = yaml.connector.value;
-        let doc = move |tenant| ConnectionDoc { tenant, id: doc_id, connector, settings, endpoints, files: digests };
+        let (rate, retry) = (yaml.rate.map(|rate| rate.value), yaml.retry.map(|retry| retry.value));
+        let doc = move |tenant| ConnectionDoc {
+            tenant,
+            id: doc_id,
+            connector,
+            settings,
+            endpoints,
+            files: digests,
+            ca,
+            limits,
+            rate,
+            retry,
+        };
         Some(ReadConnection { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc), data })
     }
 
@@ -425,7 +437,7 @@ mod tests {
         has("bots/a.yaml:3:", "not there");
         has("bots/b.yaml:3:", "conversation_ttl");
         has("bots/c.yaml:3:", "colour");
-        has("connections/d.yaml:5:", "must name a secret");
+        has("connections/d.yaml:6:", "must name a secret");
         assert!(!all.join("").contains("hunter2"));
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::ids::{BotId, ConnectionId, TenantId};
 use bytes::Bytes;
+use confab_egress::{ClientCertificate, ConnectionLimits, Pem, Redirects};
+use confab_egress::{RateConfig, RetryConfig};
 use confab_store::DocumentChange;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,6 +64,18 @@ pub struct ConnectionDoc {
     pub endpoints: BTreeMap<String, EndpointDoc>,
     /// Names of its data files, with the digest of each.
     pub files: BTreeMap<String, String>,
+    /// Authorities that the certificates of all its endpoints must come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Pem>,
+    /// Limits below the host's own.
+    #[serde(default)]
+    pub limits: ConnectionLimits,
+    /// How often it may call its system, all hosts together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
+    /// How failed calls are repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
 }
 
 /// Where an endpoint is and with which names of secrets it is signed in to.
@@ -85,6 +99,18 @@ pub struct EndpointDoc {
     /// Milliseconds for a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u32>,
+    /// Authorities that its certificate must come from, in place of the connection's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Pem>,
+    /// What the host shows of itself in TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
+    /// What is done with redirects.
+    #[serde(default)]
+    pub redirects: Redirects,
+    /// The header in which the system takes idempotency keys, if it is not `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_header: Option<String>,
 }
 
 /// The change that stores a document.

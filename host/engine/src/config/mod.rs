@@ -6,6 +6,7 @@
 
 pub mod bundle;
 pub mod documents;
+pub(crate) mod endpoints;
 mod yaml;
 
 pub use bundle::{Bundle, SourceFile};

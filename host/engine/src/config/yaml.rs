@@ -37,9 +37,30 @@ pub(super) struct ConnectionYaml {
     pub(super) connector: Spanned<String>,
     pub(super) settings: Option<Spanned<serde_json::Value>>,
     #[serde(default)]
-    pub(super) endpoints: BTreeMap<String, Spanned<super::documents::EndpointDoc>>,
+    pub(super) endpoints: BTreeMap<String, Spanned<EndpointYaml>>,
     #[serde(default)]
     pub(super) files: BTreeMap<String, Spanned<String>>,
+    pub(super) ca: Option<Spanned<serde_json::Value>>,
+    pub(super) limits: Option<Spanned<serde_json::Value>>,
+    pub(super) rate: Option<Spanned<confab_egress::RateConfig>>,
+    pub(super) retry: Option<Spanned<confab_egress::RetryConfig>>,
+}
+
+/// An endpoint of a connection. What has a type of its own in egress is read into that afterwards, so that what is wrong
+/// with it is told with the place where it begins.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointYaml {
+    pub(super) url: String,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<Spanned<serde_json::Value>>,
+    pub(super) token: Option<Spanned<serde_json::Value>>,
+    pub(super) auth: Option<Spanned<serde_json::Value>>,
+    pub(super) timeout_ms: Option<u32>,
+    pub(super) ca: Option<Spanned<serde_json::Value>>,
+    pub(super) client_certificate: Option<Spanned<serde_json::Value>>,
+    pub(super) redirects: Option<Spanned<serde_json::Value>>,
+    pub(super) idempotency_header: Option<String>,
 }
 
 pub(super) fn place<T>(spanned: &Spanned<T>) -> Option<Place> {

@@ -74,6 +74,15 @@ pub struct FailureRecord {
     /// HTTP status of the system's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// Times that the request was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Milliseconds of the call, waiting and all tries together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// By which the system's support finds the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_request_id: Option<String>,
     /// How many equal failures this stands for.
     pub count: u64,
     /// Other failures of the tenant that were not kept before or around this one, because there were too many.
@@ -127,22 +136,38 @@ impl FailureRecord {
             method: None,
             path: None,
             status: None,
+            attempts: None,
+            duration_ms: None,
+            provider_request_id: None,
             count: 1,
             suppressed: 0,
         }
     }
 
-    /// The same as the failure of a business system.
-    pub(crate) fn upstream(self, kind: &str, sent: &Sent) -> Self {
+    /// The same as the failure of a call of a business system.
+    pub(crate) fn of_call(self, kind: &str, blame: Blame, sent: &Sent) -> Self {
         FailureRecord {
             kind: kind.to_owned(),
-            blame: Blame::Upstream,
+            blame,
+            attempts: Some(sent.attempts),
+            duration_ms: Some(sent.duration_ms),
+            provider_request_id: sent.provider_request_id.clone(),
             endpoint: Some(sent.endpoint.clone()),
             method: Some(sent.method.clone()),
             path: Some(sent.path.clone()),
             status: sent.status,
             ..self
         }
+    }
+
+    /// The same as what a connector said of its system: `kind` is the code of its error.
+    pub(crate) fn of_capability(self, kind: &str) -> Self {
+        let blame = match kind {
+            "internal" => Blame::Guest,
+            "misconfigured" => Blame::Host,
+            _ => Blame::Upstream,
+        };
+        FailureRecord { kind: kind.to_owned(), blame, ..self }
     }
 
     /// Whether it says the same as another; when, in which turn and at what cost apart.

@@ -31,6 +31,9 @@ fn record(tenant: &str, message: &str) -> FailureRecord {
         method: None,
         path: None,
         status: None,
+        attempts: None,
+        duration_ms: None,
+        provider_request_id: None,
         count: 1,
         suppressed: 0,
     }

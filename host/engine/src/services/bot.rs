@@ -5,7 +5,7 @@ use crate::failures::Whose;
 use crate::net::{Fault, caught};
 use crate::registry::{Bot, Connection};
 use crate::services::calls::Calls;
-use crate::services::{ConnectionServices, Space};
+use crate::services::{ConnectionServices, Space, Told};
 use crate::watch::Watch;
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
@@ -106,23 +106,28 @@ impl BotServices {
         function: &str,
         arguments: &Map<String, Value>,
     ) -> Result<Result<Value, CapabilityError>, Fault> {
+        let (told, operation) = (Told::default(), format!("{capability}.{function}"));
         let services = ConnectionServices {
             connection: connection.clone(),
             data: Space { store: self.data.store.clone(), name: connection.space.clone() },
             request_id: self.request_id.clone(),
-            operation: format!("{capability}.{function}"),
+            operation: operation.clone(),
             idempotency_key: self.idempotency_key(),
             locale: self.locale.clone(),
             now: self.now,
             watch: self.watch.clone(),
             bot: Some(self.bot.clone()),
             turn: Some((self.conversation.clone(), self.turn.clone())),
+            told: told.clone(),
         };
         let (plugin, post, whose) = (&connection.plugin, connection.post(&self.watch), self.whose(connection));
         let pass = self.watch.enter(post, plugin, function).map_err(|e| Fault::quarantined(&e, plugin, function))?;
         match plugin.call(Box::new(services), capability, function, arguments).await {
             Ok(reported) => {
                 self.watch.well(post, pass, &reported.report, &whose);
+                if let Err(error) = &reported.value {
+                    told.error(&self.watch, plugin, &whose, &operation, &error.code, &error.message);
+                }
                 Ok(reported.value)
             }
             Err(failure) => {

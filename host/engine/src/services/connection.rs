@@ -2,12 +2,12 @@
 
 use crate::failures::{FailureRecord, Whose};
 use crate::registry::{Bot, Connection};
-use crate::services::Space;
+use crate::services::{Space, Told};
 use crate::watch::Watch;
 use async_trait::async_trait;
 use confab_egress::{CallMeta, ErrorCode, InResponse, OutRequest, SendError};
 use confab_sandbox::services::LogLevel;
-use confab_sandbox::{CallContext, CallReport, HostServices, HttpError, HttpRequest, HttpResponse, KvServices};
+use confab_sandbox::{Blame, CallContext, CallReport, HostServices, HttpError, HttpRequest, HttpResponse, KvServices};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,25 +25,37 @@ pub(crate) struct ConnectionServices {
     pub(crate) bot: Option<Arc<Bot>>,
     /// Its conversation and turn.
     pub(crate) turn: Option<(String, String)>,
+    /// Whether a failure of this call has a record already.
+    pub(crate) told: Told,
 }
 
 impl ConnectionServices {
-    /// Keeps a record of a business system's failure. What egress refused because the system is known to be down is none:
+    /// Keeps a record of a call that failed. What egress refused because the system is known to be down is none:
     /// the failures that opened the breaker are kept already.
     fn note(&self, outcome: &Result<InResponse, SendError>) {
-        let (kind, message, sent) = match outcome {
-            Ok(answer) if answer.status == 429 || answer.status >= 500 => {
-                ("http-status", format!("{} answered {}", answer.sent.host, answer.status), &answer.sent)
-            }
-            Ok(answer) => return self.connection.troubles.over(&answer.sent.endpoint),
-            Err(error) if error.is_upstream() && error.code != ErrorCode::Unavailable => {
-                let Some(sent) = error.sent.as_deref() else { return };
-                (error.code.as_str(), error.message.clone(), sent)
-            }
-            Err(_) => return,
-        };
         let connection = &self.connection;
-        connection.troubles.note(&connection.egress, &sent.endpoint, &message);
+        let (kind, blame, message, sent) = match outcome {
+            Ok(answer) if is_failure(answer.status) => {
+                let message = format!("{} answered {}", answer.sent.host, answer.status);
+                ("http-status", Blame::Upstream, message, &answer.sent)
+            }
+            Ok(answer) => return connection.troubles.over(&answer.sent.endpoint),
+            Err(error) if error.code == ErrorCode::Unavailable => return self.told.tell(),
+            Err(error) => {
+                let Some(sent) = error.sent.as_deref() else { return };
+                let blame = match error.blame() {
+                    "upstream" => Blame::Upstream,
+                    "guest" => Blame::Guest,
+                    _ => Blame::Host,
+                };
+                (error.code.as_str(), blame, error.message.clone(), sent)
+            }
+        };
+        let down = sent.status.is_none_or(|status| status == 429 || status >= 500);
+        if blame == Blame::Upstream && down {
+            connection.troubles.note(&connection.egress, &sent.endpoint, &message);
+        }
+        self.told.tell();
         let whose = Whose {
             tenant: connection.tenant.as_str(),
             bot: self.bot.as_ref().map(|bot| bot.id.as_str()),
@@ -52,11 +64,17 @@ impl ConnectionServices {
             turn: self.turn.as_ref().map(|(_, turn)| turn.as_str()),
             request_id: &self.request_id,
         };
-        // What the plugin has used so far is known when its call ends; the record is the system's, not the plugin's.
+        // What the plugin has used so far is known when its call ends; the record is the request's, not the plugin's.
         let failure = connection.plugin.broken_contract(&self.operation, message, CallReport::default());
         // Egress has written it to the log.
-        self.watch.failures.record(FailureRecord::of_plugin(&failure, &whose).upstream(kind, sent));
+        self.watch.failures.record(FailureRecord::of_plugin(&failure, &whose).of_call(kind, blame, sent));
     }
+}
+
+/// Whether an answer says that the call failed, rather than that there is no such order or that a field is wrong: those
+/// are the connector's to tell.
+const fn is_failure(status: u16) -> bool {
+    matches!(status, 401..=403 | 407 | 408 | 429 | 430 | 500..)
 }
 
 #[async_trait]
@@ -98,7 +116,11 @@ impl HostServices for ConnectionServices {
     }
 
     async fn http(&mut self, endpoint: &str, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let meta = CallMeta { request_id: self.request_id.to_string(), operation: self.operation.clone() };
+        let meta = CallMeta {
+            request_id: self.request_id.to_string(),
+            operation: self.operation.clone(),
+            reads: self.connection.plugin.manifest().reads(&self.operation),
+        };
         let request = OutRequest {
             method: request.method,
             path: request.path,

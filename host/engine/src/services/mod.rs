@@ -3,9 +3,11 @@
 mod bot;
 mod calls;
 mod connection;
+mod told;
 
 pub(crate) use bot::BotServices;
 pub(crate) use connection::ConnectionServices;
+pub(crate) use told::Told;
 
 use async_trait::async_trait;
 use bytes::Bytes;

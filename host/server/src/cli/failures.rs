@@ -113,7 +113,17 @@ fn text(record: &Value) -> String {
     if !field("endpoint").is_empty() {
         let status = number("status");
         let status = if status > 0 { status.to_string() } else { "no answer".to_owned() };
-        let _ = writeln!(out, "    {}: {} {} -> {status}", field("endpoint"), field("method"), field("path"));
+        let _ = write!(out, "    {}: {} {} -> {status}", field("endpoint"), field("method"), field("path"));
+        if number("attempts") > 0 {
+            let _ = write!(out, ", {}", duration(number("duration_ms").saturating_mul(1_000)));
+        }
+        if number("attempts") > 1 {
+            let _ = write!(out, ", {} tries", number("attempts"));
+        }
+        if !field("provider_request_id").is_empty() {
+            let _ = write!(out, ", their request {}", field("provider_request_id"));
+        }
+        out.push('\n');
     } else if number("wall_us") > 0 {
         let _ = writeln!(
             out,
@@ -154,5 +164,15 @@ mod tests {
         let text = text(&record);
         let expected = "2026-11-22T10:00:00Z  guest     panics@1.0.0 handle trap: panicked [2J  (3 times)\n    tenant shop, bot b, request r\n    fuel 1234.6 k, cpu 10 us, memory 1.1 MiB, wall 250 us, 1 host call(s)\n      | panicked at src/lib.rs:12: told to\n      at panics::handle\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_call_of_a_business_system_is_told_with_its_tries_and_their_id() {
+        let record = json!({"at": "2026-11-22T10:00:00Z", "blame": "upstream", "plugin": "acme", "version": "1.0.0",
+            "function": "orders.get", "kind": "http-status", "message": "erp.example answered 503", "tenant": "shop",
+            "connection": "erp", "request_id": "r", "count": 1, "endpoint": "api", "method": "GET", "path": "/orders",
+            "status": 503, "attempts": 3, "duration_ms": 412, "provider_request_id": "abc-1"});
+        let line = "    api: GET /orders -> 503, 412.0 ms, 3 tries, their request abc-1\n";
+        assert!(text(&record).ends_with(line), "{}", text(&record));
     }
 }

@@ -1,5 +1,6 @@
 //! `confab plugin ...`
 
+mod docs;
 pub(super) mod install;
 mod sign;
 
@@ -27,6 +28,12 @@ pub(crate) enum PluginCommand {
         /// As JSON, with schemas.
         #[arg(long)]
         json: bool,
+    },
+    /// Print what connectors do, as Markdown.
+    Docs {
+        /// Their components.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Make a key to sign plugins with: NAME.key, which stays with you, and NAME.pub for operators who trust you.
     Keygen {
@@ -94,6 +101,7 @@ pub(crate) fn run(command: PluginCommand) -> Result<()> {
     match command {
         PluginCommand::Build { dirs, out } => build(&dirs, &out),
         PluginCommand::Inspect { file, json } => inspect(&file, json),
+        PluginCommand::Docs { files } => docs::docs(&files),
         PluginCommand::Rollout(_) => Err(anyhow!("this command needs a server or its store")),
         PluginCommand::Keygen { name, out } => sign::keygen(&name, &out),
         PluginCommand::Sign { file, key } => sign::sign(&file, &key),

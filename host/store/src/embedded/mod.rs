@@ -22,7 +22,7 @@
 //! | `heads.rs` | the cache |
 //! | `documents.rs` | configuration; large bodies in parts |
 //! | `records.rs` | bounded logs |
-//! | `kv.rs`, `counters.rs` | the rest of the trait |
+//! | `kv.rs`, `counters.rs`, `paces.rs` | the rest of the trait |
 
 mod conversations;
 mod counters;
@@ -31,6 +31,7 @@ mod file;
 mod heads;
 mod keys;
 mod kv;
+mod paces;
 mod records;
 mod store;
 mod sweep;
@@ -44,6 +45,7 @@ use tokio::sync::watch;
 use self::counters::Counters;
 use self::file::DatabaseFile;
 use self::heads::HeadCache;
+use self::paces::Paces;
 use self::writer::Writer;
 use crate::clock::Clock;
 use crate::error::StoreError;
@@ -63,6 +65,7 @@ pub struct Embedded {
     writer: Writer,
     turns: Arc<TurnQueue>,
     counters: Counters,
+    paces: Paces,
 }
 
 /// What the writer thread and the readers both use.
@@ -102,7 +105,7 @@ impl Embedded {
         let shared =
             Arc::new(Shared { file, heads: HeadCache::default(), config_version: watch::Sender::new(version), clock });
         let writer = Writer::start(Arc::clone(&shared))?;
-        Ok(Self { shared, writer, turns, counters: Counters::default() })
+        Ok(Self { shared, writer, turns, counters: Counters::default(), paces: Paces::default() })
     }
 
     /// Removes expired conversations and answers now, one bounded batch of them, and returns how many index rows were

@@ -9,7 +9,8 @@ use tokio::sync::{oneshot, watch};
 use super::documents::Place;
 use super::{Embedded, conversations, documents, kv, records};
 use crate::api::{
-    ConversationKey, CounterIncrement, DocumentChange, Hold, Lease, LeaseOptions, OpenTurn, Store, Tally, TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, Hold, Lease, LeaseOptions, OpenTurn, PaceStep, Paced, Store,
+    Tally, TurnCommit,
 };
 use crate::bound::Bound;
 use crate::error::StoreError;
@@ -195,6 +196,10 @@ impl Store for Embedded {
 
     async fn count(&self, increments: Vec<CounterIncrement>) -> Result<Vec<u64>, StoreError> {
         Ok(self.counters.add(increments, self.shared.clock.now()))
+    }
+
+    async fn pace(&self, step: PaceStep) -> Result<Paced, StoreError> {
+        Ok(self.paces.step(step))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@
 //! | `confab:{records}:names`, `...:last` | zset, string | names of the logs in order; number of the newest record |
 //! | `confab:{records}:log/LOG` | stream | a bounded log; an entry's id is its number |
 //! | `confab:count:WINDOW:KEY` | string | a counter; no tag, so that counters spread over a cluster |
+//! | `confab:pace:SCHEDULE` | hash | tN when the N-th limit's bucket is empty, p/LANE until when it is paused (µs) |
 //!
 //! Braces, slashes and percent signs within names are percent-encoded: a `}` would end the hash tag early, a `/`
 //! would let two conversations share their keys. Where the name comes last and the tag before it, neither can happen.
@@ -93,6 +94,10 @@ pub(super) fn log(log: &str) -> String {
 
 pub(super) fn counter(key: &str, window: u64) -> String {
     format!("confab:count:{window}:{key}")
+}
+
+pub(super) fn schedule(name: &str) -> String {
+    format!("confab:pace:{name}")
 }
 
 fn push_encoded(out: &mut String, text: &str) {

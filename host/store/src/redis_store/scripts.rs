@@ -19,6 +19,7 @@ pub(super) struct Scripts {
     pub(super) kv_scan: Script,
     pub(super) kv_tally: Script,
     pub(super) append_records: Script,
+    pub(super) pace: Script,
 }
 
 impl Default for Scripts {
@@ -38,6 +39,7 @@ impl Default for Scripts {
             kv_scan: Script::new(include_str!("scripts/kv_scan.lua")),
             kv_tally: Script::new(include_str!("scripts/kv_tally.lua")),
             append_records: Script::new(include_str!("scripts/append_records.lua")),
+            pace: Script::new(include_str!("scripts/pace.lua")),
         }
     }
 }

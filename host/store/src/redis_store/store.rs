@@ -1,5 +1,7 @@
 //! The trait, on Redis: each method is one command or one script.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use redis::{Cmd, cmd};
@@ -9,10 +11,14 @@ use super::RedisStore;
 use super::keys::{self, ConversationKeys};
 use super::link::{Repeat, ScriptCall};
 use crate::api::{
-    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store, Tally, TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, PaceStep, Paced, Store, Tally,
+    TurnCommit,
 };
 use crate::clock::millis;
 use crate::error::StoreError;
+
+/// Microseconds beyond which nobody waits (31 years): sums of a few of them are still exact in Lua.
+const MOST_US: u64 = 1_000_000_000_000_000;
 
 impl RedisStore {
     pub(super) async fn read<T: redis::FromRedisValue>(&self, wanted: &str, command: &Cmd) -> Result<T, StoreError> {
@@ -218,6 +224,24 @@ impl Store for RedisStore {
         }
         // Counting a request twice after a lost connection is better than refusing it.
         self.shared.link.send_all("count", Repeat::Safe, &steps).await
+    }
+
+    async fn pace(&self, step: PaceStep) -> Result<Paced, StoreError> {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX).min(MOST_US);
+        let mut call = ScriptCall::default()
+            .key(keys::schedule(&step.schedule))
+            .text(step.lane)
+            .number(u64::from(step.take_within.is_some()))
+            .number(us(step.take_within.unwrap_or_default()))
+            .number(us(step.pause));
+        for pace in &step.paces {
+            call = call.number(pace.interval_us.min(MOST_US)).number(pace.tolerance_us.min(MOST_US));
+        }
+        let script = &self.shared.scripts.pace;
+        let (wait, taken, paused): (u64, u8, u64) =
+            self.shared.link.run("keep a rate", Repeat::Safe, script, &call).await?;
+        let (wait, paused) = (Duration::from_micros(wait), Duration::from_micros(paused));
+        Ok(Paced { wait, taken: taken == 1, paused })
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

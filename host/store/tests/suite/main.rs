@@ -1,6 +1,6 @@
 //! One suite for both backends: what a caller may rely on must not depend on where the bytes are.
 //!
-//! `shared_by_both!` makes two tests of each function of `turns`, `documents`, `plugin_data`, `records` and `counters`:
+//! `shared_by_both!` makes two tests of each function of `turns`, `documents`, `plugin_data`, `records`, `counters` and `paces`:
 //! one on a fresh embedded store, one on an empty database of a real redis-server. What only one backend has (crash safety,
 //! expiry by an injected clock; a server that goes away, two hosts) is in `embedded_only` and `redis_only`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that can't go on has failed")]
@@ -9,6 +9,7 @@ mod counters;
 mod documents;
 mod embedded_only;
 mod harness;
+mod paces;
 mod plugin_data;
 mod records;
 mod redis_only;
@@ -73,4 +74,8 @@ shared_by_both! {
     counters:
         windows_count_apart
         two_hundred_steps_at_once_are_all_counted;
+    paces:
+        places_are_spaced_and_one_that_comes_too_late_is_not_taken
+        a_pause_meets_its_lane_only_and_the_longer_one_stays
+        hosts_at_once_get_places_apart;
 }

@@ -254,3 +254,40 @@ async fn passwords_work_and_stay_out_of_errors() {
     assert!(matches!(down, StoreError::Unavailable { .. }));
     assert!(!format!("{down} {down:?}").contains("hunter2"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_hosts_share_a_schedule_and_its_pause() {
+    let (_server, url) = shared();
+    let hour = Duration::from_secs(3_600);
+    let step = |take_within: Option<Duration>, pause: Duration| confab_store::PaceStep {
+        schedule: "shop/erp".to_owned(),
+        lane: "api".to_owned(),
+        paces: vec![confab_store::Pace { interval_us: 3_600_000_000, tolerance_us: 3 * 3_600_000_000 }],
+        take_within,
+        pause,
+    };
+    let mut hosts = Vec::new();
+    for _ in 0..3 {
+        hosts.push(confab_store::open(&url).await.unwrap());
+    }
+    let tasks: Vec<_> = (0..12)
+        .map(|number| {
+            let (host, step) = (Arc::clone(&hosts[number % 3]), step(Some(hour * 100), Duration::ZERO));
+            tokio::spawn(async move { host.pace(step).await.unwrap() })
+        })
+        .collect();
+    let mut hours = Vec::new();
+    for task in tasks {
+        let paced = task.await.unwrap();
+        assert!(paced.taken);
+        hours.push((paced.wait + hour / 2).as_secs() / 3_600);
+    }
+    hours.sort_unstable();
+    assert_eq!(hours, [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    hosts[0].pace(step(None, hour * 50)).await.unwrap();
+    let seen = hosts[2].pace(step(Some(hour), Duration::ZERO)).await.unwrap();
+    assert!(!seen.taken && seen.paused > hour * 49, "{seen:?}");
+    // It goes with what it says: nothing is kept for ever.
+    let keys = raw(&url, redis::cmd("PTTL").arg("confab:pace:shop/erp")).await;
+    assert!(matches!(keys, redis::Value::Int(ms) if ms > 0), "{keys:?}");
+}

@@ -175,3 +175,32 @@ fn events_are_told_and_the_open_question_is_asked_again() {
     assert_eq!(chat.event("order.exploded", "{}"), "");
     assert!(chat.notes[0].contains("order.exploded"));
 }
+
+#[test]
+fn a_system_that_does_not_answer_is_a_sentence_for_the_visitor_and_a_note_for_the_operator() {
+    let ways = [
+        ("Do you have SKU-1001 in stock?", "Haben Sie SKU-1001 auf Lager?"),
+        ("is the walnut desk in stock?", "Ist der Schreibtisch auf Lager?"),
+        ("what does SKU-1001 cost?", "Was kostet SKU-1001?"),
+    ];
+    for (code, en, de) in [
+        ("rate-limited", "isn't answering right now", "antwortet gerade nicht"),
+        ("unavailable", "isn't answering right now", "antwortet gerade nicht"),
+        ("timeout", "isn't answering right now", "antwortet gerade nicht"),
+        ("misconfigured", "can't look that up", "gerade nicht nachsehen"),
+        ("forbidden", "can't look that up", "gerade nicht nachsehen"),
+        ("internal", "can't look that up", "gerade nicht nachsehen"),
+        ("a-code-of-tomorrow", "can't look that up", "gerade nicht nachsehen"),
+    ] {
+        for (english, german) in ways {
+            for (question, expected, locale) in [(english, en, "en"), (german, de, "de")] {
+                let mut chat = Chat::new(shop()).with(move |_, _| Err(failure(code, "HTTP 500 at erp.example:8443")));
+                chat.locale = Some(locale);
+                let said = chat.say(question);
+                assert!(said.contains(expected), "{code}: {question}: {said}");
+                assert!(!said.contains("500") && !said.contains("erp.example") && !said.contains(code), "{said}");
+                assert!(chat.notes.iter().any(|note| note.contains(code)), "{code}: {:?}", chat.notes);
+            }
+        }
+    }
+}

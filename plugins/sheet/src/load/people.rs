@@ -5,9 +5,10 @@ use crate::book::{Book, ContactEntry};
 use crate::leads::LeadRecord;
 use crate::report::Report;
 use crate::table::{Row, Table};
-use crate::text::{Phone, is_email, key};
+use crate::text::{Phone, key};
 use crate::tickets::TicketRecord;
 use confab_plugin_sdk::contacts::Contact;
+use confab_plugin_sdk::people::is_email;
 use confab_plugin_sdk::prelude::*;
 
 pub(super) fn contacts(book: &mut Book, table: &Table, report: &mut Report) {

@@ -170,18 +170,18 @@ fn a_lead_is_made_once_and_qualified() {
         source: Some("chat".into()),
         skus: vec!["SKU-1001".into(), "SKU-77".into()],
     };
-    let made = tape.run("turn-1/0", "de", |t| t.create_lead(&input)).unwrap();
+    let made = tape.run("turn-1.0", "de", |t| t.create_lead(&input)).unwrap();
     assert_eq!((made.state.as_str(), made.subject.as_str()), ("new", "Zwölf Maschinen fürs Büro"));
-    assert_eq!(tape.run("turn-1/0", "de", |t| t.create_lead(&input)).unwrap(), made);
+    assert_eq!(tape.run("turn-1.0", "de", |t| t.create_lead(&input)).unwrap(), made);
     // The answer of the first try was lost before it was remembered.
     tape.map.retain(|key, _| key == "session");
-    assert_eq!(tape.run("turn-1/0", "de", |t| t.create_lead(&input)).unwrap(), made);
-    let other = tape.run("turn-2/0", "de", |t| t.create_lead(&input)).unwrap();
+    assert_eq!(tape.run("turn-1.0", "de", |t| t.create_lead(&input)).unwrap(), made);
+    let other = tape.run("turn-2.0", "de", |t| t.create_lead(&input)).unwrap();
     assert!(other.id != made.id && other.contact_id == made.contact_id);
 
     let found = Qualification { score: Some(80), state: Some("qualified".into()), note: Some("Budget ist da".into()) };
     for _ in 0..2 {
-        assert_eq!(tape.run("turn-3/0", "de", |t| t.qualify_lead(&made.id, &found)).unwrap().state, "qualified");
+        assert_eq!(tape.run("turn-3.0", "de", |t| t.qualify_lead(&made.id, &found)).unwrap().state, "qualified");
     }
     let comment = tape.run("", "de", |t| {
         t.find(
@@ -197,8 +197,8 @@ fn a_lead_is_made_once_and_qualified() {
     assert_eq!(comment.matches("Budget ist da").count(), 1, "{comment}");
     assert!(comment.contains("Company: Größwang OG") && comment.contains("not in Tryton: SKU-77"), "{comment}");
     let converted = Qualification { state: Some("converted".into()), ..Qualification::default() };
-    assert_eq!(tape.run("turn-4/0", "de", |t| t.qualify_lead(&made.id, &converted)).unwrap_err().code, "unsupported");
-    assert_eq!(tape.run("turn-5/0", "de", |t| t.qualify_lead("99999", &found)).unwrap_err().code, "not-found");
+    assert_eq!(tape.run("turn-4.0", "de", |t| t.qualify_lead(&made.id, &converted)).unwrap_err().code, "unsupported");
+    assert_eq!(tape.run("turn-5.0", "de", |t| t.qualify_lead("99999", &found)).unwrap_err().code, "not-found");
 }
 
 #[test]
