@@ -150,6 +150,16 @@ pub enum Auth {
         /// The secret part of the segment.
         value: SecretRef,
     },
+    /// A value in the JSON body of each request to one path, as in Odoo's `execute_kw`. The connector writes `null`
+    /// there.
+    JsonBody {
+        /// The path below the base: `/jsonrpc`. Requests to other paths go without.
+        path: String,
+        /// JSON pointer to the value's place: `/params/args/2`.
+        pointer: String,
+        /// The value.
+        value: SecretRef,
+    },
     /// Basic authentication.
     Basic {
         /// The user, or the name of a secret.

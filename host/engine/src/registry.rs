@@ -517,7 +517,7 @@ pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<A
             }
         }
         "bearer" => need("token", "token", &given.token)?,
-        "header" | "query" | "path" => need("value", "token", &given.token)?,
+        "header" | "query" | "path" | "json-body" => need("value", "token", &given.token)?,
         "hmac" => {
             need("secret", "token", &given.token)?;
             if given.username.is_some() {

@@ -3,5 +3,7 @@
 
 pub mod hubspot;
 pub mod inhouse;
+pub mod odoo;
 pub mod salesforce;
+pub mod sap_s4;
 pub mod zendesk;

@@ -8,6 +8,7 @@
 //! | [`connector_zendesk`] | tickets in Zendesk, whose rules a server of ours enforces |
 //! | [`systems`] | connectors on the real systems that they speak to; `make test-systems` |
 //! | [`connector_rest`] | the same bot on an API of one's own, described in YAML |
+//! | [`connector_odoo`], [`connector_sap_s4`] | connectors against servers that check as strictly as the vendor does |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
 //! | [`two_hosts`] | two hosts on one Redis are one server |
@@ -34,8 +35,10 @@ mod apply;
 mod cache;
 mod capabilities;
 mod connector_hubspot;
+mod connector_odoo;
 mod connector_rest;
 mod connector_salesforce;
+mod connector_sap_s4;
 mod connector_zendesk;
 mod conversations;
 mod crashes;

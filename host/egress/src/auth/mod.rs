@@ -10,6 +10,7 @@ pub(crate) mod session;
 
 mod aws;
 mod hmac;
+mod json_body;
 mod template;
 
 use std::slice::from_ref;
@@ -28,6 +29,7 @@ use crate::source::SecretSource;
 
 use self::aws::AwsAuth;
 use self::hmac::HmacAuth;
+use self::json_body::JsonBody;
 use self::session::{Session, SessionAuth};
 
 /// How an endpoint's requests are authorised, ready for use.
@@ -38,6 +40,8 @@ pub(crate) enum Authoriser {
     Header { name: HeaderName, value: HeaderValue },
     /// A query parameter.
     Query { name: String, value: Secret },
+    /// A value in the body.
+    JsonBody(JsonBody),
     /// A header whose value comes from a login.
     Session(Box<SessionAuth>),
     /// Headers made of the request and a key.
@@ -50,7 +54,7 @@ impl Authoriser {
     /// The headers that the credential goes into.
     pub(crate) fn headers(&self) -> &[HeaderName] {
         match self {
-            Self::None | Self::Query { .. } => &[],
+            Self::None | Self::Query { .. } | Self::JsonBody(_) => &[],
             Self::Header { name, .. } => from_ref(name),
             Self::Session(session) => from_ref(session.header()),
             Self::Hmac(hmac) => hmac.headers(),
@@ -83,6 +87,11 @@ impl Authoriser {
                     )));
                 }
                 request.url_mut().query_pairs_mut().append_pair(name, value.expose());
+            }
+            Self::JsonBody(place) => {
+                if let Some(body) = place.fill(request)? {
+                    *request.body_mut() = Some(body.into());
+                }
             }
             Self::Session(auth) => {
                 if let Some(session) = session {
@@ -199,6 +208,16 @@ impl Setup<'_> {
                     }
                 }
                 Some(Authoriser::None)
+            }
+            Auth::JsonBody { path, pointer, value } => {
+                let value = self.secret("auth.value", value)?;
+                match JsonBody::new(&base, path, pointer, value) {
+                    Ok(place) => Some(Authoriser::JsonBody(place)),
+                    Err((field, problem)) => {
+                        self.wrong(field, problem);
+                        None
+                    }
+                }
             }
             Auth::Basic { username, password } => {
                 let user = self.credential("auth.username", username);

@@ -195,3 +195,38 @@ async fn no_redirect_is_followed_where_that_is_switched_off() {
     }
     assert_eq!((asked.load(Ordering::SeqCst), record.all().len()), (30, 0));
 }
+
+#[tokio::test]
+async fn a_credential_in_the_body_is_put_there_by_the_host_and_masked_when_it_comes_back() {
+    let seen = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let keep = Arc::clone(&seen);
+    let router = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
+        keep.lock().push((headers.get("content-length").cloned(), body.clone()));
+        async { body }
+    });
+    let address = serve(router).await;
+    let place =
+        json!({"kind": "json-body", "path": "/jsonrpc", "pointer": "/params/args/2", "value": "env:SHOP_EU__TOKEN"});
+    let connection = to(address, auth(place));
+    let call = |path: &str, key: serde_json::Value| OutRequest {
+        method: "POST".into(),
+        path: path.into(),
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: json!({"params": {"args": ["db", 7, key, "sale.order"]}}).to_string().into(),
+        timeout: None,
+    };
+    let answer = send(&connection, call("/jsonrpc", json!(null))).await.unwrap();
+    let (length, body) = seen.lock().pop().unwrap();
+    let arrived: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(arrived["params"]["args"], json!(["db", 7, TOKEN, "sale.order"]));
+    assert_eq!(length.unwrap().to_str().unwrap(), body.len().to_string());
+    assert!(text(&answer).contains("***") && !text(&answer).contains("tok-4711"), "{}", text(&answer));
+    // The account is of what was sent, with the credential.
+    assert!(answer.sent.bytes_out > body.len() as u64);
+    // Elsewhere it does not go, and a value of the plugin's own is not sent at all.
+    send(&connection, call("/website/form", json!(null))).await.unwrap();
+    assert!(!seen.lock().pop().unwrap().1.windows(8).any(|part| part == b"tok-4711"));
+    let refused = send(&connection, call("/jsonrpc", json!("mine"))).await.unwrap_err();
+    assert_eq!(refused.code, confab_egress::ErrorCode::Refused);
+    assert!(seen.lock().is_empty());
+}

@@ -1,0 +1,82 @@
+//! Whether the connection works: signing in, rights, warehouses, helpdesk. Nothing is changed.
+
+use crate::desk::Kind;
+use crate::session::Odoo;
+use confab_plugin_sdk::health::Finding;
+use confab_plugin_sdk::prelude::*;
+use serde_json::{Value, json};
+
+/// What is looked at: what for, model, right, and the app that has it. With signing in, the desk and its stages these are
+/// fewer than 16 requests.
+const RIGHTS: [(&str, &str, &str, &str); 7] = [
+    ("read orders", "sale.order", "read", "Sales"),
+    ("read deliveries", "stock.picking", "read", "Inventory"),
+    ("read articles", "product.product", "read", "Sales"),
+    ("read contacts", "res.partner", "read", "Contacts"),
+    ("create contacts", "res.partner", "create", "Contacts"),
+    ("create leads", "crm.lead", "create", "CRM"),
+    ("change leads", "crm.lead", "write", "CRM"),
+];
+/// Versions that this connector was written for.
+const VERSIONS: std::ops::RangeInclusive<u32> = 16..=18;
+
+impl Odoo {
+    pub(crate) fn findings(&mut self) -> Vec<Finding> {
+        // What is remembered may be what is wrong.
+        let session = self.forget().and_then(|()| self.session());
+        let session = match session {
+            Ok(session) => session,
+            Err(e) => return vec![finding("sign in", "error", e.message)],
+        };
+        let mut found = vec![finding("sign in", "ok", format!("user {}, company {}", session.uid, session.company))];
+        let version = format!("Odoo {}", session.version);
+        found.push(if VERSIONS.contains(&session.version) {
+            finding("version", "ok", version)
+        } else {
+            finding("version", "warning", format!("{version}: this connector was written for 16 to 18"))
+        });
+        found.extend(RIGHTS.map(|(name, model, right, app)| self.right(name, model, right, app)));
+        match self.desk() {
+            Ok(desk) => {
+                let name = match desk.kind {
+                    Kind::Enterprise => "Helpdesk (Enterprise)",
+                    Kind::Oca => "helpdesk_mgmt (OCA)",
+                    Kind::Tasks(_) => "tasks of a project",
+                };
+                let closes = desk.stages.iter().any(|s| s.closed);
+                found.push(match closes {
+                    true => finding("helpdesk", "ok", name),
+                    false => finding(
+                        "helpdesk",
+                        "warning",
+                        format!("{name}: no stage is closed or folded, so tickets can't be closed"),
+                    ),
+                });
+                found.push(self.right("create tickets", desk.model(), "create", "Helpdesk"));
+            }
+            // No helpdesk is no fault of a connection that is not used for tickets.
+            Err(e) if e.code == Code::Unsupported.as_str() => found.push(finding("helpdesk", "warning", e.message)),
+            Err(e) => found.push(finding("helpdesk", "error", e.message)),
+        }
+        found
+    }
+
+    fn right(&mut self, name: &str, model: &str, right: &str, app: &str) -> Finding {
+        let quiet = json!({"raise_exception": false});
+        match self.call(model, "check_access_rights", json!([right]), quiet, Value::Null) {
+            Ok(Value::Bool(true)) => finding(name, "ok", "allowed"),
+            Ok(_) => {
+                let message = format!("the user may not {right} {model}: give it a role in {app} (Settings, Users)");
+                finding(name, "error", message)
+            }
+            Err(e) if e.code == Code::Misconfigured.as_str() => {
+                finding(name, "warning", format!("there is no {model}: install {app} if bots need it"))
+            }
+            Err(e) => finding(name, "error", e.message),
+        }
+    }
+}
+
+fn finding(name: &str, status: &str, message: impl Into<String>) -> Finding {
+    Finding { name: name.into(), status: status.into(), message: message.into() }
+}
