@@ -34,8 +34,8 @@ use std::sync::Arc;
 
 pub use address::Address;
 pub use api::{
-    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store, StoredAnswer, Tally,
-    TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Store, StoredAnswer, Taking,
+    Tally, TurnCommit,
 };
 pub use clock::Clock;
 pub use embedded::Embedded;

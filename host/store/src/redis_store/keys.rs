@@ -10,6 +10,7 @@
 //! | `confab:{config}:version`, `confab:{config}:KIND` | string, hash | configuration |
 //! | `confab:{records}:names`, `...:last` | zset, string | names of the logs in order; number of the newest record |
 //! | `confab:{records}:log/LOG` | stream | a bounded log; an entry's id is its number |
+//! | `confab:{l/NAME}:leased` | hash | v value, f newest fence, o holder, u held until (ms) |
 //! | `confab:count:WINDOW:KEY` | string | a counter; no tag, so that counters spread over a cluster |
 //!
 //! Braces, slashes and percent signs within names are percent-encoded: a `}` would end the hash tag early, a `/`
@@ -78,6 +79,15 @@ fn space_key(space: &str, part: &str) -> String {
     push_encoded(&mut key, space);
     key.push_str("}:");
     key.push_str(part);
+    key
+}
+
+/// A leased value's hash.
+pub(super) fn leased(name: &str) -> String {
+    let mut key = String::with_capacity(name.len() + 24);
+    key.push_str("confab:{l/");
+    push_encoded(&mut key, name);
+    key.push_str("}:leased");
     key
 }
 

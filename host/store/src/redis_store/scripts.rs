@@ -19,6 +19,9 @@ pub(super) struct Scripts {
     pub(super) kv_scan: Script,
     pub(super) kv_tally: Script,
     pub(super) append_records: Script,
+    pub(super) lease_take: Script,
+    pub(super) lease_write: Script,
+    pub(super) lease_free: Script,
 }
 
 impl Default for Scripts {
@@ -38,6 +41,9 @@ impl Default for Scripts {
             kv_scan: Script::new(include_str!("scripts/kv_scan.lua")),
             kv_tally: Script::new(include_str!("scripts/kv_tally.lua")),
             append_records: Script::new(include_str!("scripts/append_records.lua")),
+            lease_take: Script::new(include_str!("scripts/lease_take.lua")),
+            lease_write: Script::new(include_str!("scripts/lease_write.lua")),
+            lease_free: Script::new(include_str!("scripts/lease_free.lua")),
         }
     }
 }
