@@ -15,6 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::oauth2::config::OAuth2Config;
 use crate::secret::{Credential, SecretRef};
 
 /// One tenant's configured instance of a connector, as far as the network is concerned.
@@ -94,6 +95,8 @@ pub enum Auth {
     },
     /// A session that is logged in for at first use, kept in memory, and renewed when the system refuses it.
     Session(Box<SessionConfig>),
+    /// Tokens of an authorization server, which are renewed before they expire.
+    Oauth2(Box<OAuth2Config>),
 }
 
 /// A system that wants a login first and a session's credential after that.

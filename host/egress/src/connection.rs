@@ -51,8 +51,8 @@ pub(crate) struct Endpoint {
 pub struct Connection {
     tenant: String,
     id: String,
-    endpoints: BTreeMap<String, Endpoint>,
-    redactor: Redactor,
+    pub(crate) endpoints: BTreeMap<String, Endpoint>,
+    pub(crate) redactor: Arc<Redactor>,
     shared: Arc<Shared>,
     places: Semaphore,
     global: OnceCell<reqwest::Client>,
@@ -90,7 +90,7 @@ impl Connection {
     ) -> Self {
         let places = Semaphore::new(shared.limits.concurrency);
         let (global, granted) = (OnceCell::new(), OnceCell::new());
-        Self { tenant, id, endpoints, redactor, shared, places, global, granted }
+        Self { tenant, id, endpoints, redactor: Arc::new(redactor), shared, places, global, granted }
     }
 
     /// The tenant's id.
@@ -233,33 +233,32 @@ impl Connection {
     /// Steps 3 to 6.
     async fn perform(&self, endpoint: &Endpoint, checked: &Checked, wire: &Wire) -> Result<Reply, SendError> {
         let cap = self.shared.limits.response_body_bytes;
-        let answer = if let Authoriser::Session(auth) = &endpoint.auth {
-            let session = self.session(endpoint, None, wire).await?;
-            let answer = self.exchange(endpoint, checked, session.as_deref(), cap, wire).await?;
-            if auth.is_over(answer.status) {
-                let renewed = self.session(endpoint, session.as_deref(), wire).await?;
-                self.exchange(endpoint, checked, renewed.as_deref(), cap, wire).await?
-            } else {
-                answer
-            }
-        } else {
-            self.exchange(endpoint, checked, None, cap, wire).await?
-        };
+        let session = self.session(endpoint, None, wire).await?;
+        let mut answer = self.exchange(endpoint, checked, session.as_deref(), cap, wire).await?;
+        if endpoint.auth.is_over(answer.status)
+            && let Some(renewed) = self.session(endpoint, session.as_deref(), wire).await?
+        {
+            answer = self.exchange(endpoint, checked, Some(&renewed), cap, wire).await?;
+        }
         let headers = headers::for_guest(&answer.headers, endpoint.auth.header(), &self.shared.limits)?;
         let clean = |text| self.redactor.text(text);
         let headers = headers.into_iter().map(|(name, value)| (clean(name), clean(value))).collect();
         Ok(Reply { status: answer.status, headers, body: self.redactor.bytes(answer.body) })
     }
 
-    /// The endpoint's session, where it has such: the current one, or one that is logged in for now.
+    /// The endpoint's session or token, where it has such: the current one, or one that is got now. None in place of
+    /// the refused one when a new one would not help.
     async fn session(
         &self,
         endpoint: &Endpoint,
         refused: Option<&Session>,
         wire: &Wire,
     ) -> Result<Option<Arc<Session>>, SendError> {
-        let Authoriser::Session(auth) = &endpoint.auth else {
-            return Ok(None);
+        let auth = match &endpoint.auth {
+            Authoriser::Session(auth) => auth,
+            // Its requests go elsewhere, and are no traffic of this endpoint.
+            Authoriser::OAuth2(auth) => return auth.session(refused, &self.redactor).await,
+            _ => return Ok(None),
         };
         let learn = |secrets: &[String]| self.redactor.add_session(secrets.iter().map(String::as_str));
         let login = |request| self.login(endpoint, request, wire);

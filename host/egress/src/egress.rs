@@ -10,6 +10,8 @@ use std::time::Duration;
 use http::Method;
 
 use crate::auth::Setup;
+use crate::auth::oauth2::ready::Room;
+use crate::auth::oauth2::store::TokenStore;
 use crate::breaker::Clock;
 use crate::client;
 use crate::config::{ConnectionSpec, EndpointConfig};
@@ -29,6 +31,7 @@ pub struct Egress {
     secrets: SecretSource,
     shared: Arc<Shared>,
     breakers: Breakers,
+    tokens: Option<Arc<dyn TokenStore>>,
 }
 
 /// What all connections use.
@@ -61,13 +64,20 @@ impl Egress {
     ) -> Result<Self, ConfigError> {
         let tls = client::tls(&policy.ca_files)?;
         let shared = Arc::new(Shared { policy, limits, lookup, tls });
-        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System) })
+        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System), tokens: None })
     }
 
     /// Let the breakers of connections made from now on see another time: for tests.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { breakers: Breakers::new(clock), ..self }
+    }
+
+    /// Keep the tokens of OAuth2 here, for all hosts. Without it they are in memory alone, and connections that a
+    /// person connects can't be set up.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Arc<dyn TokenStore>) -> Self {
+        Self { tokens: Some(tokens), ..self }
     }
 
     /// Check a connection's configuration, read its secrets, and give the handle to call through. Keep the handle:
@@ -126,7 +136,10 @@ impl Egress {
         let reach = base
             .as_ref()
             .and_then(|base| self.shared.policy.reach(base.url()).map_err(|message| wrong("base_url", message)).ok());
-        let setup = Setup { source: &self.secrets, tenant: &spec.tenant, at: &at, errors, secrets: Vec::new() };
+        let (tokens, connection, endpoint) = (self.tokens.as_ref(), &*spec.connection, &*config.name);
+        let room = Room { shared: &self.shared, tokens, connection, endpoint };
+        let setup =
+            Setup { source: &self.secrets, tenant: &spec.tenant, at: &at, errors, secrets: Vec::new(), room: &room };
         let authorised = setup.authorise(&config.auth, base?)?;
         secrets.extend(authorised.secrets);
         // By the base URL as it is written: the one made ready may have a credential in it.

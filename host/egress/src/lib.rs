@@ -9,7 +9,7 @@
 //! | [`egress`](Egress) | whether a configuration can work; everything wrong with it at once |
 //! | [`connection`](Connection) | the pipeline itself: endpoint, method, time, one place among 32 |
 //! | `path`, `headers` | what a guest may write into a request |
-//! | `auth` | the credential: header, query, path, or a session that is logged in for at first use |
+//! | `auth` | the credential: header, query, path, a session that is logged in for at first use, or a token of OAuth2 that is renewed |
 //! | `policy` | scheme, host, port and path of the request *as it will be sent* |
 //! | `dns`, `address` | names are resolved here once, each address is checked, only checked ones are connected to |
 //! | `health`, [`breaker`] | an endpoint that keeps failing is left alone for a while |
@@ -21,8 +21,8 @@
 //! (names of secrets, and where their values come from), `limits` (every number, with its reason), `client` (TLS and
 //! connection pools), `error`.
 //!
-//! What it does not do yet: cache, retry, OAuth2. Each wraps or follows one of the rooms above: a cache goes round
-//! `exchange`, a retry round the pipeline's inner part, OAuth2 is one more `auth`.
+//! What it does not do yet: cache, retry. Each wraps or follows one of the rooms above: a cache goes round
+//! `exchange`, a retry round the pipeline's inner part.
 //!
 //! This is the only crate that names reqwest.
 #![forbid(unsafe_code)]
@@ -51,6 +51,9 @@ mod secret;
 mod source;
 
 pub use address::{is_global, is_metadata};
+pub use auth::oauth2::authorize::{AuthState, Authorization, AuthorizationCode, Disconnected};
+pub use auth::oauth2::config::{Algorithm, ClientAuth, Grant, OAuth2Config};
+pub use auth::oauth2::store::{TokenOwner, TokenStore, TokenStoreError};
 pub use call::{CallMeta, InResponse, OutRequest, Sent};
 pub use config::{Auth, ConnectionSpec, EndpointConfig, LoginConfig, SessionConfig};
 pub use connection::Connection;

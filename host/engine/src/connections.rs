@@ -9,8 +9,9 @@ use crate::services::{ConnectionServices, Space};
 use crate::turn::now_millis;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use confab_egress::AuthState;
 use confab_sandbox::{CapabilityError, Reported};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 impl Engine {
@@ -24,7 +25,14 @@ impl Engine {
         connection: &ConnectionId,
         request_id: Arc<str>,
     ) -> Result<Value, ConnectionError> {
-        self.contract(tenant, connection, "health", "check", Map::new(), request_id).await
+        let signed_in = self.ready_connection(tenant, connection)?.sign_in_findings().await;
+        let found = self.contract(tenant, connection, "health", "check", Map::new(), request_id).await;
+        match found {
+            Ok(Value::Array(found)) => Ok(signed_in.into_iter().chain(found).collect()),
+            // Who is not signed in need not hear from the connector that it is not.
+            Err(_) if signed_in.iter().any(|finding| finding["status"] == "error") => Ok(signed_in.into()),
+            other => other,
+        }
     }
 
     /// Names of the files that can be downloaded.
@@ -61,7 +69,7 @@ impl Engine {
         }
     }
 
-    fn ready_connection(
+    pub(crate) fn ready_connection(
         &self,
         tenant: &TenantId,
         connection: &ConnectionId,
@@ -130,5 +138,28 @@ impl Engine {
             Ok(None) => Err(ConnectionError::Unsupported(plugin.manifest().name.clone())),
             Err(failure) => Err(ConnectionError::Failed(Box::new(failure))),
         }
+    }
+}
+
+impl Connection {
+    /// How the endpoints with OAuth2 stand, as findings of a check.
+    async fn sign_in_findings(&self) -> Vec<Value> {
+        let mut findings = Vec::new();
+        for (endpoint, state) in self.auth_states().await {
+            let command = format!("confab connection connect --tenant {} {}", self.tenant, self.id);
+            let (status, message) = match state {
+                AuthState::Connected { renewable: true, .. } => ("ok", "connected".to_owned()),
+                AuthState::Connected { renewable: false, .. } => {
+                    ("ok", "connected, until the token expires: the system gave none to renew it".to_owned())
+                }
+                AuthState::NotConnected => ("error", format!("not connected; connect it: {command}")),
+                AuthState::ReconnectNeeded { because } => {
+                    ("error", format!("has to be connected again, because {because}; reconnect it: {command}"))
+                }
+                AuthState::Unknown { because } => ("error", because),
+            };
+            findings.push(json!({"name": format!("sign-in {endpoint}"), "status": status, "message": message}));
+        }
+        findings
     }
 }

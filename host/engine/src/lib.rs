@@ -13,6 +13,7 @@
 //! | [`net`] | what a new version fails to serve, the stable one serves |
 //! | [`registry`] | bots and connections, prepared and ready |
 //! | [`engine`] | [`Engine`]: everything together |
+//! | [`tokens`] | tokens of OAuth2 connections: kept encrypted, got by a person |
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
 //! | [`services`] | what a plugin gets from the host while it runs |
@@ -38,6 +39,7 @@ mod quarantine;
 pub mod registry;
 pub mod rollout;
 mod services;
+pub mod tokens;
 pub mod turn;
 pub mod upgrade;
 pub mod usage;

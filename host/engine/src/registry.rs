@@ -218,7 +218,9 @@ impl Publisher {
         let egress = match self.egress.connect(spec) {
             Ok(egress) => Some(egress),
             Err(errors) => {
-                findings.extend(errors.into_iter().map(|e| Finding::error(file, in_words_of_the_file(&e)).field(e.at)));
+                findings.extend(
+                    errors.into_iter().map(|e| Finding::error(file, in_words_of_the_file(doc, &e)).field(e.at)),
+                );
                 None
             }
         };
@@ -401,7 +403,15 @@ impl ChosenCandidate {
 }
 
 /// Egress has its own names for what a connection's file calls `url`, `token` and `password`.
-fn in_words_of_the_file(error: &confab_egress::ConfigError) -> String {
+fn in_words_of_the_file(doc: &ConnectionDoc, error: &confab_egress::ConfigError) -> String {
+    // Where the file has `auth` itself, the words are its own.
+    let own = doc.endpoints.iter().any(|(name, endpoint)| {
+        endpoint.auth.is_some()
+            && error.at.strip_prefix("endpoints.").is_some_and(|at| at.starts_with(&format!("{name}.auth")))
+    });
+    if own {
+        return error.to_string();
+    }
     let at = error.at.replace(".base_url", ".url").replace(".auth.value", ".token").replace(".auth.", ".");
     format!("{at}: {}", error.message)
 }
@@ -465,7 +475,8 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
 /// How an endpoint is signed in to: the form from the manifest, the names of secrets from the connection.
 ///
 /// The manifest has `auth.KIND = {..}` with a kind of [`Auth`]; what the connection supplies (`username`, `password`,
-/// `token`) is put in. Without it the connection says `auth` itself.
+/// `token`) is put in. A connection's own `auth` completes the manifest's form when it is of the same kind, and takes
+/// its place when it is of another, or the manifest has none.
 pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<Auth, String> {
     let Some((kind, form)) = endpoint.auth.as_object().and_then(|auth| auth.iter().next()) else {
         return match &given.auth {
@@ -473,13 +484,21 @@ pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<A
             Some(auth) => serde_json::from_value(auth.clone()).map_err(|e| format!("auth: {e}")),
         };
     };
+    let own = given.auth.as_ref().and_then(Value::as_object);
+    if let Some(auth) = &given.auth
+        && auth.get("kind").and_then(Value::as_str) != Some(kind)
+    {
+        return serde_json::from_value(auth.clone()).map_err(|e| format!("auth: {e}"));
+    }
     let mut filled = form.as_object().cloned().unwrap_or_default();
+    filled.extend(own.cloned().unwrap_or_default());
     filled.insert("kind".into(), Value::String(kind.clone()));
     let mut need = |field: &str, from: &str, value: &Option<String>| match value {
         Some(value) => {
             filled.insert(field.to_owned(), Value::String(value.clone()));
             Ok(())
         }
+        None if filled.contains_key(field) => Ok(()),
         None => Err(format!("`{from}` is missing: write `{from}: env:NAME`")),
     };
     match kind.as_str() {
@@ -497,7 +516,8 @@ pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<A
         "header" | "query" | "path" => need("value", "token", &given.token)?,
         _ => {}
     }
-    serde_json::from_value(Value::Object(filled)).map_err(|e| format!("auth of the manifest: {e}"))
+    let whose = if own.is_some() { "auth" } else { "auth of the manifest" };
+    serde_json::from_value(Value::Object(filled)).map_err(|e| format!("{whose}: {e}"))
 }
 
 /// Connections by capability, each of which serves it.

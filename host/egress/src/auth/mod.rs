@@ -4,8 +4,9 @@
 //! templates compiled, so that whatever can be wrong is wrong then. [`Authoriser::apply`] is the only place where a
 //! credential meets a request.
 //!
-//! OAuth2 will be one more variant here, next to [`session`], whose single flight and renewal it shares.
+//! Two of them change while they are used: a [`session`] that is logged in for, and the tokens of [`oauth2`].
 
+pub(crate) mod oauth2;
 pub(crate) mod session;
 
 use base64::Engine as _;
@@ -19,6 +20,8 @@ use crate::path::Base;
 use crate::secret::{Credential, Secret, SecretRef};
 use crate::source::SecretSource;
 
+use self::oauth2::OAuth2;
+use self::oauth2::ready::Room;
 use self::session::{Session, SessionAuth};
 
 /// How an endpoint's requests are authorised, ready for use.
@@ -31,6 +34,8 @@ pub(crate) enum Authoriser {
     Query { name: String, value: Secret },
     /// A header whose value comes from a login.
     Session(Box<SessionAuth>),
+    /// A header whose value comes from an authorization server.
+    OAuth2(Box<OAuth2>),
 }
 
 impl Authoriser {
@@ -40,6 +45,16 @@ impl Authoriser {
             Self::None | Self::Query { .. } => None,
             Self::Header { name, .. } => Some(name),
             Self::Session(session) => Some(session.header()),
+            Self::OAuth2(oauth2) => Some(oauth2.header()),
+        }
+    }
+
+    /// Does an answer with this status mean that the credential is over?
+    pub(crate) fn is_over(&self, status: u16) -> bool {
+        match self {
+            Self::None | Self::Header { .. } | Self::Query { .. } => false,
+            Self::Session(session) => session.is_over(status),
+            Self::OAuth2(_) => OAuth2::is_over(status),
         }
     }
 
@@ -59,9 +74,9 @@ impl Authoriser {
                 }
                 request.url_mut().query_pairs_mut().append_pair(name, value.expose());
             }
-            Self::Session(auth) => {
-                if let Some(session) = session {
-                    request.headers_mut().insert(auth.header().clone(), session.value());
+            Self::Session(_) | Self::OAuth2(_) => {
+                if let (Some(header), Some(session)) = (self.header(), session) {
+                    request.headers_mut().insert(header.clone(), session.value());
                 }
             }
         }
@@ -87,6 +102,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) errors: &'a mut Vec<ConfigError>,
     /// What was resolved so far.
     pub(crate) secrets: Vec<Secret>,
+    /// For OAuth2.
+    pub(crate) room: &'a Room<'a>,
 }
 
 impl Setup<'_> {
@@ -187,6 +204,10 @@ impl Setup<'_> {
             }
             Auth::Session(config) => {
                 SessionAuth::new(config, &base, &mut self).map(|session| Authoriser::Session(Box::new(session)))
+            }
+            Auth::Oauth2(config) => {
+                let room = self.room;
+                OAuth2::new(config, room, &mut self).map(|oauth2| Authoriser::OAuth2(Box::new(oauth2)))
             }
         };
         Some(Authorised { authoriser: authoriser?, base, secrets: self.secrets })

@@ -13,9 +13,9 @@ use confab_engine::{ConnectionId, TenantId};
 use http::{HeaderValue, header};
 use serde_json::{Value, json};
 
-fn whose(caller: &Caller, query: &TenantQuery, id: &str) -> Result<(TenantId, ConnectionId), Problem> {
+pub(super) fn whose(caller: &Caller, tenant: Option<&TenantId>, id: &str) -> Result<(TenantId, ConnectionId), Problem> {
     caller.needs(Scope::Admin)?;
-    let tenant = caller.tenant(query.tenant.as_ref())?;
+    let tenant = caller.tenant(tenant)?;
     let id = id
         .parse()
         .map_err(|_| Problem::unknown_connection(format!("there is no connection `{}`", id.escape_debug())))?;
@@ -30,7 +30,7 @@ pub(crate) async fn check(
     Params(query): Params<TenantQuery>,
     Extension(request): Extension<RequestId>,
 ) -> Result<Json<Value>, Problem> {
-    let (tenant, id) = whose(&caller, &query, &id)?;
+    let (tenant, id) = whose(&caller, query.tenant.as_ref(), &id)?;
     let findings = app.engine.check_connection(&tenant, &id, request.0).await?;
     Ok(Json(json!({ "connection": id, "findings": findings })))
 }
@@ -43,7 +43,7 @@ pub(crate) async fn files(
     Params(query): Params<TenantQuery>,
     Extension(request): Extension<RequestId>,
 ) -> Result<Json<Value>, Problem> {
-    let (tenant, id) = whose(&caller, &query, &id)?;
+    let (tenant, id) = whose(&caller, query.tenant.as_ref(), &id)?;
     let files = app.engine.connection_files(&tenant, &id, request.0).await?;
     Ok(Json(json!({ "connection": id, "files": files })))
 }
@@ -56,7 +56,7 @@ pub(crate) async fn download(
     Params(query): Params<TenantQuery>,
     Extension(request): Extension<RequestId>,
 ) -> Result<Response, Problem> {
-    let (tenant, id) = whose(&caller, &query, &id)?;
+    let (tenant, id) = whose(&caller, query.tenant.as_ref(), &id)?;
     let content = app.engine.download(&tenant, &id, &name, request.0).await?;
     let mut response = content.into_response();
     let kind = if name.ends_with(".csv") { "text/csv; charset=utf-8" } else { "application/octet-stream" };
