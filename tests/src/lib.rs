@@ -11,6 +11,7 @@
 //! | [`redis`] | a real redis-server |
 //! | [`tryton`] | a real Tryton |
 //! | [`erp`] | a business system that is slow or hostile on demand |
+//! | [`vendors`] | systems of other companies, as strict as they are |
 //! | [`versions`] | versions of plugins made out of built ones, and load that notices a lost turn |
 //! | [`endpoint`] | an endpoint that keeps every byte it got, echoes, drips, redirects, hangs up |
 //! | [`memory`] | the memory of every guest of a running server |
@@ -34,5 +35,6 @@ pub mod place;
 pub mod redis;
 pub mod server;
 pub mod tryton;
+pub mod vendors;
 pub mod versions;
 pub mod wait;

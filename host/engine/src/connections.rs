@@ -29,6 +29,8 @@ impl Engine {
         let found = self.contract(tenant, connection, "health", "check", Map::new(), request_id).await;
         match found {
             Ok(Value::Array(found)) => Ok(signed_in.into_iter().chain(found).collect()),
+            // A connector without a check of its own has this much to say.
+            Err(ConnectionError::Unsupported(_)) if !signed_in.is_empty() => Ok(signed_in.into()),
             // Who is not signed in need not hear from the connector that it is not.
             Err(_) if signed_in.iter().any(|finding| finding["status"] == "error") => Ok(signed_in.into()),
             other => other,

@@ -12,14 +12,21 @@
 mod support;
 
 mod addresses;
+// The same server that the tests of the whole house use.
+#[path = "../../../../tests/src/vendors/authorization_server.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test crate uses its part of it")]
+mod authorization_server;
+
 mod answers;
 mod breaker;
 mod config;
 mod credentials;
 mod hostile_systems;
+mod oauth2;
 mod proxy;
 mod requests;
 mod sessions;
 mod smuggling;
 mod time;
 mod tls;
+mod token_store;

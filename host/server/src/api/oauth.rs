@@ -4,6 +4,7 @@
 //! good once. The page has no script, no style and nothing of what was sent; it says what happened and what to do.
 
 use super::App;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use confab_engine::tokens::connect::{Callback, CallbackError};
@@ -23,7 +24,7 @@ pub(crate) struct CallbackQuery {
 }
 
 /// `GET /oauth/callback`
-pub(crate) async fn callback(State(app): State<App>, query: Option<Query<CallbackQuery>>) -> Response {
+pub(crate) async fn callback(State(app): State<App>, query: Result<Query<CallbackQuery>, QueryRejection>) -> Response {
     let Query(query) = query.unwrap_or_default();
     let callback = Callback { state: query.state, code: query.code, error: query.error, issuer: query.iss };
     match app.engine.finish_connect(callback).await {
