@@ -520,6 +520,9 @@ pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<A
     serde_json::from_value(Value::Object(filled)).map_err(|e| format!("{whose}: {e}"))
 }
 
+#[cfg(test)]
+mod auth_tests;
+
 /// Connections by capability, each of which serves it.
 fn bindings(
     file: &str,

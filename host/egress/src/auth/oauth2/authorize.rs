@@ -202,16 +202,21 @@ impl Core {
         let bytes = Some(record.to_bytes());
         self.write(store, bytes).await.map_err(|failed| failed.error)?;
         self.adopt(record, redactor, false)?;
-        self.flight.lock().await.failed = None;
+        // What went wrong before is over. A renewal that is under way finds the new tokens by itself.
+        if let Ok(mut flight) = self.flight.try_lock() {
+            flight.failed = None;
+        }
         Ok(())
     }
 
     async fn disconnect(&self, redactor: &Redactor) -> Result<Disconnected, SendError> {
         let store = self.store()?;
-        let stored = store.load(&self.owner).await.map_err(|e| self.unreadable(&e).error)?;
+        // What can't be read (its key is gone) is deleted all the same.
+        let stored = store.load(&self.owner).await;
         self.write(store, None).await.map_err(|failed| failed.error)?;
         self.forget();
-        let record = stored.as_deref().and_then(TokenRecord::parse);
+        let was_connected = !matches!(stored, Ok(None));
+        let record = stored.ok().flatten().as_deref().and_then(TokenRecord::parse);
         let mut revoked = None;
         if let (Some(place), Some(record)) = (&self.revocation_url, &record) {
             redactor.add_session(record.secrets());
@@ -233,7 +238,7 @@ impl Core {
             }
             revoked = Some(done);
         }
-        Ok(Disconnected { was_connected: stored.is_some(), revoked })
+        Ok(Disconnected { was_connected, revoked })
     }
 
     /// Write what no renewal may undo.

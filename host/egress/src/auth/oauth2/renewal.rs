@@ -70,13 +70,28 @@ impl Core {
         let Some(store) = &self.tokens else {
             return self.by_own_right().await;
         };
+        match self.renew_for_all(store.as_ref(), refused, redactor).await {
+            // Who can get a token without the store does.
+            Err(failed) if failed.error.code == ErrorCode::Unavailable && self.grant != Grant::AuthorizationCode => {
+                self.by_own_right().await
+            }
+            renewed => renewed,
+        }
+    }
+
+    async fn renew_for_all(
+        &self,
+        store: &dyn TokenStore,
+        refused: Option<u64>,
+        redactor: &Redactor,
+    ) -> Result<TokenRecord, Failed> {
         let give_up = Instant::now() + TOKEN_WAIT;
         loop {
-            if let Some(done) = self.settled(self.look(&**store, refused).await?)? {
+            if let Some(done) = self.settled(self.look(store, refused).await?)? {
                 return Ok(done);
             }
             if let Some(fence) = store.lease(&self.owner, TOKEN_HOLD).await.map_err(|e| self.unreadable(&e))? {
-                let renewed = self.with_lease(&**store, fence, refused, redactor).await;
+                let renewed = self.with_lease(store, fence, refused, redactor).await;
                 if let Err(error) = store.free(&self.owner, fence).await {
                     tracing::debug!(%error, "a token's lease stays taken until its time is over");
                 }
@@ -242,7 +257,7 @@ impl Core {
         let record = TokenRecord::new(&self.made_with, granted, Some(&before));
         // Before anything is done with it.
         redactor.add_session(record.secrets());
-        self.keep(store, fence, &before, record).await
+        self.keep(store, fence, &before, record, redactor).await
     }
 
     /// Save what can't be had a second time, by all means.
@@ -252,8 +267,12 @@ impl Core {
         mut fence: u64,
         before: &TokenRecord,
         record: TokenRecord,
+        redactor: &Redactor,
     ) -> Result<Option<TokenRecord>, Failed> {
         let give_up = Instant::now() + TOKEN_SAVE_PATIENCE;
+        // Callers need not wait until it is saved.
+        let adopted = self.adopt(record.clone(), redactor, false);
+        drop(adopted);
         loop {
             match store.save(&self.owner, fence, Some(record.to_bytes())).await {
                 Ok(true) => return Ok(Some(record)),

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method, header};
+use metrics::counter;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -82,6 +83,19 @@ struct Body {
 impl Core {
     /// Ask for a token.
     pub(super) async fn ask(&self, parameters: &[(&str, &str)]) -> Result<Granted, Denied> {
+        let asked = self.request_token(parameters).await;
+        let outcome = match &asked {
+            Ok(_) => "granted",
+            Err(Denied::Grant | Denied::Refused(_)) => "refused",
+            Err(Denied::Later(_)) => "failed",
+        };
+        let (tenant, connection) = (self.owner.tenant.clone(), self.owner.connection.clone());
+        counter!("confab_egress_token_requests_total", "tenant" => tenant, "connection" => connection, "outcome" => outcome)
+            .increment(1);
+        asked
+    }
+
+    async fn request_token(&self, parameters: &[(&str, &str)]) -> Result<Granted, Denied> {
         let answer = self.post(&self.token_url, parameters).await.map_err(Denied::Later)?;
         let host = self.token_url.host();
         let status = answer.status;
