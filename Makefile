@@ -10,7 +10,7 @@ SHELL := /bin/bash
 export CARGO_TERM_COLOR ?= never
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
 CONFAB := $(TARGET)/release/confab
-PLUGINS := plugins/flow plugins/sheet plugins/tryton examples/connector
+PLUGINS := $(patsubst %/plugin.toml,%,$(wildcard plugins/*/plugin.toml)) examples/connector
 GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml tests/guests-wat/*/plugin.toml))
 
 .PHONY: run test bench hostile scale lint build plugins all deps-build deps-test clean

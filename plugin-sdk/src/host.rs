@@ -4,33 +4,38 @@ use crate::bindings::imports::confab::plugin as wit;
 use crate::error::{Code, Result, error};
 use serde::de::DeserializeOwned;
 
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::imports::confab::plugin as door;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::testing::door;
+
 pub use wit::call::Callable;
 pub use wit::connection::CallContext;
 
 /// Milliseconds since 1970. Stands still during a call.
 pub fn now_millis() -> u64 {
-    wit::clock::now()
+    door::clock::now()
 }
 
 /// Now as RFC 3339 in UTC, to the second.
 pub fn now_rfc3339() -> String {
-    crate::text::rfc3339(now_millis())
+    crate::dates::of_millis(now_millis())
 }
 
 /// Random bytes, at most 1,024.
 pub fn random_bytes(len: u32) -> Vec<u8> {
-    wit::random::bytes(len)
+    door::random::bytes(len)
 }
 
 /// The connection's settings. They are valid against the manifest's schema.
 pub fn settings<T: DeserializeOwned>() -> Result<T> {
-    serde_json::from_str(&wit::connection::settings())
+    serde_json::from_str(&door::connection::settings())
         .map_err(|e| error(Code::Misconfigured, format!("settings of the connection: {e}")))
 }
 
 /// The call that is served: idempotency key, time left, language.
 pub fn context() -> CallContext {
-    wit::connection::context()
+    door::connection::context()
 }
 
 /// Calls a capability function by name. `arguments` is a JSON object by parameter name.

@@ -4,8 +4,14 @@
 
 use crate::bindings::imports::confab::plugin::http as wit;
 use crate::error::{Code, Result, error};
+use crate::text::path_segment;
 use crate::types::Error;
 use serde::{Serialize, de::DeserializeOwned};
+
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::imports::confab::plugin::http as door;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::testing::door::http as door;
 
 /// A request that is being made up.
 #[derive(Debug)]
@@ -39,6 +45,35 @@ impl Request {
     pub fn post(endpoint: &str, path: impl Into<String>) -> Self {
         Self::new("POST", endpoint, path)
     }
+    /// `PUT`.
+    pub fn put(endpoint: &str, path: impl Into<String>) -> Self {
+        Self::new("PUT", endpoint, path)
+    }
+    /// `PATCH`.
+    pub fn patch(endpoint: &str, path: impl Into<String>) -> Self {
+        Self::new("PATCH", endpoint, path)
+    }
+    /// `DELETE`.
+    pub fn delete(endpoint: &str, path: impl Into<String>) -> Self {
+        Self::new("DELETE", endpoint, path)
+    }
+    /// Adds parameters to the query, encoded.
+    #[must_use]
+    pub fn query(mut self, parameters: &[(&str, &str)]) -> Self {
+        for (name, value) in parameters {
+            self.inner.path.push(if self.inner.path.contains('?') { '&' } else { '?' });
+            self.inner.path.push_str(&format!("{}={}", path_segment(name), path_segment(value)));
+        }
+        self
+    }
+    /// Sets a form as the body, with its content type.
+    #[must_use]
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        let encoded: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{}={}", path_segment(name), path_segment(value))).collect();
+        self.inner.body = encoded.join("&").into_bytes();
+        self.header("content-type", "application/x-www-form-urlencoded")
+    }
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -69,7 +104,7 @@ impl Request {
     /// Sends it. Any status is an answer; see [`Response::ok`].
     pub fn send(self) -> Result<Response> {
         self.body?;
-        match wit::send(&self.endpoint, &self.inner) {
+        match door::send(&self.endpoint, &self.inner) {
             Ok(r) => Ok(Response { status: r.status, headers: r.headers, body: r.body }),
             Err(e) => Err(from_http_error(e)),
         }

@@ -3,43 +3,48 @@
 use crate::bindings::imports::confab::plugin::kv as wit;
 use serde::{Serialize, de::DeserializeOwned};
 
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::imports::confab::plugin::kv as door;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::testing::door::kv as door;
+
 pub use wit::{Entry, KvError};
 
 /// Get a value as it was stored.
 pub fn get(key: &str) -> Result<Option<Vec<u8>>, KvError> {
-    wit::get(key)
+    door::get(key)
 }
 /// Get a value stored as JSON.
 pub fn get_json<T: DeserializeOwned>(key: &str) -> Result<Option<T>, KvError> {
-    wit::get(key)?.map(|bytes: Vec<u8>| from_json(&bytes)).transpose()
+    door::get(key)?.map(|bytes: Vec<u8>| from_json(&bytes)).transpose()
 }
 /// Set a value.
 pub fn set(key: &str, value: &[u8]) -> Result<(), KvError> {
-    wit::set(key, value)
+    door::set(key, value)
 }
 /// Set a value as JSON.
 pub fn set_json<T: Serialize>(key: &str, value: &T) -> Result<(), KvError> {
-    wit::set(key, &to_json(value)?)
+    door::set(key, &to_json(value)?)
 }
 /// Set a value only if the key has none; gives back the one that was there, in which case nothing was written.
 pub fn insert(key: &str, value: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
-    wit::insert(key, value)
+    door::insert(key, value)
 }
 /// The same as JSON.
 pub fn insert_json<T: Serialize + DeserializeOwned>(key: &str, value: &T) -> Result<Option<T>, KvError> {
-    wit::insert(key, &to_json(value)?)?.map(|bytes: Vec<u8>| from_json(&bytes)).transpose()
+    door::insert(key, &to_json(value)?)?.map(|bytes: Vec<u8>| from_json(&bytes)).transpose()
 }
 /// Delete a value.
 pub fn delete(key: &str) -> Result<(), KvError> {
-    wit::delete(key)
+    door::delete(key)
 }
 /// Entries whose key starts with `prefix`, in key order, after `after`; at most 1,000.
 pub fn scan(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<Entry>, KvError> {
-    wit::scan(prefix, after, limit)
+    door::scan(prefix, after, limit)
 }
 /// Add to a counter; gives its new value.
 pub fn add(key: &str, delta: i64) -> Result<i64, KvError> {
-    wit::add(key, delta)
+    door::add(key, delta)
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, KvError> {

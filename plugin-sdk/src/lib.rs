@@ -11,6 +11,9 @@
 //! | [`dialogue`] | the trait of intent plugins |
 //! | [`use_capability`] | typed calls of the bot's capabilities, for intent plugins |
 //! | [`http`], [`kv`], [`log`], [`host`] | what the host offers |
+//! | [`graphql`], [`jsonrpc`], [`odata`], [`pages`] | ways of speaking that many systems share |
+//! | [`dates`], [`money`], [`people`], [`json`], [`once`] | values made comparable, checked, and written once |
+//! | `testing` | a host for `cargo test` (not in Wasm) |
 //!
 //! ```
 //! use confab_plugin_sdk::prelude::*;
@@ -46,20 +49,31 @@
 #[cfg(all(target_arch = "wasm32", feature = "bump-allocator"))]
 mod alloc;
 mod bindings;
+pub mod dates;
 mod error;
+pub mod graphql;
 pub mod host;
 pub mod http;
+pub mod json;
+pub mod jsonrpc;
 pub mod kv;
 pub mod log;
+pub mod money;
+pub mod odata;
+pub mod once;
+pub mod pages;
 #[cfg(target_arch = "wasm32")]
 mod panic;
+pub mod people;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 mod text;
 
 pub use bindings::{
     catalog, contacts, dialogue, files, health, inventory, leads, lifecycle, orders, tickets, use_capability,
 };
 pub use error::{Code, Result, error};
-pub use text::{path_segment, rfc3339};
+pub use text::path_segment;
 
 /// Records that several capabilities share.
 pub mod types {

@@ -6,12 +6,14 @@
 //! | [`folder`] | a tenant's folder, written for one test |
 //! | [`server`] | the `confab` binary: serve, kill -9, stop, and every other command |
 //! | [`client`] | a client of the HTTP API, with conversations and what must be true of every refusal |
+//! | [`connection`] | the functions of a connection, called by name |
 //! | [`component`] | components made of others, for the install gate |
 //! | [`metric`] | figures out of `/metrics` |
 //! | [`redis`] | a real redis-server |
 //! | [`tryton`] | a real Tryton |
+//! | [`systems`] | other real systems, for `make test-systems` |
+//! | [`vendors`] | servers that check requests as strictly as the vendors whose systems can not be installed |
 //! | [`erp`] | a business system that is slow or hostile on demand |
-//! | [`vendors`] | systems of other companies, as strict as they are |
 //! | [`versions`] | versions of plugins made out of built ones, and load that notices a lost turn |
 //! | [`endpoint`] | an endpoint that keeps every byte it got, echoes, drips, redirects, hangs up |
 //! | [`memory`] | the memory of every guest of a running server |
@@ -25,6 +27,7 @@
 
 pub mod client;
 pub mod component;
+pub mod connection;
 pub mod endpoint;
 pub mod erp;
 pub mod folder;
@@ -34,6 +37,7 @@ pub mod museum;
 pub mod place;
 pub mod redis;
 pub mod server;
+pub mod systems;
 pub mod tryton;
 pub mod vendors;
 pub mod versions;

@@ -14,6 +14,30 @@ use confab_sandbox::{CapabilityError, Reported};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
+/// A call by name.
+#[derive(Clone, Debug)]
+pub struct ConnectionCall {
+    /// The interface: `orders`.
+    pub capability: String,
+    /// Its function: `get`.
+    pub function: String,
+    /// Arguments by parameter name.
+    pub arguments: Map<String, Value>,
+    /// The same for each try of the same write; none for the request's id.
+    pub idempotency_key: Option<String>,
+    /// Language (BCP 47) to ask for.
+    pub locale: Option<String>,
+}
+
+fn whose<'a>(connection: &'a Connection, request_id: &'a str) -> Whose<'a> {
+    Whose {
+        tenant: connection.tenant.as_str(),
+        connection: Some(connection.id.as_str()),
+        request_id,
+        ..Whose::default()
+    }
+}
+
 impl Engine {
     /// What `health.check` of the connector says; each finding has `name`, `status` and `message`.
     ///
@@ -71,6 +95,56 @@ impl Engine {
         }
     }
 
+    /// Calls a function of a capability (or of an interface of the connector's own), as a bot would.
+    ///
+    /// # Errors
+    /// [`ConnectionError`]; what the function itself says is in [`ConnectionError::Refused`].
+    pub async fn call_connection(
+        &self,
+        tenant: &TenantId,
+        connection: &ConnectionId,
+        call: ConnectionCall,
+        request_id: Arc<str>,
+    ) -> Result<Value, ConnectionError> {
+        let connection = self.ready_connection(tenant, connection)?;
+        let ConnectionCall { capability, function, arguments, idempotency_key, locale } = call;
+        let services = ConnectionServices {
+            idempotency_key: idempotency_key.unwrap_or_else(|| request_id.to_string()),
+            locale,
+            ..self.services_of(&connection, format!("{capability}.{function}"), request_id.clone())
+        };
+        let (plugin, watch, whose) = (&connection.plugin, &self.inner.watch, whose(&connection, &request_id));
+        let post = connection.post(watch);
+        let pass = watch
+            .enter(post, plugin, &function)
+            .map_err(|quarantined| ConnectionError::Failed(Box::new(quarantined.failure(plugin, &function))))?;
+        match plugin.call(Box::new(services), &capability, &function, &arguments).await {
+            Ok(reported) => {
+                watch.well(post, pass, &reported.report, &whose);
+                reported.value.map_err(ConnectionError::Refused)
+            }
+            Err(failure) => {
+                watch.failed(post, pass, &failure, &whose);
+                Err(ConnectionError::Failed(Box::new(failure)))
+            }
+        }
+    }
+
+    fn services_of(&self, connection: &Arc<Connection>, operation: String, request_id: Arc<str>) -> ConnectionServices {
+        ConnectionServices {
+            connection: connection.clone(),
+            data: Space { store: self.inner.store.clone(), name: connection.space.clone() },
+            operation,
+            idempotency_key: request_id.to_string(),
+            request_id,
+            locale: None,
+            now: now_millis(),
+            watch: self.inner.watch.clone(),
+            bot: None,
+            turn: None,
+        }
+    }
+
     pub(crate) fn ready_connection(
         &self,
         tenant: &TenantId,
@@ -95,25 +169,8 @@ impl Engine {
         request_id: Arc<str>,
     ) -> Result<Value, ConnectionError> {
         let connection = self.ready_connection(tenant, connection)?;
-        let services = ConnectionServices {
-            connection: connection.clone(),
-            data: Space { store: self.inner.store.clone(), name: connection.space.clone() },
-            request_id: request_id.clone(),
-            operation: format!("{interface}.{function}"),
-            idempotency_key: request_id.to_string(),
-            locale: None,
-            now: now_millis(),
-            watch: self.inner.watch.clone(),
-            bot: None,
-            turn: None,
-        };
-        let (plugin, watch) = (&connection.plugin, &self.inner.watch);
-        let whose = Whose {
-            tenant: tenant.as_str(),
-            connection: Some(connection.id.as_str()),
-            request_id: &request_id,
-            ..Whose::default()
-        };
+        let services = self.services_of(&connection, format!("{interface}.{function}"), request_id.clone());
+        let (plugin, watch, whose) = (&connection.plugin, &self.inner.watch, whose(&connection, &request_id));
         let post = connection.post(watch);
         let pass = match watch.enter(post, plugin, function) {
             Ok(pass) => pass,

@@ -1,4 +1,5 @@
-//! Systems of other companies, as strict as they are.
+//! Business systems that can't be installed here: servers that check each request as strictly as the vendor does, keep
+//! what was created, and answer in the vendor's own shapes. None answers 200 to what the vendor would refuse.
 //!
 //! | module | what it holds |
 //! |---|---|

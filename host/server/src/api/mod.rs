@@ -57,6 +57,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/admin/connections/{id}/check", post(admin::connections::check))
         .route("/api/admin/connections/{id}/connect", post(admin::connect::connect))
         .route("/api/admin/connections/{id}/disconnect", post(admin::connect::disconnect))
+        .route("/api/admin/connections/{id}/call", post(admin::connections::call))
         .route("/api/admin/connections/{id}/files", get(admin::connections::files))
         .route("/api/admin/connections/{id}/files/{name}", get(admin::connections::download))
         .route("/api/admin/rollouts", get(admin::rollouts::list))

@@ -2,10 +2,10 @@
 
 use super::client::{Client, parameters, query};
 use crate::settings::Common;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Write;
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +23,25 @@ pub(crate) enum ConnectionCommand {
         tenant: String,
         /// The connection.
         id: String,
+    },
+    /// Call a function of a connection, as a bot would: `confab connection call --tenant shop erp inventory.availability '{"sku":"SKU-1001"}'`.
+    Call {
+        /// The tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The connection.
+        id: String,
+        /// Capability and function, e.g. orders.get.
+        operation: String,
+        /// Arguments, a JSON object.
+        #[arg(default_value = "{}")]
+        arguments: String,
+        /// The same for each try of the same write; what is created with it is created once.
+        #[arg(long)]
+        idempotency_key: Option<String>,
+        /// Language to ask for, e.g. de.
+        #[arg(long)]
+        locale: Option<String>,
     },
     /// Print the link by which a person connects a connection (OAuth2). It is good once, for ten minutes.
     Connect {
@@ -109,6 +128,28 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
             }
             if bad > 0 {
                 bail!("connection {id} does not work");
+            }
+        }
+        ConnectionCommand::Call { tenant, id, operation, arguments, idempotency_key, locale } => {
+            let Some((capability, function)) = operation.split_once('.') else {
+                bail!("`{operation}` names no function: write capability.function, e.g. orders.get");
+            };
+            let arguments: Value = serde_json::from_str(&arguments)
+                .context("the arguments must be a JSON object, e.g. {\"sku\":\"SKU-1001\"}")?;
+            let mut body = json!({ "capability": capability, "function": function, "arguments": arguments });
+            for (name, value) in [("idempotency_key", idempotency_key), ("locale", locale)] {
+                if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
+                    body.insert(name.to_owned(), Value::String(value));
+                }
+            }
+            let path = format!("/api/admin/connections/{}/call{}", plain(&id), query(Some(&tenant)));
+            let answer = client.json(Method::POST, &path, Some(&body)).await?;
+            match (answer.get("error"), answer.get("result")) {
+                (Some(error), _) => {
+                    let text = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or_default();
+                    bail!("{operation}: {} ({})", text("message"), text("code"));
+                }
+                (None, result) => println!("{:#}", result.unwrap_or(&Value::Null)),
             }
         }
         ConnectionCommand::Connect { tenant, id, endpoint } => {

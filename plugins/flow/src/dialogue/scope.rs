@@ -93,7 +93,7 @@ impl Object for Scope {
             "topic" => Value::from(facts.topic.as_str()),
             "turn" => Value::from(facts.turn),
             "bot" => Value::from(facts.bot.as_str()),
-            "now" => Value::from(confab_plugin_sdk::rfc3339(facts.now)),
+            "now" => Value::from(confab_plugin_sdk::dates::of_millis(facts.now)),
             "event" => facts.event.clone(),
             "error" => facts.error.clone(),
             "mentioned" => {

@@ -1,0 +1,237 @@
+//! One call of an operation: requests, pages, errors, and which of the answer's records are meant.
+
+use crate::pick::{Picker, known};
+use crate::shape::{Contract, contract, with_call};
+use crate::spec::{Api, Operation, Request as Described};
+use crate::template::{fill, fill_value};
+use confab_plugin_sdk::http::{Request, Response};
+use confab_plugin_sdk::json as pick;
+use confab_plugin_sdk::prelude::*;
+use confab_plugin_sdk::{once, people};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// A call that is served.
+pub(crate) struct Call<'a> {
+    api: &'a Api,
+    contract: &'static Contract,
+    operation: &'a Operation,
+    arguments: Value,
+    key: String,
+}
+
+impl<'a> Call<'a> {
+    /// # Errors
+    /// `unsupported` when the file does not describe the operation.
+    pub(crate) fn new(api: &'a Api, name: &str, arguments: Value) -> Result<Self> {
+        let missing = || error(Code::Unsupported, format!("the API's description has no operation {name}"));
+        let operation = &api.operations.get(name).ok_or_else(missing)?.value;
+        let contract = contract(name).ok_or_else(missing)?;
+        let context = host::context();
+        let once = once::reference(&context.idempotency_key);
+        let now = host::now_rfc3339();
+        let arguments = with_call(arguments, &context.idempotency_key, &once, &now, context.locale.as_deref());
+        Ok(Call { api, contract, operation, arguments, key: context.idempotency_key })
+    }
+
+    /// One record of a read, or of a write.
+    pub(crate) fn one<T: DeserializeOwned>(&self, defaults: &Value, meant: impl Fn(&T) -> bool) -> Result<T> {
+        self.many(defaults, usize::MAX, meant)?.into_iter().next().ok_or_else(|| self.nothing())
+    }
+
+    /// All records of a read, at most so many.
+    pub(crate) fn many<T: DeserializeOwned>(
+        &self,
+        defaults: &Value,
+        limit: usize,
+        meant: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>> {
+        let records = self.records(limit)?;
+        let all = records.iter().map(|record| self.picked(record, defaults));
+        let fitting: Result<Vec<T>> = all.filter(|record| record.as_ref().map_or(true, &meant)).collect();
+        Ok(fitting?.into_iter().take(limit).collect())
+    }
+
+    /// The records whose owner the proof shows the asker to be.
+    pub(crate) fn proven<T: DeserializeOwned>(
+        &self,
+        proof: &Proof,
+        defaults: &Value,
+        meant: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>> {
+        let proof = people::given(proof)?;
+        let records = match self.records(usize::MAX) {
+            // What is not there and what is somebody else's sound the same.
+            Err(e) if e.code == Code::NotFound.as_str() => return Err(self.nothing()),
+            other => other?,
+        };
+        let theirs =
+            records.iter().filter(|record| known(record, &self.operation.proof).proves(&proof, String::new).is_ok());
+        let all: Result<Vec<T>> = theirs.map(|record| self.picked(record, defaults)).collect();
+        let meant: Vec<T> = all?.into_iter().filter(meant).collect();
+        if meant.is_empty() { Err(self.nothing()) } else { Ok(meant) }
+    }
+
+    /// A write that happens once: what an earlier try left is looked for first, here and in the system.
+    pub(crate) fn write(&self, defaults: &Value) -> Result<Value> {
+        let kept = format!("once/{}/{}", self.contract.name, once::token(&self.key));
+        if !self.key.is_empty()
+            && let Some(done) = kv::get_json(&kept)?
+        {
+            return Ok(done);
+        }
+        let found = match &self.operation.once {
+            Some(search) if !self.key.is_empty() => {
+                let answer = self.send(&search.request, None)?;
+                listed(&answer, search.list.as_deref()).into_iter().next()
+            }
+            _ => None,
+        };
+        let record = match found {
+            Some(found) => found,
+            None => {
+                let answer = self.send(&self.operation.request, None)?;
+                listed(&answer, self.operation.list.as_deref()).into_iter().next().unwrap_or_default()
+            }
+        };
+        let done: Value = self.picked(&record, defaults)?;
+        if !self.key.is_empty() {
+            kv::set_json(&kept, &done)?;
+        }
+        Ok(done)
+    }
+
+    fn picked<T: DeserializeOwned>(&self, record: &Value, defaults: &Value) -> Result<T> {
+        let picker = Picker {
+            operation: self.contract.name,
+            arguments: &self.arguments,
+            currency: self.api.currency.as_deref(),
+        };
+        picker.record(record, &self.operation.result, self.contract.shape, defaults)
+    }
+
+    fn nothing(&self) -> Error {
+        let message = match self.contract.name {
+            "orders.get" | "orders.track" => {
+                "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer"
+            }
+            "tickets.get" => "there is no ticket with this number that belongs to the asker",
+            _ => "the system has nothing that fits",
+        };
+        error(Code::NotFound, message)
+    }
+
+    /// The records of all pages.
+    fn records(&self, limit: usize) -> Result<Vec<Value>> {
+        let Some(pages) = &self.operation.pages else {
+            let answer = self.send(&self.operation.request, None)?;
+            return Ok(listed(&answer, self.operation.list.as_deref()));
+        };
+        let list = self.operation.list.as_deref();
+        confab_plugin_sdk::pages::collect(limit, pages.most, |cursor| {
+            let parameter = pages.parameter.as_deref().unwrap_or_default();
+            let more = match (&pages.next, cursor.as_deref()) {
+                (Some(_), None) => None,
+                // Only the query of a link is taken: path and host stay those of the description.
+                (Some(_), Some(url)) if parameter.is_empty() => {
+                    Some(More::Query(url.split_once('?').map_or("", |(_, query)| query).to_owned()))
+                }
+                (Some(_), Some(cursor)) => Some(More::Parameter(parameter.to_owned(), cursor.to_owned())),
+                (None, cursor) => {
+                    let number = cursor.map_or_else(|| pages.first.to_string(), str::to_owned);
+                    Some(More::Parameter(parameter.to_owned(), number))
+                }
+            };
+            let answer = self.send(&self.operation.request, more)?;
+            let items = listed(&answer, list);
+            let next = match &pages.next {
+                Some(pointer) => pick::text(&answer, pointer),
+                None if items.is_empty() => None,
+                None => {
+                    cursor.map_or(Some(pages.first), |c| c.parse().ok()).map(|n: u32| n.saturating_add(1).to_string())
+                }
+            };
+            Ok(confab_plugin_sdk::pages::Page { items, next })
+        })
+    }
+
+    fn send(&self, described: &Described, more: Option<More>) -> Result<Value> {
+        let missing = || error(Code::InvalidInput, format!("{} lacks what its path is made of", self.contract.name));
+        let mut path = fill(&described.path, &self.arguments, true).ok_or_else(missing)?;
+        // A path of dots would lead out of its place, and an empty segment elsewhere.
+        if path.split(['/', '?']).any(|segment| matches!(segment, "." | "..")) || path.contains("//") {
+            return Err(missing());
+        }
+        let mut query: Vec<(String, String)> = described
+            .query
+            .iter()
+            .filter_map(|(name, text)| Some((name.clone(), fill(text, &self.arguments, false)?)))
+            .collect();
+        match more {
+            Some(More::Query(whole)) => {
+                query.clear();
+                path = format!("{path}?{whole}");
+            }
+            Some(More::Parameter(name, value)) => {
+                query.retain(|(known, _)| *known != name);
+                query.push((name, value));
+            }
+            None => {}
+        }
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut request = Request::new(&described.method, "api", path).query(&query);
+        for (name, text) in self.api.headers.iter().chain(&described.headers) {
+            if let Some(value) = fill(text, &self.arguments, false).filter(|value| !value.is_empty()) {
+                request = request.header(name, value);
+            }
+        }
+        if let Some(body) = &described.body {
+            request = request.json(&fill_value(body, &self.arguments).unwrap_or_else(|| json!({})));
+        }
+        answer(self.api, request.send()?)
+    }
+}
+
+/// How the next page is asked for.
+enum More {
+    Query(String),
+    Parameter(String, String),
+}
+
+/// The JSON of an answer, or the error that it is.
+pub(crate) fn answer(api: &Api, response: Response) -> Result<Value> {
+    let body: Value =
+        if response.body.is_empty() { Value::Null } else { response.json_any_status().unwrap_or_default() };
+    let errors = &api.errors;
+    let named = errors.code.as_deref().and_then(|at| pick::text(&body, at));
+    let named = named.and_then(|code| errors.codes.get(&code));
+    let said = errors.message.as_deref().and_then(|at| pick::text(&body, at)).map(|text| pick::said(&text));
+    let status = response.status;
+    let stated = named.or_else(|| errors.statuses.get(&status));
+    let explained =
+        |e: Error| Error { message: said.clone().map_or(e.message.clone(), |s| format!("{}: {s}", e.message)), ..e };
+    if let Some(code) = stated {
+        let usual = response.ok().err();
+        let retry_after = usual.and_then(|e| e.retry_after);
+        let message = format!("the system answered {status}");
+        return Err(explained(Error { code: code.clone(), message, retry_after }));
+    }
+    let good = response.ok().map_err(explained)?;
+    if body.is_null() && !good.body.is_empty() {
+        return Err(error(Code::Internal, format!("the system's answer ({status}) is no JSON")));
+    }
+    Ok(body)
+}
+
+fn listed(answer: &Value, list: Option<&str>) -> Vec<Value> {
+    match list.map(|pointer| answer.pointer(pointer)) {
+        Some(Some(Value::Array(many))) => many.clone(),
+        Some(Some(Value::Null) | None) => Vec::new(),
+        Some(Some(one)) => vec![one.clone()],
+        None => match answer {
+            Value::Null => Vec::new(),
+            Value::Array(many) => many.clone(),
+            one => vec![one.clone()],
+        },
+    }
+}
