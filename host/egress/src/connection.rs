@@ -239,6 +239,9 @@ impl Connection {
             && let Some(renewed) = self.session(endpoint, session.as_deref(), wire).await?
         {
             answer = self.exchange(endpoint, checked, Some(&renewed), cap, wire).await?;
+            if endpoint.auth.is_over(answer.status) {
+                endpoint.auth.renewal_did_not_help();
+            }
         }
         let headers = headers::for_guest(&answer.headers, endpoint.auth.header(), &self.shared.limits)?;
         let clean = |text| self.redactor.text(text);

@@ -58,6 +58,13 @@ impl Authoriser {
         }
     }
 
+    /// The credential that was renewed after such an answer got the same.
+    pub(crate) fn renewal_did_not_help(&self) {
+        if let Self::OAuth2(oauth2) = self {
+            oauth2.did_not_help();
+        }
+    }
+
     /// Put the credential on a request.
     pub(crate) fn apply(&self, request: &mut reqwest::Request, session: Option<&Session>) -> Result<(), SendError> {
         match self {

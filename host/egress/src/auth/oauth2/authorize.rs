@@ -201,7 +201,7 @@ impl Core {
         // A person who connects again replaces whatever was there: a renewal under way is fenced off.
         let bytes = Some(record.to_bytes());
         self.write(store, bytes).await.map_err(|failed| failed.error)?;
-        self.adopt(record, redactor, false)?;
+        self.adopt(record, redactor)?;
         // What went wrong before is over. A renewal that is under way finds the new tokens by itself.
         if let Ok(mut flight) = self.flight.try_lock() {
             flight.failed = None;

@@ -81,6 +81,8 @@ struct Core {
     global: OnceCell<reqwest::Client>,
     granted: OnceCell<reqwest::Client>,
     current: Mutex<Option<Current>>,
+    /// A renewal after a 401 did not help; until then none is made for that reason.
+    futile_until: Mutex<Option<Instant>>,
     flight: Arc<tokio::sync::Mutex<Flight>>,
 }
 
@@ -90,8 +92,6 @@ struct Current {
     record: TokenRecord,
     due_at: Option<u64>,
     looked_at: Instant,
-    /// It was fetched because the system had refused the one before.
-    after_refusal: Option<Instant>,
 }
 
 /// What is known of the last renewal.
@@ -120,6 +120,11 @@ impl OAuth2 {
         status == 401
     }
 
+    /// A new token met the same refusal as the one before.
+    pub(crate) fn did_not_help(&self) {
+        *self.core.futile_until.lock() = Some(Instant::now() + TOKEN_FUTILE);
+    }
+
     /// The current token, or a new one. `refused` is the one that the system has just refused, if any; `None` when a
     /// new one would not help.
     pub(crate) async fn session(
@@ -129,7 +134,7 @@ impl OAuth2 {
     ) -> Result<Option<Arc<Session>>, SendError> {
         let core = &self.core;
         let refused = refused.map(Session::number);
-        if refused.is_some_and(|number| core.is_futile(number)) {
+        if refused.is_some() && core.futile_until.lock().is_some_and(|until| until > Instant::now()) {
             return Ok(None);
         }
         let usable = match core.usable(refused) {
@@ -173,15 +178,8 @@ impl Core {
         Some((Arc::clone(&current.session), if due || look { Wish::Renew } else { Wish::Keep }))
     }
 
-    /// Whether this token was itself fetched because the one before was refused.
-    fn is_futile(&self, refused: u64) -> bool {
-        let current = self.current.lock();
-        let current = current.as_ref().filter(|current| current.record.number == refused);
-        current.and_then(|current| current.after_refusal).is_some_and(|at| at.elapsed() < TOKEN_FUTILE)
-    }
-
     /// Use these tokens from now on.
-    fn adopt(&self, record: TokenRecord, redactor: &Redactor, refused: bool) -> Result<Arc<Session>, SendError> {
+    fn adopt(&self, record: TokenRecord, redactor: &Redactor) -> Result<Arc<Session>, SendError> {
         let mut current = self.current.lock();
         if let Some(known) = current.as_mut().filter(|known| known.record.number == record.number) {
             // The same token; perhaps another refresh token beside it.
@@ -198,7 +196,6 @@ impl Core {
             due_at: record.due_at(self.spread),
             record,
             looked_at: Instant::now(),
-            after_refusal: refused.then(Instant::now),
         });
         Ok(session)
     }

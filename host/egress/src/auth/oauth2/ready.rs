@@ -111,6 +111,7 @@ impl OAuth2 {
             global: tokio::sync::OnceCell::new(),
             granted: tokio::sync::OnceCell::new(),
             current: parking_lot::Mutex::default(),
+            futile_until: parking_lot::Mutex::default(),
             flight: Arc::default(),
         };
         Some(Self { header, core: Arc::new(core) })

@@ -49,7 +49,7 @@ pub(super) async fn run(
 ) -> Result<Arc<Session>, SendError> {
     let outcome = core.renew(refused, &redactor).await;
     let outcome = outcome.and_then(|record| {
-        let adopted = core.adopt(record, &redactor, refused.is_some());
+        let adopted = core.adopt(record, &redactor);
         adopted.map_err(|error| Failed { error, pause: core.shared.limits.login_refused_pause })
     });
     match outcome {
@@ -271,7 +271,7 @@ impl Core {
     ) -> Result<Option<TokenRecord>, Failed> {
         let give_up = Instant::now() + TOKEN_SAVE_PATIENCE;
         // Callers need not wait until it is saved.
-        let adopted = self.adopt(record.clone(), redactor, false);
+        let adopted = self.adopt(record.clone(), redactor);
         drop(adopted);
         loop {
             match store.save(&self.owner, fence, Some(record.to_bytes())).await {
