@@ -93,7 +93,7 @@ pub(crate) async fn call(
     Extension(request): Extension<RequestId>,
     JsonBody(body): JsonBody<CallRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let (tenant, id) = whose(&caller, &query, &id)?;
+    let (tenant, id) = whose(&caller, query.tenant.as_ref(), &id)?;
     let CallRequest { capability, function, arguments, idempotency_key, locale } = body;
     let named = [Some(&capability), Some(&function), idempotency_key.as_ref(), locale.as_ref()];
     if named.into_iter().flatten().any(|text| text.is_empty() || text.len() > NAME_BYTES) {
