@@ -4,7 +4,7 @@
 //! value is dropped, and also when the test is killed, because then the pipe closes.
 
 use crate::wait::{LONG, until};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ const SUPERVISE: &str = r#"redis-server "$@" >/dev/null & server=$!; cat; kill "
 pub struct Redis {
     shell: Child,
     port: u16,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// A port of 127.0.0.1 that nobody has at this moment.
@@ -44,7 +44,7 @@ impl Redis {
             .stdout(Stdio::null())
             .spawn()
             .context("can't start redis-server")?;
-        let redis = Redis { shell, port, _dir: dir };
+        let redis = Redis { shell, port, dir };
         until("redis-server answers (is it installed? apt-get install redis-server)", LONG, || redis.pong()).await?;
         Ok(redis)
     }
@@ -57,6 +57,21 @@ impl Redis {
             stream.read_exact(&mut answer).await
         };
         Ok((asked.await.is_ok() && answer == *b"+PONG").then_some(()))
+    }
+
+    /// Every byte that it holds, uncompressed.
+    ///
+    /// # Errors
+    /// When it can't be had.
+    pub async fn dump(&self) -> Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        for command in ["CONFIG SET rdbcompression no\r\n", "SAVE\r\n"] {
+            let mut answer = [0; 5];
+            stream.write_all(command.as_bytes()).await?;
+            stream.read_exact(&mut answer).await?;
+            ensure!(answer == *b"+OK\r\n", "{command}: {}", String::from_utf8_lossy(&answer));
+        }
+        Ok(std::fs::read(self.dir.path().join("dump.rdb"))?)
     }
 
     /// As `--store` wants it.

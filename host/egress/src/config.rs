@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::oauth2::config::OAuth2Config;
 use crate::budget::RateConfig;
 use crate::retry::RetryConfig;
 use crate::secret::{Credential, Pem, SecretRef};
@@ -174,6 +175,8 @@ pub enum Auth {
     Hmac(Box<HmacConfig>),
     /// Each request is signed as AWS wants it (Signature Version 4).
     Aws(AwsConfig),
+    /// Tokens of an authorization server, which are renewed before they expire.
+    Oauth2(Box<OAuth2Config>),
 }
 
 /// Signing with a shared key (HMAC). What is signed and which headers carry it is said by minijinja templates.

@@ -66,7 +66,7 @@ pub struct Connection {
     tenant: String,
     id: String,
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
-    redactor: Redactor,
+    pub(crate) redactor: Arc<Redactor>,
     pub(crate) shared: Arc<Shared>,
     places: Semaphore,
     retry: RetryConfig,
@@ -109,7 +109,19 @@ impl Connection {
         let places = Semaphore::new(shared.limits.concurrency);
         let (global, granted) = (OnceCell::new(), OnceCell::new());
         let (retries, hush) = (RetryBudget::new(), Hush::default());
-        Self { tenant, id, endpoints, redactor, shared, places, retry, retries, hush, global, granted }
+        Self {
+            tenant,
+            id,
+            endpoints,
+            redactor: Arc::new(redactor),
+            shared,
+            places,
+            retry,
+            retries,
+            hush,
+            global,
+            granted,
+        }
     }
 
     /// The tenant's id.
@@ -265,27 +277,32 @@ impl Connection {
         cap: usize,
         wire: &Wire,
     ) -> Result<Answer, SendError> {
-        let Authoriser::Session(auth) = &endpoint.auth else {
-            return self.exchange(endpoint, checked, None, cap, wire).await;
-        };
         let session = self.session(endpoint, None, wire).await?;
-        let answer = self.exchange(endpoint, checked, session.as_deref(), cap, wire).await?;
-        if !auth.is_over(answer.status) {
-            return Ok(answer);
+        let mut answer = self.exchange(endpoint, checked, session.as_deref(), cap, wire).await?;
+        if endpoint.auth.is_over(answer.status)
+            && let Some(renewed) = self.session(endpoint, session.as_deref(), wire).await?
+        {
+            answer = self.exchange(endpoint, checked, Some(&renewed), cap, wire).await?;
+            if endpoint.auth.is_over(answer.status) {
+                endpoint.auth.renewal_did_not_help();
+            }
         }
-        let renewed = self.session(endpoint, session.as_deref(), wire).await?;
-        self.exchange(endpoint, checked, renewed.as_deref(), cap, wire).await
+        Ok(answer)
     }
 
-    /// The endpoint's session, where it has such: the current one, or one that is logged in for now.
+    /// The endpoint's session or token, where it has such: the current one, or one that is got now. None in place of
+    /// the refused one when a new one would not help.
     async fn session(
         &self,
         endpoint: &Endpoint,
         refused: Option<&Session>,
         wire: &Wire,
     ) -> Result<Option<Arc<Session>>, SendError> {
-        let Authoriser::Session(auth) = &endpoint.auth else {
-            return Ok(None);
+        let auth = match &endpoint.auth {
+            Authoriser::Session(auth) => auth,
+            // Its requests go elsewhere, and are no traffic of this endpoint.
+            Authoriser::OAuth2(auth) => return auth.session(refused, &self.redactor).await,
+            _ => return Ok(None),
         };
         let learn = |secrets: &[String]| self.redactor.add_session(secrets.iter().map(String::as_str));
         let login = |request| self.login(endpoint, request, wire);

@@ -10,6 +10,8 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 
 use crate::auth::Setup;
+use crate::auth::oauth2::ready::Room;
+use crate::auth::oauth2::store::TokenStore;
 use crate::breaker::Clock;
 use crate::budget::{Budget, Rate, Schedule, SharedBudget};
 use crate::client;
@@ -32,6 +34,7 @@ pub struct Egress {
     shared: Arc<Shared>,
     breakers: Breakers,
     budget: Option<Arc<dyn SharedBudget>>,
+    tokens: Option<Arc<dyn TokenStore>>,
 }
 
 /// What all connections use.
@@ -67,7 +70,7 @@ impl Egress {
         let roots = client::roots(&policy.ca_files)?;
         let tls = client::config(Arc::clone(&roots), None).map_err(|e| ConfigError::new("egress.tls", e))?;
         let shared = Arc::new(Shared { policy, limits, lookup, roots, tls });
-        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System), budget: None })
+        Ok(Self { secrets, shared, breakers: Breakers::new(Clock::System), budget: None, tokens: None })
     }
 
     /// Let the breakers of connections made from now on see another time: for tests.
@@ -80,6 +83,13 @@ impl Egress {
     #[must_use]
     pub fn with_shared_budget(self, budget: Arc<dyn SharedBudget>) -> Self {
         Self { budget: Some(budget), ..self }
+    }
+
+    /// Keep the tokens of OAuth2 here, for all hosts. Without it they are in memory alone, and connections that a
+    /// person connects can't be set up.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Arc<dyn TokenStore>) -> Self {
+        Self { tokens: Some(tokens), ..self }
     }
 
     /// Check a connection's configuration, read its secrets, and give the handle to call through. Keep the handle:
@@ -159,7 +169,10 @@ impl Egress {
             .as_ref()
             .and_then(|base| self.shared.policy.reach(base.url()).map_err(|message| wrong("base_url", message)).ok());
         let identity = Identity::new(config, &spec.tenant, &at, &self.secrets, &self.shared.roots, errors);
-        let setup = Setup { source: &self.secrets, tenant: &spec.tenant, at: &at, errors, secrets: Vec::new() };
+        let (tokens, connection, endpoint) = (self.tokens.as_ref(), &*spec.connection, &*config.name);
+        let room = Room { shared: &self.shared, tokens, connection, endpoint };
+        let setup =
+            Setup { source: &self.secrets, tenant: &spec.tenant, at: &at, errors, secrets: Vec::new(), room: &room };
         let authorised = setup.authorise(&config.auth, base?)?;
         secrets.extend(authorised.secrets);
         // By the base URL as it is written: the one made ready may have a credential in it.

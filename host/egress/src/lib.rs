@@ -9,7 +9,7 @@
 //! | [`egress`](Egress) | whether a configuration can work; everything wrong with it at once |
 //! | [`connection`](Connection) | the pipeline itself: endpoint, method, time, one place among 32 |
 //! | `path`, `headers` | what a guest may write into a request |
-//! | `auth` | the credential: header, query, path, a session that is logged in for at first use, or a signature |
+//! | `auth` | the credential: header, query, path, a value in the body, a session that is logged in for at first use, a token of OAuth2 that is renewed, or a signature |
 //! | `policy` | scheme, host, port and path of the request *as it will be sent* |
 //! | `dns`, `address` | names are resolved here once, each address is checked, only checked ones are connected to |
 //! | `budget` | no request leaves before the system wants it: the tenant's rate, and what its answers say |
@@ -24,8 +24,7 @@
 //! (names of secrets, and where their values come from), `limits` (every number, with its reason), `client` (TLS and
 //! connection pools), `identity` (an endpoint's own authority and client certificate), `error`.
 //!
-//! What it does not do yet: cache, OAuth2. Each wraps or follows one of the rooms above: a cache goes round
-//! `exchange`, OAuth2 is one more `auth`.
+//! What it does not do: cache. Results are kept round the capability call, by the engine (decision 12).
 //!
 //! This is the only crate that names reqwest.
 #![forbid(unsafe_code)]
@@ -58,6 +57,9 @@ mod secret;
 mod source;
 
 pub use address::{is_global, is_metadata};
+pub use auth::oauth2::authorize::{AuthState, Authorization, AuthorizationCode, Disconnected};
+pub use auth::oauth2::config::{Algorithm, ClientAuth, Grant, OAuth2Config};
+pub use auth::oauth2::store::{TokenOwner, TokenStore, TokenStoreError};
 pub use budget::{Rate, RateConfig, SharedBudget, SharedBudgetError, Slot};
 pub use call::{CallMeta, InResponse, OutRequest, Sent};
 pub use config::{

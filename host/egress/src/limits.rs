@@ -119,6 +119,41 @@ pub(crate) const LOGIN_SECRET_MIN_CHARS: usize = 16;
 /// is refused.
 pub(crate) const DECODE_ROUNDS: usize = 5;
 
+/// A token is renewed up to this long before it expires: a call that is under way then still ends with it.
+pub(crate) const TOKEN_SKEW: Duration = Duration::from_secs(60);
+
+/// ... and a short-lived one in the last fifth of its life.
+pub(crate) const TOKEN_SKEW_SHARE: u64 = 5;
+
+/// Time for a token request. Real servers take less than a second; a visitor waits for it.
+pub(crate) const TOKEN_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long a host has the lease of a connection's tokens: a token request and the writes around it. After a host that
+/// died in between, the others wait this long.
+pub(crate) const TOKEN_HOLD: Duration = Duration::from_secs(12);
+
+/// How long a host waits for another one's renewal: until that one's lease is over, and a little.
+pub(crate) const TOKEN_WAIT: Duration = Duration::from_secs(15);
+
+/// Between two looks whether another host has renewed, at least; at most twice that.
+pub(crate) const TOKEN_POLL: Duration = Duration::from_millis(50);
+
+/// How long it is tried to save renewed tokens, which can't be had a second time. A Redis that fails over is back
+/// within it.
+pub(crate) const TOKEN_SAVE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often the store is asked whether the tokens in memory still are those of the connection.
+pub(crate) const TOKEN_LOOK: Duration = Duration::from_secs(10);
+
+/// How long 401 does not lead to a renewal after one that did not help.
+pub(crate) const TOKEN_FUTILE: Duration = Duration::from_secs(60);
+
+/// What a server says a token's life is, at most: ten years.
+pub(crate) const TOKEN_LONGEST_LIFE: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
+
+/// Characters of an authorization server's error code that is shown. The longest of the standards has 29.
+pub(crate) const TOKEN_ERROR_CHARS: usize = 64;
+
 /// Instructions of a login template: about a thousand times what a login takes.
 pub(crate) const TEMPLATE_FUEL: u64 = 50_000;
 

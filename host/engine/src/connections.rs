@@ -9,6 +9,7 @@ use crate::services::{ConnectionServices, Space, Told};
 use crate::turn::now_millis;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use confab_egress::AuthState;
 use confab_sandbox::{CapabilityError, Reported};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -48,13 +49,20 @@ impl Engine {
         connection: &ConnectionId,
         request_id: Arc<str>,
     ) -> Result<Value, ConnectionError> {
-        let mut found = self.contract(tenant, connection, "health", "check", Map::new(), request_id).await?;
+        let signed_in = self.ready_connection(tenant, connection)?.sign_in_findings().await;
+        let found = self.contract(tenant, connection, "health", "check", Map::new(), request_id).await;
         // What the connector can't know: certificates that the host holds and that end soon.
-        if let (Some(found), Ok(connection)) = (found.as_array_mut(), self.ready_connection(tenant, connection)) {
-            let note = |note| json!({"name": "certificate", "status": "warning", "message": note});
-            found.extend(connection.egress.notes().into_iter().map(note));
+        let note = |note| json!({"name": "certificate", "status": "warning", "message": note});
+        let notes = self.ready_connection(tenant, connection)?.egress.notes();
+        let signed_in: Vec<Value> = signed_in.into_iter().chain(notes.into_iter().map(note)).collect();
+        match found {
+            Ok(Value::Array(found)) => Ok(signed_in.into_iter().chain(found).collect()),
+            // A connector without a check of its own has this much to say.
+            Err(ConnectionError::Unsupported(_)) if !signed_in.is_empty() => Ok(signed_in.into()),
+            // Who is not signed in need not hear from the connector that it is not.
+            Err(_) if signed_in.iter().any(|finding| finding["status"] == "error") => Ok(signed_in.into()),
+            other => other,
         }
-        Ok(found)
     }
 
     /// Names of the files that can be downloaded.
@@ -163,7 +171,7 @@ impl Engine {
         Ok(self.inner.cache.invalidate(tenant.as_str(), connection.as_str(), tags).await)
     }
 
-    fn ready_connection(
+    pub(crate) fn ready_connection(
         &self,
         tenant: &TenantId,
         connection: &ConnectionId,
@@ -218,5 +226,28 @@ impl Engine {
             Ok(None) => Err(ConnectionError::Unsupported(plugin.manifest().name.clone())),
             Err(failure) => Err(ConnectionError::Failed(Box::new(failure))),
         }
+    }
+}
+
+impl Connection {
+    /// How the endpoints with OAuth2 stand, as findings of a check.
+    async fn sign_in_findings(&self) -> Vec<Value> {
+        let mut findings = Vec::new();
+        for (endpoint, state) in self.auth_states().await {
+            let command = format!("confab connection connect --tenant {} {}", self.tenant, self.id);
+            let (status, message) = match state {
+                AuthState::Connected { renewable: true, .. } => ("ok", "connected".to_owned()),
+                AuthState::Connected { renewable: false, .. } => {
+                    ("ok", "connected, until the token expires: the system gave none to renew it".to_owned())
+                }
+                AuthState::NotConnected => ("error", format!("not connected; connect it: {command}")),
+                AuthState::ReconnectNeeded { because } => {
+                    ("error", format!("has to be connected again, because {because}; reconnect it: {command}"))
+                }
+                AuthState::Unknown { because } => ("error", because),
+            };
+            findings.push(json!({"name": format!("sign-in {endpoint}"), "status": status, "message": message}));
+        }
+        findings
     }
 }

@@ -10,6 +10,7 @@ use crate::installed::Installed;
 use crate::library::Library;
 use crate::registry::{Publisher, Registry, Slot, Tenant};
 use crate::rollout::{ROLLOUT, Rollouts, Verdict, Watches};
+use crate::tokens::{TokenKeys, Vault};
 use crate::upgrade::{About, Found};
 use crate::versions::Versions;
 use crate::watch::Watch;
@@ -41,6 +42,10 @@ pub struct EngineConfig {
     pub egress: EgressPolicy,
     /// Directory with secret files, one folder a tenant.
     pub secrets: Option<PathBuf>,
+    /// What tokens are encrypted with; none: connections that a person connects can't be used.
+    pub token_keys: Option<TokenKeys>,
+    /// Where browsers find this server: `https://bot.example.com`.
+    pub public_url: Option<String>,
 }
 
 /// Why an engine does not start.
@@ -114,6 +119,8 @@ pub(crate) struct Inner {
     pub(crate) turns: TaskTracker,
     pub(crate) watch: Arc<Watch>,
     pub(crate) cache: Arc<ResultCache>,
+    pub(crate) vault: Option<Vault>,
+    pub(crate) public_url: Option<String>,
 }
 
 impl Inner {
@@ -140,6 +147,11 @@ impl Engine {
         let egress =
             Egress::new(config.egress, SecretSource::process(config.secrets), confab_egress::Limits::default())?
                 .with_shared_budget(Arc::new(StoreBudget(store.clone())));
+        let vault = config.token_keys.map(|keys| Vault::new(store.clone(), keys));
+        let egress = match &vault {
+            Some(vault) => egress.with_tokens(Arc::new(vault.clone())),
+            None => egress,
+        };
         let (watches, verdicts) = Watches::new();
         let installed = Installed::new(store.clone(), config.installed);
         let watch = Arc::new(Watch::start(&store));
@@ -155,6 +167,8 @@ impl Engine {
                 turns: TaskTracker::new(),
                 watch,
                 cache,
+                vault,
+                public_url: config.public_url,
             }),
         };
         let versions = engine.inner.store.config_version();
@@ -351,6 +365,13 @@ impl Engine {
         if !options.check_only {
             self.inner.store.change_documents(changes).await?;
             self.rebuild().await?;
+            let gone = old_tenant.into_iter().flat_map(|tenant| &tenant.connections);
+            for (id, slot) in gone.filter(|(id, _)| removed.contains(&format!("connection {id}"))) {
+                if let Slot::Ready(connection) = slot {
+                    tracing::debug!(%id, "a removed connection gives its tokens back");
+                    self.drop_tokens(connection).await;
+                }
+            }
         }
         Ok(ApplyReport {
             tenant,

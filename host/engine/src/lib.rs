@@ -13,6 +13,7 @@
 //! | [`net`] | what a new version fails to serve, the stable one serves |
 //! | [`registry`] | bots and connections, prepared and ready |
 //! | [`engine`] | [`Engine`]: everything together |
+//! | [`tokens`] | tokens of OAuth2 connections: kept encrypted, got by a person |
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
 //! | [`cache`] | what capability calls gave, kept for a while |
@@ -42,6 +43,7 @@ pub mod registry;
 pub mod rollout;
 mod services;
 mod settings_schema;
+pub mod tokens;
 pub mod turn;
 pub mod upgrade;
 pub mod usage;

@@ -488,7 +488,8 @@ fn endpoints(file: &str, doc: &ConnectionDoc, plugin: &Plugin, findings: &mut Ve
 /// How an endpoint is signed in to: the form from the manifest, the names of secrets from the connection.
 ///
 /// The manifest has `auth.KIND = {..}` with a kind of [`Auth`]; what the connection supplies (`username`, `password`,
-/// `token`) is put in. Without it the connection says `auth` itself.
+/// `token`) is put in. A connection's own `auth` completes the manifest's form when it is of the same kind, and takes
+/// its place when it is of another, or the manifest has none.
 pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<Auth, String> {
     let Some((kind, form)) = endpoint.auth.as_object().and_then(|auth| auth.iter().next()) else {
         return match &given.auth {
@@ -496,13 +497,21 @@ pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<A
             Some(auth) => serde_json::from_value(auth.clone()).map_err(|e| format!("auth: {e}")),
         };
     };
+    let own = given.auth.as_ref().and_then(Value::as_object);
+    if let Some(auth) = &given.auth
+        && auth.get("kind").and_then(Value::as_str) != Some(kind)
+    {
+        return serde_json::from_value(auth.clone()).map_err(|e| format!("auth: {e}"));
+    }
     let mut filled = form.as_object().cloned().unwrap_or_default();
+    filled.extend(own.cloned().unwrap_or_default());
     filled.insert("kind".into(), Value::String(kind.clone()));
     let mut need = |field: &str, from: &str, value: &Option<String>| match value {
         Some(value) => {
             filled.insert(field.to_owned(), Value::String(value.clone()));
             Ok(())
         }
+        None if filled.contains_key(field) => Ok(()),
         None => Err(format!("`{from}` is missing: write `{from}: env:NAME`")),
     };
     match kind.as_str() {
@@ -533,8 +542,12 @@ pub(crate) fn auth(endpoint: &EndpointManifest, given: &EndpointDoc) -> Result<A
         }
         _ => {}
     }
-    serde_json::from_value(Value::Object(filled)).map_err(|e| format!("auth of the manifest: {e}"))
+    let whose = if own.is_some() { "auth" } else { "auth of the manifest" };
+    serde_json::from_value(Value::Object(filled)).map_err(|e| format!("{whose}: {e}"))
 }
+
+#[cfg(test)]
+mod auth_tests;
 
 /// Connections by capability, each of which serves it.
 fn bindings(

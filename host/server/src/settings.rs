@@ -3,12 +3,13 @@
 mod limits;
 
 use crate::gateway::rate::Rates;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use confab_engine::EngineConfig;
 use confab_engine::egress::{EgressPolicy, HostGrant};
 use confab_engine::install::GateConfig;
 use confab_engine::sandbox::{Compiler, SandboxConfig};
+use confab_engine::tokens::TokenKeys;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -48,6 +49,9 @@ pub(crate) struct Common {
     /// Let plugins be installed without a trusted signature, by commands that say --unsigned.
     #[arg(long, env = "CONFAB_ALLOW_UNSIGNED", global = true)]
     pub(crate) allow_unsigned: bool,
+    /// Where browsers find this server, for connections that people connect: https://bot.example.com
+    #[arg(long, env = "CONFAB_PUBLIC_URL", global = true)]
+    pub(crate) public_url: Option<String>,
     /// Imports that no installed plugin may have: wasi:*, confab:plugin/http. May be repeated.
     #[arg(long = "deny-imports", env = "CONFAB_DENY_IMPORTS", value_delimiter = ',', global = true)]
     pub(crate) deny_imports: Vec<String>,
@@ -68,6 +72,8 @@ impl Common {
             sandbox: self.sandbox()?,
             egress: EgressPolicy { allow_private, ca_files: self.ca_files.clone() },
             secrets: self.secrets.clone(),
+            token_keys: token_keys()?,
+            public_url: self.public_url.as_deref().map(public_url).transpose()?,
         })
     }
 
@@ -102,6 +108,32 @@ impl Common {
     pub(crate) fn socket(&self) -> PathBuf {
         self.data.join("admin.sock")
     }
+}
+
+/// The keys that tokens are encrypted with. From the environment alone: a flag could be read in the list of processes.
+fn token_keys() -> Result<Option<TokenKeys>> {
+    let text = match std::env::var("CONFAB_TOKEN_KEYS") {
+        Ok(text) => text,
+        Err(std::env::VarError::NotPresent) => return Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => bail!("CONFAB_TOKEN_KEYS is not text"),
+    };
+    Ok(TokenKeys::parse(&text)?)
+}
+
+/// Browsers send what is secret there, so it is https, but for this very machine.
+fn public_url(text: &str) -> Result<String> {
+    let uri: http::Uri = text.parse().with_context(|| format!("--public-url {text} is not a URL"))?;
+    let host = uri.host().unwrap_or_default();
+    let local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    let good = match uri.scheme_str() {
+        Some("https") => !host.is_empty(),
+        Some("http") => local,
+        _ => false,
+    };
+    if !good || uri.query().is_some() || text.contains(['#', '@']) {
+        bail!("--public-url {text} is not as https://bot.example.com (http only for this machine; no query)");
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// Settings of the server alone.

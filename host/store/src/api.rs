@@ -166,6 +166,15 @@ pub struct Paced {
     pub paused: Duration,
 }
 
+/// Whether a lease is taken from whoever holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taking {
+    /// Only when nobody holds it, or the holder's time is over.
+    IfFree,
+    /// In any case: the holder's writes are refused from then on.
+    FromAnyone,
+}
+
 /// One step of a number in [`Store::kv_tally`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tally {
@@ -282,6 +291,21 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NotANumber`] if one of the values is something else. Then none of the steps was made.
     async fn kv_tally(&self, space: &str, tallies: Vec<(String, Tally)>) -> Result<(), StoreError>;
+
+    /// A value that one holder at a time changes (what all hosts renew by turns), as it was last written.
+    async fn leased(&self, name: &str) -> Result<Option<Bytes>, StoreError>;
+
+    /// Takes the lease of such a value for so long and gives its fence; `None` while somebody else holds it. Fences of
+    /// a name grow, also across restarts and hosts. Below 2^53. The time only *allows* others to take over: a holder
+    /// that is late still writes if nobody did. Read the value after this, since the last holder may have written.
+    async fn lease_take(&self, name: &str, hold: Duration, taking: Taking) -> Result<Option<u64>, StoreError>;
+
+    /// Writes the value, or removes it, if the fence is the newest of its name; otherwise `false`, and nothing is
+    /// written. The lease is kept.
+    async fn lease_write(&self, name: &str, fence: u64, value: Option<Bytes>) -> Result<bool, StoreError>;
+
+    /// Gives a lease back; its fence writes no more. One that was lost is left alone.
+    async fn lease_free(&self, name: &str, fence: u64) -> Result<(), StoreError>;
 
     /// Appends records to a bounded log (failure records and the like), in order, all in one write. `log` is an
     /// opaque scope made by the caller; the first record makes the log.

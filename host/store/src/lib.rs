@@ -37,7 +37,7 @@ use std::sync::Arc;
 pub use address::Address;
 pub use api::{
     ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Pace, PaceStep, Paced, Store,
-    StoredAnswer, Tally, TurnCommit,
+    StoredAnswer, Taking, Tally, TurnCommit,
 };
 pub use clock::Clock;
 pub use embedded::Embedded;

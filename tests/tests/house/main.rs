@@ -25,6 +25,7 @@
 //! | [`cache`] | a result is fetched once for all who ask, is never another's, and says when it is old |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`], [`guest_memory`] | a credential is never seen again, in no guest's memory either |
+//! | [`oauth`] | tokens that a person gave: renewed once for all hosts, encrypted at rest, and asked for again when they are lost |
 //! | [`random_turns`] | a bot answers whatever visitors write |
 //! | [`pages`] | health, readiness, description and documentation |
 //! | [`rooms`] | which crate may know which |
@@ -50,6 +51,7 @@ mod hostile_data;
 mod hostile_museum;
 mod hostile_network;
 mod install;
+mod oauth;
 mod pages;
 mod random_turns;
 mod refusals;

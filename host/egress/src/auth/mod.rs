@@ -4,8 +4,9 @@
 //! templates compiled, so that whatever can be wrong is wrong then. [`Authoriser::apply`] is the only place where a
 //! credential meets a request.
 //!
-//! OAuth2 will be one more variant here, next to [`session`], whose single flight and renewal it shares.
+//! Two of them change while they are used: a [`session`] that is logged in for, and the tokens of [`oauth2`].
 
+pub(crate) mod oauth2;
 pub(crate) mod session;
 
 mod aws;
@@ -30,6 +31,8 @@ use crate::source::SecretSource;
 use self::aws::AwsAuth;
 use self::hmac::HmacAuth;
 use self::json_body::JsonBody;
+use self::oauth2::OAuth2;
+use self::oauth2::ready::Room;
 use self::session::{Session, SessionAuth};
 
 /// How an endpoint's requests are authorised, ready for use.
@@ -48,6 +51,8 @@ pub(crate) enum Authoriser {
     Hmac(Box<HmacAuth>),
     /// The same as AWS has it.
     Aws(Box<AwsAuth>),
+    /// A header whose value comes from an authorization server.
+    OAuth2(Box<OAuth2>),
 }
 
 impl Authoriser {
@@ -57,8 +62,25 @@ impl Authoriser {
             Self::None | Self::Query { .. } | Self::JsonBody(_) => &[],
             Self::Header { name, .. } => from_ref(name),
             Self::Session(session) => from_ref(session.header()),
+            Self::OAuth2(oauth2) => from_ref(oauth2.header()),
             Self::Hmac(hmac) => hmac.headers(),
             Self::Aws(aws) => aws.headers(),
+        }
+    }
+
+    /// Does an answer with this status mean that the credential is over?
+    pub(crate) fn is_over(&self, status: u16) -> bool {
+        match self {
+            Self::Session(session) => session.is_over(status),
+            Self::OAuth2(_) => OAuth2::is_over(status),
+            _ => false,
+        }
+    }
+
+    /// The credential that was renewed after such an answer got the same.
+    pub(crate) fn renewal_did_not_help(&self) {
+        if let Self::OAuth2(oauth2) = self {
+            oauth2.did_not_help();
         }
     }
 
@@ -93,9 +115,9 @@ impl Authoriser {
                     *request.body_mut() = Some(body.into());
                 }
             }
-            Self::Session(auth) => {
-                if let Some(session) = session {
-                    request.headers_mut().insert(auth.header().clone(), session.value());
+            Self::Session(_) | Self::OAuth2(_) => {
+                if let (Some(header), Some(session)) = (self.headers().first(), session) {
+                    request.headers_mut().insert(header.clone(), session.value());
                 }
             }
             Self::Hmac(auth) => auth.sign(request, SystemTime::now())?,
@@ -123,6 +145,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) errors: &'a mut Vec<ConfigError>,
     /// What was resolved so far.
     pub(crate) secrets: Vec<Secret>,
+    /// For OAuth2.
+    pub(crate) room: &'a Room<'a>,
 }
 
 impl Setup<'_> {
@@ -239,6 +263,10 @@ impl Setup<'_> {
             }
             Auth::Hmac(config) => HmacAuth::new(config, &mut self).map(|hmac| Authoriser::Hmac(Box::new(hmac))),
             Auth::Aws(config) => AwsAuth::new(config, &mut self).map(|aws| Authoriser::Aws(Box::new(aws))),
+            Auth::Oauth2(config) => {
+                let room = self.room;
+                OAuth2::new(config, room, &mut self).map(|oauth2| Authoriser::OAuth2(Box::new(oauth2)))
+            }
         };
         Some(Authorised { authoriser: authoriser?, base, secrets: self.secrets })
     }

@@ -39,6 +39,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// One that was got in another way than by a login.
+    pub(crate) const fn of(value: HeaderValue, number: u64) -> Self {
+        Self { value, number }
+    }
+
+    /// Tells it from others of its endpoint.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The header's value.
     pub(crate) fn value(&self) -> HeaderValue {
         self.value.clone()

@@ -12,12 +12,18 @@
 mod support;
 
 mod addresses;
+// The same server that the tests of the whole house use.
+#[path = "../../../../tests/src/vendors/authorization_server.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test crate uses its part of it")]
+mod authorization_server;
+
 mod answers;
 mod breaker;
 mod config;
 mod credentials;
 mod hostile_systems;
 mod identity;
+mod oauth2;
 mod proxy;
 mod rate;
 mod redirects;
@@ -28,3 +34,4 @@ mod signing;
 mod smuggling;
 mod time;
 pub(crate) mod tls;
+mod token_store;

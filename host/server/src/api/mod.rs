@@ -5,6 +5,7 @@
 //! | [`chat`] | `POST /api/chat` |
 //! | [`conversations`] | `GET /api/conversations/{id}` |
 //! | [`admin`] | `/api/admin/...` |
+//! | [`oauth`] | `GET /oauth/callback` |
 //! | [`meta`] | health, readiness, metrics, OpenAPI, documentation |
 //!
 //! One router serves clients over TCP and the operator over the admin socket; only the caller differs.
@@ -14,6 +15,7 @@ pub(crate) mod chat;
 pub(crate) mod conversations;
 pub(crate) mod docs;
 pub(crate) mod meta;
+pub(crate) mod oauth;
 #[cfg(test)]
 mod openapi_test;
 
@@ -53,6 +55,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/admin/bots", get(admin::config::bots))
         .route("/api/admin/connections", get(admin::config::connections))
         .route("/api/admin/connections/{id}/check", post(admin::connections::check))
+        .route("/api/admin/connections/{id}/connect", post(admin::connect::connect))
+        .route("/api/admin/connections/{id}/disconnect", post(admin::connect::disconnect))
         .route("/api/admin/connections/{id}/call", post(admin::connections::call))
         .route("/api/admin/connections/{id}/invalidate", post(admin::cache::invalidate))
         .route("/api/admin/connections/{id}/files", get(admin::connections::files))
@@ -68,6 +72,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/admin/failures", get(admin::failures::list).delete(admin::failures::delete))
         .route("/api/admin/usage", get(admin::usage::get))
         .route("/api/admin/breakers", get(admin::breakers::list).delete(admin::breakers::reset))
+        .route("/oauth/callback", get(oauth::callback))
         .route("/healthz", get(meta::healthz))
         .route("/readyz", get(meta::readyz))
         .route("/metrics", get(meta::metrics))

@@ -1,6 +1,6 @@
 //! `confab connection ...`
 
-use super::client::{Client, query};
+use super::client::{Client, parameters, query};
 use crate::settings::Common;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
@@ -54,6 +54,28 @@ pub(crate) enum ConnectionCommand {
         #[arg(long)]
         tag: Vec<String>,
     },
+    /// Print the link by which a person connects a connection (OAuth2). It is good once, for ten minutes.
+    Connect {
+        /// The tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The connection.
+        id: String,
+        /// The endpoint, where the connection has several that are connected so.
+        #[arg(long)]
+        endpoint: Option<String>,
+    },
+    /// Delete the tokens that a person gave a connection, and have the system take them back where it can.
+    Disconnect {
+        /// The tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The connection.
+        id: String,
+        /// Only this endpoint's.
+        #[arg(long)]
+        endpoint: Option<String>,
+    },
     /// Write a file that a connection holds to standard output; without NAME, list them.
     Download {
         /// The tenant.
@@ -86,14 +108,23 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
                 let text = |field: &str| connection.get(field).and_then(Value::as_str).unwrap_or_default();
                 let capabilities = connection.get("capabilities").and_then(Value::as_array).into_iter().flatten();
                 let capabilities: Vec<&str> = capabilities.filter_map(Value::as_str).collect();
+                let signed_in: Vec<String> = connection
+                    .get("auth")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|auth| auth.get("state").and_then(Value::as_str))
+                    .map(|state| format!(" ({state})"))
+                    .collect();
                 println!(
-                    "{}/{} {} {} {} {}",
+                    "{}/{} {} {} {} {}{}",
                     text("tenant"),
                     text("id"),
                     text("state"),
                     text("connector"),
                     capabilities.join(","),
-                    text("reason")
+                    text("reason"),
+                    signed_in.concat()
                 );
             }
         }
@@ -140,6 +171,29 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
                 bail!("this host has forgotten them, others could not be told; try again");
             }
             println!("forgotten: {}", if tag.is_empty() { "all results".to_owned() } else { tag.join(", ") });
+        }
+        ConnectionCommand::Connect { tenant, id, endpoint } => {
+            let query = parameters(&[("tenant", Some(tenant.as_str())), ("endpoint", endpoint.as_deref())]);
+            let path = format!("/api/admin/connections/{}/connect{query}", plain(&id));
+            let link = client.json(Method::POST, &path, None).await?;
+            let text = |field: &str| link.get(field).and_then(Value::as_str).unwrap_or_default();
+            println!("{}", text("authorization_url"));
+            eprintln!("Open it in a browser and say yes. It is good once, until {}.", text("expires_at"));
+        }
+        ConnectionCommand::Disconnect { tenant, id, endpoint } => {
+            let query = parameters(&[("tenant", Some(tenant.as_str())), ("endpoint", endpoint.as_deref())]);
+            let path = format!("/api/admin/connections/{}/disconnect{query}", plain(&id));
+            let done = client.json(Method::POST, &path, None).await?;
+            for endpoint in done.get("endpoints").and_then(Value::as_array).into_iter().flatten() {
+                let name = endpoint.get("endpoint").and_then(Value::as_str).unwrap_or_default();
+                let was = endpoint.get("was_connected").and_then(Value::as_bool).unwrap_or_default();
+                let revoked = match endpoint.get("revoked").and_then(Value::as_bool) {
+                    Some(true) => ", and the system took them back",
+                    Some(false) => ", but the system did not take them back: look there",
+                    None => "",
+                };
+                println!("{name}: {}{revoked}", if was { "tokens deleted" } else { "was not connected" });
+            }
         }
         ConnectionCommand::Download { tenant, id, name } => {
             let base = format!("/api/admin/connections/{}/files", plain(&id));

@@ -14,7 +14,8 @@ use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase};
 
 use super::FILE_NAME;
 use super::keys::{
-    ANSWERS, CONVERSATIONS, DOCUMENT_PARTS, DOCUMENTS, EXPIRY, KV, LARGE_DOCUMENTS, LOGS, META, RECORDS, TRANSCRIPT,
+    ANSWERS, CONVERSATIONS, DOCUMENT_PARTS, DOCUMENTS, EXPIRY, KV, LARGE_DOCUMENTS, LEASED, LOGS, META, RECORDS,
+    TRANSCRIPT,
 };
 use crate::error::StoreError;
 
@@ -145,7 +146,9 @@ fn prepare(database: &Database) -> Result<FoundFormat, redb::Error> {
     }
     drop(read);
     let txn = database.begin_write()?;
-    for table in [CONVERSATIONS, TRANSCRIPT, ANSWERS, EXPIRY, DOCUMENTS, LARGE_DOCUMENTS, DOCUMENT_PARTS, KV, RECORDS] {
+    for table in
+        [CONVERSATIONS, TRANSCRIPT, ANSWERS, EXPIRY, DOCUMENTS, LARGE_DOCUMENTS, DOCUMENT_PARTS, KV, LEASED, RECORDS]
+    {
         txn.open_table(table)?;
     }
     txn.open_table(LOGS)?;

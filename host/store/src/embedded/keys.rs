@@ -13,6 +13,7 @@
 //! | large_documents | kind, id | length of the body (8 bytes, big endian) |
 //! | document_parts | kind, id, number of the part (4 bytes, big endian) | that part of a large body |
 //! | kv | space, key | value |
+//! | leased | name | value |
 //! | logs | name | number of records |
 //! | records | log, number (8 bytes, big endian) | record |
 //! | meta | name | number |
@@ -31,6 +32,7 @@ pub(super) const DOCUMENTS: Rows = TableDefinition::new("documents");
 pub(super) const LARGE_DOCUMENTS: Rows = TableDefinition::new("large_documents");
 pub(super) const DOCUMENT_PARTS: Rows = TableDefinition::new("document_parts");
 pub(super) const KV: Rows = TableDefinition::new("kv");
+pub(super) const LEASED: Rows = TableDefinition::new("leased");
 pub(super) const LOGS: TableDefinition<'static, &'static str, u64> = TableDefinition::new("logs");
 pub(super) const RECORDS: Rows = TableDefinition::new("records");
 pub(super) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");

@@ -22,6 +22,7 @@
 //! | `heads.rs` | the cache |
 //! | `documents.rs` | configuration; large bodies in parts |
 //! | `records.rs` | bounded logs |
+//! | `leases.rs` | values that one holder at a time changes |
 //! | `kv.rs`, `counters.rs`, `paces.rs` | the rest of the trait |
 
 mod conversations;
@@ -31,6 +32,7 @@ mod file;
 mod heads;
 mod keys;
 mod kv;
+mod leases;
 mod paces;
 mod records;
 mod store;
@@ -45,6 +47,7 @@ use tokio::sync::watch;
 use self::counters::Counters;
 use self::file::DatabaseFile;
 use self::heads::HeadCache;
+use self::leases::Leases;
 use self::paces::Paces;
 use self::writer::Writer;
 use crate::clock::Clock;
@@ -66,6 +69,7 @@ pub struct Embedded {
     turns: Arc<TurnQueue>,
     counters: Counters,
     paces: Paces,
+    leases: Arc<Leases>,
 }
 
 /// What the writer thread and the readers both use.
@@ -101,11 +105,12 @@ impl Embedded {
     fn open_blocking(directory: &Path, clock: Clock) -> Result<Self, StoreError> {
         let file = DatabaseFile::open(directory)?;
         let version = documents::stored_version(&file)?;
-        let turns = TurnQueue::new(clock.now().saturating_mul(FENCES_PER_MILLISECOND));
+        let first_fence = clock.now().saturating_mul(FENCES_PER_MILLISECOND);
+        let (turns, leases) = (TurnQueue::new(first_fence), Arc::new(Leases::new(first_fence)));
         let shared =
             Arc::new(Shared { file, heads: HeadCache::default(), config_version: watch::Sender::new(version), clock });
         let writer = Writer::start(Arc::clone(&shared))?;
-        Ok(Self { shared, writer, turns, counters: Counters::default(), paces: Paces::default() })
+        Ok(Self { shared, writer, turns, counters: Counters::default(), paces: Paces::default(), leases })
     }
 
     /// Removes expired conversations and answers now, one bounded batch of them, and returns how many index rows were

@@ -1,16 +1,18 @@
 //! The trait, on the embedded store: each method hands its work to the file that owns it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::documents::Place;
-use super::{Embedded, conversations, documents, kv, records};
+use super::writer::Batch;
+use super::{Embedded, conversations, documents, kv, leases, records};
 use crate::api::{
     ConversationKey, CounterIncrement, DocumentChange, Hold, Lease, LeaseOptions, OpenTurn, PaceStep, Paced, Store,
-    Tally, TurnCommit,
+    Taking, Tally, TurnCommit,
 };
 use crate::bound::Bound;
 use crate::error::StoreError;
@@ -172,6 +174,30 @@ impl Store for Embedded {
     async fn kv_tally(&self, space: &str, tallies: Vec<(String, Tally)>) -> Result<(), StoreError> {
         let space = space.to_owned();
         self.writer.submit("add to a plugin's numbers", move |batch| kv::tally(batch, &space, &tallies)).await
+    }
+
+    async fn leased(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        self.shared.file.read("read a leased value", |txn| leases::get(txn, name))
+    }
+
+    async fn lease_take(&self, name: &str, hold: Duration, taking: Taking) -> Result<Option<u64>, StoreError> {
+        let (name, leases) = (name.to_owned(), Arc::clone(&self.leases));
+        self.writer.submit("take a lease", move |_| Ok(leases.take(name, hold, taking))).await
+    }
+
+    async fn lease_write(&self, name: &str, fence: u64, value: Option<Bytes>) -> Result<bool, StoreError> {
+        let (name, leases) = (name.to_owned(), Arc::clone(&self.leases));
+        let write = move |batch: &mut Batch<'_>| leases.write(batch, &name, fence, value.as_deref());
+        self.writer.submit("write a leased value", write).await
+    }
+
+    async fn lease_free(&self, name: &str, fence: u64) -> Result<(), StoreError> {
+        let (name, leases) = (name.to_owned(), Arc::clone(&self.leases));
+        let free = move |_: &mut Batch<'_>| {
+            leases.free(&name, fence);
+            Ok(())
+        };
+        self.writer.submit("give a lease back", free).await
     }
 
     async fn append_records(&self, log: &str, records: Vec<Bytes>, keep: usize) -> Result<(), StoreError> {

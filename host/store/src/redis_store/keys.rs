@@ -12,6 +12,7 @@
 //! | `confab:{records}:log/LOG` | stream | a bounded log; an entry's id is its number |
 //! | `confab:{r/SPACE}:entry/KEY`, `...:lease/KEY` | string | a cached result; who fetches it |
 //! | `confab:{r/SPACE}:generations` | hash | which cached results are worthless |
+//! | `confab:{l/NAME}:leased` | hash | v value, f newest fence, o holder, u held until (ms) |
 //! | `confab:count:WINDOW:KEY` | string | a counter; no tag, so that counters spread over a cluster |
 //! | `confab:pace:SCHEDULE` | hash | tN when the N-th limit's bucket is empty, p/LANE until when it is paused (µs) |
 //!
@@ -81,6 +82,15 @@ fn space_key(space: &str, part: &str) -> String {
     push_encoded(&mut key, space);
     key.push_str("}:");
     key.push_str(part);
+    key
+}
+
+/// A leased value's hash.
+pub(super) fn leased(name: &str) -> String {
+    let mut key = String::with_capacity(name.len() + 24);
+    key.push_str("confab:{l/");
+    push_encoded(&mut key, name);
+    key.push_str("}:leased");
     key
 }
 

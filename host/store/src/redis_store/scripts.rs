@@ -25,6 +25,9 @@ pub(super) struct Scripts {
     pub(super) cache_give_up: Script,
     pub(super) cache_generations: Script,
     pub(super) cache_advance: Script,
+    pub(super) lease_take: Script,
+    pub(super) lease_write: Script,
+    pub(super) lease_free: Script,
 }
 
 impl Default for Scripts {
@@ -50,6 +53,9 @@ impl Default for Scripts {
             cache_give_up: Script::new(include_str!("scripts/cache_give_up.lua")),
             cache_generations: Script::new(include_str!("scripts/cache_generations.lua")),
             cache_advance: Script::new(include_str!("scripts/cache_advance.lua")),
+            lease_take: Script::new(include_str!("scripts/lease_take.lua")),
+            lease_write: Script::new(include_str!("scripts/lease_write.lua")),
+            lease_free: Script::new(include_str!("scripts/lease_free.lua")),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The trait, on Redis: each method is one command or one script.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,8 +12,8 @@ use super::RedisStore;
 use super::keys::{self, ConversationKeys};
 use super::link::{Repeat, ScriptCall};
 use crate::api::{
-    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, PaceStep, Paced, Store, Tally,
-    TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, PaceStep, Paced, Store, Taking,
+    Tally, TurnCommit,
 };
 use crate::clock::millis;
 use crate::error::StoreError;
@@ -195,6 +196,39 @@ impl Store for RedisStore {
             None => Ok(()),
             Some(key) => Err(StoreError::NotANumber { key }),
         }
+    }
+
+    async fn leased(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        let mut get = command("HGET", &keys::leased(name));
+        get.arg("v");
+        self.read("read a leased value", &get).await
+    }
+
+    async fn lease_take(&self, name: &str, hold: Duration, taking: Taking) -> Result<Option<u64>, StoreError> {
+        let owner = format!("{:x}-{}", self.owner, self.requests.fetch_add(1, Ordering::Relaxed));
+        let from_anyone = u64::from(taking == Taking::FromAnyone);
+        let call = ScriptCall::default().key(keys::leased(name)).text(owner).number(millis(hold)).number(from_anyone);
+        let script = &self.shared.scripts.lease_take;
+        let fence: u64 = self.shared.link.run("take a lease", Repeat::Safe, script, &call).await?;
+        Ok((fence > 0).then_some(fence))
+    }
+
+    async fn lease_write(&self, name: &str, fence: u64, value: Option<Bytes>) -> Result<bool, StoreError> {
+        let call = ScriptCall::default().key(keys::leased(name)).number(fence);
+        let call = match &value {
+            Some(value) => call.bytes(value),
+            None => call,
+        };
+        let script = &self.shared.scripts.lease_write;
+        let written: u64 = self.shared.link.run("write a leased value", Repeat::Safe, script, &call).await?;
+        Ok(written > 0)
+    }
+
+    async fn lease_free(&self, name: &str, fence: u64) -> Result<(), StoreError> {
+        let call = ScriptCall::default().key(keys::leased(name)).number(fence);
+        let script = &self.shared.scripts.lease_free;
+        let _freed: u64 = self.shared.link.run("give a lease back", Repeat::Safe, script, &call).await?;
+        Ok(())
     }
 
     async fn append_records(&self, log: &str, records: Vec<Bytes>, keep: usize) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! One suite for both backends: what a caller may rely on must not depend on where the bytes are.
 //!
-//! `shared_by_both!` makes two tests of each function of `turns`, `documents`, `plugin_data`, `records`, `counters` and `paces`:
+//! `shared_by_both!` makes two tests of each function of `turns`, `documents`, `plugin_data`, `records`, `leases`, `counters` and `paces`:
 //! one on a fresh embedded store, one on an empty database of a real redis-server. What only one backend has (crash safety,
 //! expiry by an injected clock; a server that goes away, two hosts) is in `embedded_only` and `redis_only`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that can't go on has failed")]
@@ -9,6 +9,7 @@ mod counters;
 mod documents;
 mod embedded_only;
 mod harness;
+mod leases;
 mod paces;
 mod plugin_data;
 mod records;
@@ -72,6 +73,12 @@ shared_by_both! {
         no_number_is_used_twice
         appenders_at_once_lose_nothing_and_do_not_mix
         logs_with_odd_names_do_not_meet_and_are_listed_by_prefix;
+    leases:
+        a_lease_has_one_holder_until_its_time_is_over
+        twenty_takers_have_one_winner
+        only_the_newest_fence_writes
+        a_value_is_removed_with_the_fence_too
+        leased_values_with_odd_names_do_not_meet;
     counters:
         windows_count_apart
         two_hundred_steps_at_once_are_all_counted;

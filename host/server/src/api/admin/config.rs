@@ -129,6 +129,7 @@ pub(crate) async fn connections(
 ) -> Result<Json<Value>, Problem> {
     caller.needs(Scope::Admin)?;
     let only = visible(&caller, query.tenant.as_ref())?;
+    let mut open = Vec::new();
     let registry = app.engine.registry();
     let mut connections: Vec<Value> = Vec::new();
     for tenant in registry.tenants.values().filter(|tenant| only.as_ref().is_none_or(|only| tenant.doc.id == *only)) {
@@ -136,6 +137,7 @@ pub(crate) async fn connections(
             let mut connection = json!({"tenant": tenant.doc.id, "id": id});
             merge(&mut connection, state(slot));
             if let Slot::Ready(ready) = slot {
+                open.push((connections.len(), ready.clone()));
                 let manifest = ready.plugin.manifest();
                 let capabilities: Vec<String> = ready.plugin.capabilities().collect();
                 merge(
@@ -145,6 +147,13 @@ pub(crate) async fn connections(
                 );
             }
             connections.push(connection);
+        }
+    }
+    drop(registry);
+    for (index, ready) in open {
+        let states = super::connect::states(&ready).await;
+        if let Some(connection) = connections.get_mut(index).filter(|_| !states.is_empty()) {
+            merge(connection, json!({ "auth": states }));
         }
     }
     connections.sort_by_key(|c| (c["tenant"].to_string(), c["id"].to_string()));

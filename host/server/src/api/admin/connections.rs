@@ -15,9 +15,9 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-fn whose(caller: &Caller, query: &TenantQuery, id: &str) -> Result<(TenantId, ConnectionId), Problem> {
+pub(super) fn whose(caller: &Caller, tenant: Option<&TenantId>, id: &str) -> Result<(TenantId, ConnectionId), Problem> {
     caller.needs(Scope::Admin)?;
-    let tenant = caller.tenant(query.tenant.as_ref())?;
+    let tenant = caller.tenant(tenant)?;
     let id = id
         .parse()
         .map_err(|_| Problem::unknown_connection(format!("there is no connection `{}`", id.escape_debug())))?;
@@ -32,7 +32,7 @@ pub(crate) async fn check(
     Params(query): Params<TenantQuery>,
     Extension(request): Extension<RequestId>,
 ) -> Result<Json<Value>, Problem> {
-    let (tenant, id) = whose(&caller, &query, &id)?;
+    let (tenant, id) = whose(&caller, query.tenant.as_ref(), &id)?;
     let findings = app.engine.check_connection(&tenant, &id, request.0).await?;
     Ok(Json(json!({ "connection": id, "findings": findings })))
 }
@@ -45,7 +45,7 @@ pub(crate) async fn files(
     Params(query): Params<TenantQuery>,
     Extension(request): Extension<RequestId>,
 ) -> Result<Json<Value>, Problem> {
-    let (tenant, id) = whose(&caller, &query, &id)?;
+    let (tenant, id) = whose(&caller, query.tenant.as_ref(), &id)?;
     let files = app.engine.connection_files(&tenant, &id, request.0).await?;
     Ok(Json(json!({ "connection": id, "files": files })))
 }
@@ -58,7 +58,7 @@ pub(crate) async fn download(
     Params(query): Params<TenantQuery>,
     Extension(request): Extension<RequestId>,
 ) -> Result<Response, Problem> {
-    let (tenant, id) = whose(&caller, &query, &id)?;
+    let (tenant, id) = whose(&caller, query.tenant.as_ref(), &id)?;
     let content = app.engine.download(&tenant, &id, &name, request.0).await?;
     let mut response = content.into_response();
     let kind = if name.ends_with(".csv") { "text/csv; charset=utf-8" } else { "application/octet-stream" };
@@ -93,7 +93,7 @@ pub(crate) async fn call(
     Extension(request): Extension<RequestId>,
     JsonBody(body): JsonBody<CallRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let (tenant, id) = whose(&caller, &query, &id)?;
+    let (tenant, id) = whose(&caller, query.tenant.as_ref(), &id)?;
     let CallRequest { capability, function, arguments, idempotency_key, locale } = body;
     let named = [Some(&capability), Some(&function), idempotency_key.as_ref(), locale.as_ref()];
     if named.into_iter().flatten().any(|text| text.is_empty() || text.len() > NAME_BYTES) {

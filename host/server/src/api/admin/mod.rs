@@ -3,6 +3,7 @@
 pub(crate) mod breakers;
 pub(crate) mod cache;
 pub(crate) mod config;
+pub(crate) mod connect;
 pub(crate) mod connections;
 pub(crate) mod failures;
 pub(crate) mod keys;
