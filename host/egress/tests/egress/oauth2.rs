@@ -50,7 +50,8 @@ fn host(server: &AuthorizationServer, auth: Value, tokens: Option<&Arc<MemoryTok
         egress = egress.with_tokens(Arc::clone(tokens) as Arc<dyn TokenStore>);
     }
     let endpoints = vec![endpoint("api", format!("{}/api", server.url()), crate::support::auth(auth))];
-    egress.connect(ConnectionSpec { tenant: TENANT.into(), connection: "crm".into(), endpoints }).unwrap()
+    let (tenant, connection) = (TENANT.into(), "crm".into());
+    egress.connect(ConnectionSpec { tenant, connection, endpoints, ..ConnectionSpec::default() }).unwrap()
 }
 
 fn config(server: &AuthorizationServer, grant: &str, more: Value) -> Value {

@@ -43,6 +43,10 @@ fn place(tenant: &str, digest: &str) -> Arc<Place> {
         endpoints: BTreeMap::new(),
         files: BTreeMap::new(),
         cache: None,
+        ca: None,
+        limits: Default::default(),
+        rate: None,
+        retry: None,
     };
     Place::new(&doc, &manifest(), digest)
 }

@@ -37,7 +37,7 @@ impl Session<'_> {
             };
         }
         let Some(last) = last.filter(|last| last.stale) else { return };
-        let old = confab_plugin_sdk::rfc3339(self.scope.lock().facts.now.saturating_sub(WORTH_SAYING_MS));
+        let old = confab_plugin_sdk::dates::of_millis(self.scope.lock().facts.now.saturating_sub(WORTH_SAYING_MS));
         // All are written alike, so that they can be compared as text.
         if last.error.is_none() && last.as_of > old {
             return;
@@ -54,7 +54,7 @@ impl Session<'_> {
         let Some(stale) = self.stale.take() else { return };
         let (seen, now, lang) = {
             let inner = self.scope.lock();
-            (inner.facts.answers_seen, confab_plugin_sdk::rfc3339(inner.facts.now), inner.facts.lang.clone())
+            (inner.facts.answers_seen, confab_plugin_sdk::dates::of_millis(inner.facts.now), inner.facts.lang.clone())
         };
         if seen {
             return;
