@@ -7,8 +7,8 @@
 //! | 502, 503, 504, no answer in time, an answer that broke off | only what is safe to repeat |
 //! | anything else, a certificate that is not trusted among it | never: the next answer would be the same |
 //!
-//! Safe to repeat is a request with GET, HEAD, PUT or DELETE, one of an operation that only reads (the manifest says so),
-//! and one with an idempotency key in a header that the system knows. Streams that an HTTP/2 server refused, and
+//! Safe to repeat is a request with GET or HEAD, one of an operation that only reads (the manifest says so), and one with
+//! an idempotency key in a header that the system knows; not PUT, by which helpdesks add comments. Streams that an HTTP/2 server refused, and
 //! connections from the pool that turn out to be closed, are repeated by the client itself before we hear of them.
 //!
 //! Tries have an exponential backoff with full jitter between them, or the pause that the system asked for. All happen

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use confab_tests::client::Client;
 use confab_tests::folder::Folder;
+use confab_tests::place;
 use confab_tests::server::Host;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,5 +59,30 @@ async fn the_description_names_every_route_and_the_documentation_can_be_read() -
     let page = client.get("/docs").await?;
     ensure!(page.status == 200 && page.header("content-type").starts_with("text/html"), "{:?}", page.headers);
     ensure!(String::from_utf8_lossy(&page.body).contains("/api/chat"), "the documentation does not show how to chat");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_connectors_says_what_the_plugins_say() -> Result<()> {
+    let mut arguments = vec!["plugin".to_owned(), "docs".to_owned()];
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(place::root().join("plugins"))? {
+        let folder = entry?;
+        if folder.path().join("plugin.toml").exists() {
+            names.push(folder.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    for name in &names {
+        place::plugin(name)?;
+        arguments.push(place::plugins()?.join(format!("{name}.wasm")).display().to_string());
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let page = Host::new()?.confab(&arguments).await?;
+    let kept = std::fs::read_to_string(place::root().join("docs/connectors.md"))?;
+    ensure!(page == kept, "docs/connectors.md is not what the plugins say now: run `make docs`");
+    for name in names.iter().filter(|name| *name != "flow") {
+        ensure!(page.contains(&format!("\n## {name}\n")), "nothing of {name}");
+    }
     Ok(())
 }
