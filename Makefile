@@ -15,7 +15,7 @@ CONFAB := $(TARGET)/release/confab
 PLUGINS := $(patsubst %/plugin.toml,%,$(wildcard plugins/*/plugin.toml)) examples/connector
 GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml tests/guests-wat/*/plugin.toml))
 
-.PHONY: run test test-systems docs bench hostile scale lint build plugins all deps-build deps-test clean
+.PHONY: run test test-systems docs bench hostile scale lint build plugins all deps-build deps-test deps-systems clean
 
 run: plugins
 	@scripts/run $(CONFAB)
@@ -35,7 +35,7 @@ test: all
 	scripts/test
 
 # Installs the real systems into ~/.cache/confab-tests the first time (minutes), and then takes seconds to start them.
-test-systems: all
+test-systems: deps-systems all
 	scripts/test systems
 
 docs: plugins
@@ -59,6 +59,9 @@ deps-build:
 
 deps-test:
 	@scripts/deps test
+
+deps-systems:
+	@scripts/deps systems
 
 clean:
 	cargo clean
