@@ -34,8 +34,11 @@ fn connect(folder: &Folder, endpoint: &Endpoint, cache: &str) -> Result<()> {
 }
 
 async fn open(folder: &Folder, endpoint: &Endpoint) -> Result<(Server, Client)> {
-    let host =
-        Host::new()?.flag("--allow-private", &endpoint.address()).flag("--key-rate", "100000").apply(folder.path());
+    let host = Host::new()?
+        .flag("--allow-private", &endpoint.address())
+        .serving("--key-rate", "1000000")
+        .serving("--visitor-rate", "1000000")
+        .apply(folder.path());
     let server = host.start().await?;
     let client = Client::new(&server, &host.key("acme", &[]).await?)?;
     Ok((server, client))
