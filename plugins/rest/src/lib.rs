@@ -71,22 +71,25 @@ impl Orders for Rest {
             // A search may find what only looks like it.
             let meant =
                 |o: &Order| same(&o.number, &number) || o.reference.as_deref().is_some_and(|r| same(r, &number));
-            let orders = call.proven(&proof, &Value::Null, meant)?;
+            let orders = call.proven(&number, &proof, meant)?;
             orders.into_iter().next().ok_or_else(|| error(Code::NotFound, "there is no such order"))
         })
     }
     fn list_for_customer(customer_id: String, limit: u32) -> Result<Vec<Order>> {
         let arguments = json!({"customer_id": customer_id, "limit": most(limit)});
         with("orders.list-for-customer", arguments, |call| {
-            // What says whose it is must say the same.
-            call.many(&Value::Null, most(limit), |o: &Order| {
-                o.customer_id.as_ref().is_none_or(|id| same(id, &customer_id))
-            })
+            // Compared, where the system took the question for another.
+            if call.has_customer_ids() {
+                let owner = Proof { customer_id: Some(customer_id.clone()), ..Proof::default() };
+                return call.of(&owner, most(limit));
+            }
+            let theirs = |order: &Order| order.customer_id.as_ref().is_some_and(|id| same(id, &customer_id));
+            call.fitting(&Value::Null, most(limit), theirs)
         })
     }
     fn track(number: String, proof: Proof) -> Result<Vec<Tracking>> {
         with("orders.track", json!({"number": number.trim(), "proof": proof}), |call| {
-            call.proven(&proof, &Value::Null, |_| true)
+            call.proven(&number, &proof, |_| true)
         })
     }
 }
@@ -95,7 +98,7 @@ impl Inventory for Rest {
     fn availability(sku: String, location: Option<String>) -> Result<Vec<StockLevel>> {
         let defaults = json!({"sku": sku.trim(), "as_of": host::now_rfc3339()});
         with("inventory.availability", json!({"sku": sku.trim(), "location": location}), |call| {
-            let levels = call.many(&defaults, MOST as usize, |level: &StockLevel| same(&level.sku, &sku))?;
+            let levels = call.fitting(&defaults, MOST as usize, |level: &StockLevel| same(&level.sku, &sku))?;
             if levels.is_empty() {
                 return Err(error(Code::NotFound, "there is no such article"));
             }
@@ -110,7 +113,7 @@ impl Inventory for Rest {
 impl Catalog for Rest {
     fn search(query: String, limit: u32) -> Result<Vec<Product>> {
         let arguments = json!({"query": query.trim(), "limit": most(limit)});
-        with("catalog.search", arguments, |call| call.many(&Value::Null, most(limit), |_| true))
+        with("catalog.search", arguments, |call| call.first(most(limit)))
     }
     fn get(sku: String) -> Result<Product> {
         with("catalog.get", json!({"sku": sku.trim()}), |call| {
@@ -126,7 +129,7 @@ impl Catalog for Rest {
                     .iter()
                     .any(|sku| record.get("sku").and_then(Value::as_str).is_some_and(|own| same(own, sku)))
             };
-            let found: Vec<Value> = call.many(&Value::Null, most(limit), fits)?;
+            let found: Vec<Value> = call.fitting(&Value::Null, most(limit), fits)?;
             let recommended = found.into_iter().map(|record| {
                 let reason = pick_text(&record, "/reason");
                 Ok(Recommendation { product: serde_json::from_value(record)?, reason })
@@ -151,7 +154,7 @@ impl Contacts for Rest {
                 };
                 own(&contact.email, &person.email, same_email) && own(&contact.phone, &person.phone, same_phone)
             };
-            call.many(&Value::Null, MOST as usize, fits)
+            call.fitting(&Value::Null, MOST as usize, fits)
         })
     }
     fn upsert(person: Person) -> Result<Contact> {
@@ -194,7 +197,7 @@ impl Leads for Rest {
 /// Whose ticket it is, by `tickets.get` of the description: a write on it needs the same proof.
 fn own_ticket(number: &str, proof: &Proof) -> Result<Ticket> {
     with("tickets.get", json!({"number": number.trim(), "proof": proof}), |call| {
-        let tickets = call.proven(proof, &Value::Null, |ticket: &Ticket| same(&ticket.number, number))?;
+        let tickets = call.proven(number, proof, |ticket: &Ticket| same(&ticket.number, number))?;
         tickets.into_iter().next().ok_or_else(|| error(Code::NotFound, "there is no such ticket"))
     })
 }
@@ -220,7 +223,11 @@ impl Tickets for Rest {
     }
     fn search(query: TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
         let arguments = json!({"query": query, "limit": most(limit)});
-        with("tickets.search", arguments, |call| call.many(&Value::Null, most(limit), |_| true))
+        let email = query.requester_email.filter(|email| !email.trim().is_empty());
+        with("tickets.search", arguments, |call| match email {
+            Some(email) => call.of(&Proof { email: Some(email), ..Proof::default() }, most(limit)),
+            None => call.first(most(limit)),
+        })
     }
     fn close(number: String, reason: Option<String>, proof: Proof) -> Result<Ticket> {
         let arguments = json!({"number": number.trim(), "reason": reason, "proof": proof});

@@ -36,27 +36,44 @@ impl<'a> Call<'a> {
 
     /// One record of a read, or of a write.
     pub(crate) fn one<T: DeserializeOwned>(&self, defaults: &Value, meant: impl Fn(&T) -> bool) -> Result<T> {
-        self.many(defaults, usize::MAX, meant)?.into_iter().next().ok_or_else(|| self.nothing())
+        self.fitting(defaults, 1, meant)?.into_iter().next().ok_or_else(|| self.nothing())
     }
 
-    /// All records of a read, at most so many.
-    pub(crate) fn many<T: DeserializeOwned>(
+    /// The first records of a read.
+    pub(crate) fn first<T: DeserializeOwned>(&self, limit: usize) -> Result<Vec<T>> {
+        self.records(limit)?.iter().map(|record| self.picked(record, &Value::Null)).collect()
+    }
+
+    /// Records of a read that fit, at most so many; all pages are looked at, since what fits may stand behind what doesn't.
+    pub(crate) fn fitting<T: DeserializeOwned>(
         &self,
         defaults: &Value,
         limit: usize,
         meant: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>> {
-        let records = self.records(limit)?;
+        let records = self.records(usize::MAX)?;
         let all = records.iter().map(|record| self.picked(record, defaults));
         let fitting: Result<Vec<T>> = all.filter(|record| record.as_ref().map_or(true, &meant)).collect();
         Ok(fitting?.into_iter().take(limit).collect())
     }
 
-    /// The records whose owner the proof shows the asker to be.
+    /// The records that belong to somebody, by what they say of their owners.
+    pub(crate) fn of<T: DeserializeOwned>(&self, owner: &Proof, limit: usize) -> Result<Vec<T>> {
+        let theirs = |record: &&Value| known(record, &self.operation.proof).proves(owner, String::new).is_ok();
+        let records = self.records(usize::MAX)?;
+        records.iter().filter(theirs).take(limit).map(|record| self.picked(record, &Value::Null)).collect()
+    }
+
+    /// Whether the description says where a record has its customer's id.
+    pub(crate) fn has_customer_ids(&self) -> bool {
+        !self.operation.proof.customer_ids.is_empty()
+    }
+
+    /// The records of this number whose owner the proof shows the asker to be.
     pub(crate) fn proven<T: DeserializeOwned>(
         &self,
+        number: &str,
         proof: &Proof,
-        defaults: &Value,
         meant: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>> {
         let proof = people::given(proof)?;
@@ -65,9 +82,14 @@ impl<'a> Call<'a> {
             Err(e) if e.code == Code::NotFound.as_str() => return Err(self.nothing()),
             other => other?,
         };
-        let theirs =
-            records.iter().filter(|record| known(record, &self.operation.proof).proves(&proof, String::new).is_ok());
-        let all: Result<Vec<T>> = theirs.map(|record| self.picked(record, defaults)).collect();
+        let numbers = &self.operation.numbers;
+        let called = |record: &&Value| {
+            let own = |at: &String| pick::text(record, at).is_some_and(|own| own.eq_ignore_ascii_case(number.trim()));
+            numbers.is_empty() || numbers.iter().any(own)
+        };
+        let theirs = |record: &&Value| known(record, &self.operation.proof).proves(&proof, String::new).is_ok();
+        let records = records.iter().filter(called).filter(theirs);
+        let all: Result<Vec<T>> = records.map(|record| self.picked(record, &Value::Null)).collect();
         let meant: Vec<T> = all?.into_iter().filter(meant).collect();
         if meant.is_empty() { Err(self.nothing()) } else { Ok(meant) }
     }
@@ -75,15 +97,23 @@ impl<'a> Call<'a> {
     /// A write that happens once: what an earlier try left is looked for first, here and in the system.
     pub(crate) fn write(&self, defaults: &Value) -> Result<Value> {
         let kept = format!("once/{}/{}", self.contract.name, once::token(&self.key));
-        if !self.key.is_empty()
-            && let Some(done) = kv::get_json(&kept)?
-        {
-            return Ok(done);
+        let noted: Option<Value> = if self.key.is_empty() { None } else { kv::get_json(&kept)? };
+        match noted {
+            // Accepted, and what came back could not be read: sent again, it would be made twice.
+            Some(Value::Null) => {
+                let message =
+                    format!("{}: an earlier try was accepted, but its answer could not be read", self.contract.name);
+                return Err(error(Code::Conflict, message));
+            }
+            Some(done) => return Ok(done),
+            None => {}
         }
         let found = match &self.operation.once {
             Some(search) if !self.key.is_empty() => {
                 let answer = self.send(&search.request, None)?;
-                listed(&answer, search.list.as_deref()).into_iter().next()
+                let keys = [once::reference(&self.key), self.key.clone()];
+                let is_ours = |record: &Value| pick::text(record, &search.key).is_some_and(|key| keys.contains(&key));
+                listed(&answer, search.list.as_deref()).into_iter().find(is_ours)
             }
             _ => None,
         };
@@ -94,11 +124,19 @@ impl<'a> Call<'a> {
                 listed(&answer, self.operation.list.as_deref()).into_iter().next().unwrap_or_default()
             }
         };
-        let done: Value = self.picked(&record, defaults)?;
+        let done: Result<Value> = self.picked(&record, defaults);
         if !self.key.is_empty() {
-            kv::set_json(&kept, &done)?;
+            let mut keep = done.as_ref().ok().cloned().unwrap_or_default();
+            if let Some(fields) = keep.as_object_mut().filter(|fields| fields.contains_key("comments")) {
+                // They may be longer than what can be kept, and are read anew when somebody asks.
+                fields.insert("comments".into(), json!([]));
+            }
+            // The write is made, whatever becomes of our note of it.
+            if let Err(e) = kv::set_json(&kept, &keep) {
+                log::warn(format!("{}: that it was made could not be noted: {}", self.contract.name, e.message));
+            }
         }
-        Ok(done)
+        done
     }
 
     fn picked<T: DeserializeOwned>(&self, record: &Value, defaults: &Value) -> Result<T> {

@@ -72,6 +72,9 @@ pub(crate) struct Operation {
     /// Where a record says whose it is.
     #[serde(default)]
     pub(crate) proof: Owners,
+    /// Where a record has the numbers by which people call it: one of them must be the one that was asked for.
+    #[serde(default)]
+    pub(crate) numbers: Vec<String>,
     /// For writes: the search that finds what an earlier try made.
     pub(crate) once: Option<Once>,
     /// Field of the contract to where it stands.
@@ -124,6 +127,9 @@ const fn five() -> usize {
 pub(crate) struct Once {
     pub(crate) request: Request,
     pub(crate) list: Option<String>,
+    /// Where a record has the key that it was made with. A search that ignores what it was asked finds anything.
+    #[serde(rename = "match")]
+    pub(crate) key: String,
 }
 
 /// Where a field comes from: `/pointer` into the record, a text with `{arguments}`, or more.
@@ -265,6 +271,26 @@ fn check_operation(
     let owners = &operation.proof;
     for pointer in owners.emails.iter().chain(&owners.phones).chain(&owners.postal_codes).chain(&owners.customer_ids) {
         is_pointer(pointer, found);
+    }
+    for pointer in operation.numbers.iter().chain(operation.once.as_ref().map(|once| &once.key)) {
+        is_pointer(pointer, found);
+    }
+    match contract.name {
+        "orders.track" if operation.numbers.is_empty() => {
+            found.push(
+                "numbers: say where a record has the order's number: a search finds what only looks like it".into(),
+            );
+        }
+        "tickets.search" if owners.emails.is_empty() => {
+            found
+                .push("proof: say where a ticket has its requester's e-mail address (`emails`): it is compared".into());
+        }
+        "orders.list-for-customer"
+            if owners.customer_ids.is_empty() && !operation.result.contains_key("customer-id") =>
+        {
+            found.push("proof: say where an order has its customer's id (`customer-ids`): it is compared".into());
+        }
+        _ => {}
     }
     if contract.proof && owners.is_empty() {
         found.push(

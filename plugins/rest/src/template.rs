@@ -74,6 +74,10 @@ pub(crate) fn fill(text: &str, arguments: &Value, encode: bool) -> Option<String
             Piece::Brace(brace) => out.push(brace),
             Piece::Name(name) => {
                 let value = plain(argument(arguments, name)?);
+                // An empty segment leads elsewhere: `/orders/` is all of them.
+                if encode && value.trim().is_empty() {
+                    return None;
+                }
                 if encode { out.push_str(&path_segment(&value)) } else { out.push_str(&value) }
             }
         }
@@ -123,6 +127,7 @@ mod tests {
         assert_eq!(fill("{limit}", &arguments, true).as_deref(), Some("5"));
         assert_eq!(fill("{skus}", &arguments, true).as_deref(), Some("a%2Cb"));
         assert_eq!(fill("{none}", &arguments, true), None);
+        assert_eq!(fill("/orders/{number}", &json!({"number": " "}), true), None);
         assert_eq!(fill("a{{b}}", &arguments, false).as_deref(), Some("a{b}"));
         assert!(names("{a").is_err() && names("a}").is_err());
     }

@@ -159,3 +159,72 @@ fn what_is_wrong_with_the_file_is_said_with_its_line() {
     assert!(findings("operations: [").iter().any(|f| f.starts_with("error:")));
     assert!(findings("operations: {}\ncolour: red\n")[0].contains("colour"));
 }
+
+#[test]
+fn what_only_looks_like_the_number_is_not_told_and_no_number_is_no_question() {
+    let parcel =
+        |number: &str| json!({"orderNo": number, "status": "SENT", "customer": {}, "delivery": {"zip": "1010"}});
+    let found = json!({"data": [parcel("1042"), parcel("10421")], "next": null});
+    let host = host(move |_| Answer::json(200, found.clone()));
+    let proof = || Proof { postal_code: Some("1010".into()), ..Proof::default() };
+    let track = |number: &str| host.run(|| <Rest as Orders>::track(number.into(), proof()));
+    assert_eq!(track("1042").unwrap().len(), 1);
+    for number in ["1", "104", "", " "] {
+        assert_eq!(track(number).unwrap_err().code, "not-found", "{number}");
+    }
+    let error = host.run(|| Rest::availability(" ".into(), None)).unwrap_err();
+    assert_eq!(
+        (error.code.as_str(), host.sent().iter().any(|r| r.path.starts_with("/articles"))),
+        ("invalid-input", false)
+    );
+}
+
+#[test]
+fn a_search_that_ignores_what_it_was_asked_gives_nobody_elses_ticket() {
+    let others =
+        json!({"data": [{"externalId": "confab:other", "no": "T-9", "title": "secret", "email": "max@example.test"}]});
+    let host = host(move |request| match request.method.as_str() {
+        "GET" => Answer::json(200, others.clone()),
+        _ => Answer::json(201, json!({"no": "T-10", "title": "Leaks", "state": "OPEN"})),
+    });
+    let input = || TicketInput {
+        subject: "Leaks".into(),
+        body: "It leaks.".into(),
+        requester: Person { email: Some("erika@example.test".into()), ..Person::default() },
+        ..TicketInput::default()
+    };
+    let made = host.run(|| Rest::create_ticket(input())).unwrap();
+    assert_eq!((made.number.as_str(), made.subject.as_str()), ("T-10", "Leaks"));
+}
+
+#[test]
+fn a_write_that_was_accepted_with_an_unreadable_answer_is_not_sent_again() {
+    let host = host(|request| match request.method.as_str() {
+        "POST" => Answer::status(204),
+        _ => Answer::json(200, json!({"data": []})),
+    });
+    let lead = || {
+        host.run(|| {
+            <Rest as Leads>::create(LeadInput {
+                subject: "Twelve machines".into(),
+                person: Person { email: Some("ada@example.test".into()), ..Person::default() },
+                ..LeadInput::default()
+            })
+        })
+    };
+    assert_eq!(lead().unwrap_err().code, "internal", "it has no id");
+    assert_eq!(lead().unwrap_err().code, "conflict");
+    assert_eq!(host.sent().iter().filter(|r| r.method == "POST").count(), 1);
+}
+
+#[test]
+fn what_a_system_tells_of_others_is_left_out() {
+    let orders = json!({"data": [order(), {"orderNo": "X-1", "status": "NEW", "customer": {"id": 8}}, {"orderNo": "X-2", "status": "NEW"}]});
+    let host = host(move |_| Answer::json(200, orders.clone()));
+    let theirs = host.run(|| <Rest as Orders>::list_for_customer("7".into(), 5)).unwrap();
+    assert_eq!(theirs.iter().map(|o| o.number.as_str()).collect::<Vec<_>>(), ["WEB-42"]);
+    let all = spec::read(&files(
+        "operations:\n  tickets.search:\n    request: { path: /t }\n    result: { number: /no, state: /s, subject: /t }\n",
+    ));
+    assert!(all.unwrap_err()[0].message.contains("requester's e-mail address"));
+}
