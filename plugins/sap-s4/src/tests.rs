@@ -80,6 +80,18 @@ fn an_order_is_told_to_its_owner_and_to_nobody_else() {
 }
 
 #[test]
+fn a_carrier_of_an_order_is_not_its_owner() {
+    let (_, host) = sap(Gateway::new(), json!({}));
+    for proof in [
+        Proof { postal_code: Some("4600".into()), ..Proof::default() },
+        Proof { phone: Some("+43 7242 9000".into()), ..Proof::default() },
+        email("dispo@spedition.example"),
+    ] {
+        assert_eq!(code(host.run(|| <Connector as Orders>::get("42".into(), proof))), "not-found");
+    }
+}
+
+#[test]
 fn what_people_type_can_not_leave_its_quotes() {
     let (gateway, host) = sap(Gateway::new(), json!({}));
     let get = |number: &str| host.run(|| <Connector as Orders>::get(number.into(), email("erika@example.test")));

@@ -106,6 +106,7 @@ fn entities(set: &str) -> Vec<Value> {
         })
     };
     let partner = |order: &str, function: &str, customer: &str| json!({"SalesOrder": order, "PartnerFunction": function, "Customer": customer, "Supplier": "", "Personnel": "0", "ContactPerson": "0", "AddressID": ""});
+    let carrier = |order: &str, supplier: &str| json!({"SalesOrder": order, "PartnerFunction": "CR", "Customer": "", "Supplier": supplier, "Personnel": "0", "ContactPerson": "0", "AddressID": ""});
     let address = |order: &str, function: &str, email: &str, phone: &str, postal: &str| {
         json!({
             "SalesOrder": order, "PartnerFunction": function, "AddressRepresentationCode": "", "OrganizationName1": "Muster & Söhne GmbH",
@@ -148,6 +149,7 @@ fn entities(set: &str) -> Vec<Value> {
         "A_SalesOrderHeaderPartner" => vec![
             partner("42", "SP", "100010"),
             partner("42", "SH", "100011"),
+            carrier("42", "300001"),
             partner("41", "SP", "100020"),
             partner("43", "SP", "100020"),
             partner("44", "SP", "100020"),
@@ -155,6 +157,7 @@ fn entities(set: &str) -> Vec<Value> {
         "A_SalesOrderPartnerAddress" => vec![
             address("42", "SP", "einkauf@muster.example", "1 5550100", "1010"),
             address("42", "SH", "lager@muster.example", "", "8010"),
+            address("42", "CR", "dispo@spedition.example", "7242 9000", "4600"),
             address("41", "SP", "erika@example.test", "0660 5550177", "5020"),
             address("43", "SP", "erika@example.test", "0660 5550177", "5020"),
             address("44", "SP", "erika@example.test", "0660 5550177", "5020"),
