@@ -59,9 +59,10 @@ fn faults(said: &Value) -> String {
     fields.map(|fields| fields.iter().map(fault).collect::<Vec<_>>().join("; ")).unwrap_or_default()
 }
 
-/// Whether a refusal says that somebody has this address already.
+/// Whether a refusal says that somebody has this address, or this `external_id`, already.
 fn duplicate(said: &Value) -> bool {
-    json::list(said, "/details/email").iter().any(|one| json::text(one, "/error").as_deref() == Some("DuplicateValue"))
+    let faults = ["/details/email", "/details/external_id"].into_iter().flat_map(|field| json::list(said, field));
+    faults.into_iter().any(|one| json::text(one, "/error").as_deref() == Some("DuplicateValue"))
 }
 
 /// Items of a collection and, from its sideload, the users that they name. Cursor pages: `page[size]`, `meta.has_more`.

@@ -259,6 +259,46 @@ fn people_who_exist_are_never_changed() {
 }
 
 #[test]
+fn somebody_with_a_number_only_is_made_once() {
+    // The search knows nobody for minutes; lists by external id and by id are current.
+    let made = std::rc::Rc::new(std::cell::RefCell::new(Vec::<Value>::new()));
+    let lost = std::rc::Rc::new(std::cell::Cell::new(true));
+    let (users, losing) = (made.clone(), lost.clone());
+    let host = Host::new().on(move |request| {
+        let path = request.path.split('?').next().unwrap_or_default();
+        match (request.method.as_str(), path, request.query("external_id")) {
+            ("POST", "/api/v2/users.json", _) => {
+                let mut user = request.json()["user"].clone();
+                user["id"] = json!(40 + users.borrow().len());
+                users.borrow_mut().push(user.clone());
+                if losing.replace(false) { Answer::status(503) } else { Answer::json(201, json!({"user": user})) }
+            }
+            (_, "/api/v2/users/search.json", Some(mark)) => {
+                let fit: Vec<Value> = users.borrow().iter().filter(|u| u["external_id"] == mark).cloned().collect();
+                Answer::json(200, json!({"users": fit}))
+            }
+            (_, "/api/v2/users/40.json", _) => Answer::json(200, json!({"user": users.borrow().first()})),
+            _ => Answer::json(200, json!({"users": []})),
+        }
+    });
+    let anna = || Person { name: Some("Anna".into()), phone: Some("+43 660 9990001".into()), ..Person::default() };
+    let upsert = |person: Person| host.run(|| Connector::upsert(person));
+    // The first answer is lost: the second try finds the user by the token, the third one by its id.
+    assert_eq!(upsert(anna()).unwrap_err().code, "unavailable");
+    assert_eq!(upsert(anna()).unwrap().id, "40");
+    let before = host.sent().len();
+    assert_eq!(upsert(Person { phone: Some("0043 660 999 0001".into()), ..anna() }).unwrap().id, "40");
+    assert_eq!(host.sent().len(), before + 1);
+    assert_eq!(made.borrow().len(), 1);
+    let mark = made.borrow()[0]["external_id"].as_str().unwrap().to_owned();
+    assert!(mark.starts_with("confab:phone:") && !mark.contains("9990001"), "{mark}");
+    // Staff gave the number to nobody, or another one to this user: who calls now is somebody else.
+    made.borrow_mut()[0]["phone"] = json!("+43 1 234567");
+    assert_eq!(upsert(anna()).unwrap().id, "41");
+    assert_eq!(made.borrow()[1].get("external_id"), None, "it is the other one's");
+}
+
+#[test]
 fn refusals_are_told_without_names_and_addresses() {
     let refusal = json!({"error": "RecordInvalid", "description": "Record validation errors",
         "details": {"requester": [{"description": "Requester: Mina Öz is suspended.", "error": "Suspended"}]}});

@@ -221,6 +221,10 @@ impl Account {
             let text = format!("Email: {email} is already being used by another user");
             return Err(invalid("email", &text, "DuplicateValue"));
         }
+        let mark = input["external_id"].as_str();
+        if mark.is_some_and(|mark| self.users.values().any(|user| user["external_id"] == mark)) {
+            return Err(invalid("external_id", "External has already been taken", "DuplicateValue"));
+        }
         let id = self.id();
         let mut user = input.clone();
         user["id"] = json!(id);

@@ -48,6 +48,13 @@ pub(super) fn get(account: &Account, path: &str, query: &HashMap<String, String>
             let me = account.users.get(&BOT).cloned().unwrap_or_default();
             Ok(json!({"user": me}))
         }
+        ["users", "search"] if query.contains_key("external_id") => {
+            // Not a search: it is current.
+            let wanted = query.get("external_id");
+            let fits = |user: &&Value| wanted.is_some_and(|wanted| user["external_id"] == **wanted);
+            let found: Vec<&Value> = account.users.values().filter(fits).collect();
+            Ok(json!({"users": found, "count": found.len(), "next_page": null}))
+        }
         ["users", "search"] => users(account, query),
         ["search"] => tickets(account, query),
         ["tickets"] => {
@@ -68,6 +75,10 @@ pub(super) fn get(account: &Account, path: &str, query: &HashMap<String, String>
             let mut answer = page(kind, all.get(&number).cloned().unwrap_or_default(), query)?;
             answer["users"] = sideload(account, query);
             Ok(answer)
+        }
+        ["users", number] => {
+            let user = account.users.get(&id(number)?).ok_or_else(absent)?;
+            Ok(json!({"user": user}))
         }
         [kind, number] => account.setting(kind, id(number)?),
         _ => Err(absent()),
