@@ -30,17 +30,17 @@ fn desk(status: &'static str) -> impl FnMut(&Sent) -> Answer {
             None => Answer::json(
                 200,
                 json!({
-                    "comments": [
-                        {"id": 1, "author_id": 7, "public": true, "plain_body": "Seit Montag", "created_at": "2026-11-22T10:00:00Z"},
-                        {"id": 2, "author_id": 9, "public": false, "plain_body": "a difficult one"},
-                    ],
+                    "comments": [{"id": 3, "author_id": 9, "public": true, "body": "Bitte entkalken", "created_at": "2026-11-22T10:05:00Z"}],
                     "users": users(), "meta": {"has_more": true, "after_cursor": "eyJv"}, "links": {},
                 }),
             ),
             Some(_) => Answer::json(
                 200,
                 json!({
-                    "comments": [{"id": 3, "author_id": 9, "public": true, "body": "Bitte entkalken", "created_at": "2026-11-22T10:05:00Z"}],
+                    "comments": [
+                        {"id": 2, "author_id": 9, "public": false, "plain_body": "a difficult one"},
+                        {"id": 1, "author_id": 7, "public": true, "plain_body": "Seit Montag", "created_at": "2026-11-22T10:00:00Z"},
+                    ],
                     "users": users(), "meta": {"has_more": false, "after_cursor": "eyJx"}, "links": {},
                 }),
             ),
@@ -196,6 +196,39 @@ fn words_whose_answer_was_lost_are_found_in_the_audits() {
     assert_eq!(host.run(say).unwrap_err().code, "timeout");
     assert_eq!(host.run(say).unwrap().number, "35436");
     assert_eq!(writes(&host).len(), 1);
+}
+
+#[test]
+fn on_a_long_ticket_the_newest_comments_and_audits_are_looked_at() {
+    // 900 of each, the newest is ours. Zendesk gives the oldest first unless it is told otherwise.
+    let page = |request: &Sent, of: &str, one: fn(u64) -> Value| {
+        let newest = request.query("sort").as_deref() == Some("-created_at");
+        let from: u64 = request.query("page[after]").map_or(0, |at| at.parse().unwrap());
+        let number = |n: u64| if newest { 900 - n } else { n + 1 };
+        let items: Vec<Value> = (from..(from + 100).min(900)).map(|n| one(number(n))).collect();
+        let meta = json!({"has_more": from + 100 < 900, "after_cursor": (from + 100).to_string()});
+        Answer::json(200, json!({of: items, "users": users(), "meta": meta}))
+    };
+    let mut inner = desk("open");
+    let host = Host::new().on(move |request| match (request.method.as_str(), request.path.split('?').next()) {
+        ("PUT", _) => Answer::fail("timeout", "no answer"),
+        (_, Some("/api/v2/tickets/35436/audits.json")) => page(request, "audits", |n| {
+            let custom = if n == 900 { json!({"confab": "confab:key-1"}) } else { json!({}) };
+            json!({"id": n, "metadata": {"custom": custom}})
+        }),
+        (_, Some("/api/v2/tickets/35436/comments.json")) => {
+            page(request, "comments", |n| json!({"id": n, "author_id": 7, "public": true, "body": format!("word {n}")}))
+        }
+        _ => inner(request),
+    });
+    let say = || Connector::comment("35436".into(), "Danke".into(), mail("mina@example.test"));
+    assert_eq!(host.run(say).unwrap_err().code, "timeout");
+    let before = host.sent().len();
+    let got = host.run(say).unwrap();
+    let texts: Vec<&str> = got.comments.iter().map(|c| c.text.as_str()).collect();
+    assert_eq!((texts.len(), texts.first(), texts.last()), (500, Some(&"word 401"), Some(&"word 900")));
+    assert_eq!(writes(&host).len(), 1, "it was said already");
+    assert!(host.sent().len() - before <= 16);
 }
 
 #[test]

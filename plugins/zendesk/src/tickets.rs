@@ -13,8 +13,10 @@ use confab_plugin_sdk::tickets::{Ticket, TicketComment, TicketInput, TicketQuery
 use confab_plugin_sdk::{dates, json, once, prelude::*};
 use serde_json::{Value, json};
 
-/// Pages of comments (and, after a lost answer, audits) that are read: 500 of them.
+/// Pages of comments (and, after a lost answer, audits) that are read: the newest 500 of them.
 const PAGES: usize = 5;
+/// Newest first, as cursor pages want it said. What was said a moment ago must not be what is missing on a long ticket.
+const NEWEST: (&str, &str) = ("sort", "-created_at");
 /// Most tickets that a search gives, and words that it looks for.
 const MOST: u32 = 50;
 const WORDS: usize = 8;
@@ -84,11 +86,12 @@ fn shown(settings: &Settings, ticket: &Value, comments: Vec<TicketComment>) -> T
     }
 }
 
-/// The ticket with its public comments, oldest first.
+/// The ticket with its newest public comments, oldest first.
 fn with_comments(settings: &Settings, ticket: &Value) -> Result<Ticket> {
     let id = json::id(ticket, "/id").unwrap_or_default();
-    let parameters = [("include", "users"), ("sort", "created_at")];
-    let (comments, users) = paged(&format!("/tickets/{id}/comments.json"), "comments", &parameters, PAGES)?;
+    let parameters = [("include", "users"), NEWEST];
+    let (mut comments, users) = paged(&format!("/tickets/{id}/comments.json"), "comments", &parameters, PAGES)?;
+    comments.reverse();
     let author = |comment: &Value| {
         let id = json::id(comment, "/author_id");
         let user = users.iter().find(|u| json::id(u, "/id") == id)?;
@@ -279,7 +282,7 @@ fn speak(ticket: &Value, requester: &Value, text: Option<&str>, change: Option<V
         let done = match before.as_deref() {
             None => false,
             Some([]) => {
-                let (audits, _) = paged(&format!("/tickets/{id}/audits.json"), "audits", &[], PAGES)?;
+                let (audits, _) = paged(&format!("/tickets/{id}/audits.json"), "audits", &[NEWEST], PAGES)?;
                 audits.iter().any(is_said)
             }
             Some(_) => true,

@@ -100,15 +100,24 @@ fn page(name: &str, all: Vec<Value>, query: &HashMap<String, String>) -> Result<
         Some(_) => return Err(bad("page[size] must be between 1 and 100")),
     };
     let engine = base64::engine::general_purpose::STANDARD;
+    let newest = match query.get("sort").map(String::as_str) {
+        Some("-created_at" | "-id") => true,
+        None | Some("created_at" | "id") => false,
+        Some(_) => return Err(bad("sort is not valid")),
+    };
     let after = match query.get("page[after]") {
+        None if newest => u64::MAX,
         None => 0,
         Some(cursor) => {
             let read = engine.decode(cursor).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
             read.and_then(|cursor| cursor["v"].as_u64()).ok_or_else(|| bad("page[after] is not valid"))?
         }
     };
-    let mut items: Vec<Value> =
-        all.into_iter().filter(|item| item["id"].as_u64().is_some_and(|id| id > after)).collect();
+    let beyond = |id: u64| if newest { id < after } else { id > after };
+    let mut items: Vec<Value> = all.into_iter().filter(|item| item["id"].as_u64().is_some_and(beyond)).collect();
+    if newest {
+        items.reverse();
+    }
     let more = items.len() > size;
     items.truncate(size);
     let last = items.last().map(|item| engine.encode(json!({"o": "id", "v": item["id"]}).to_string()));
