@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 const PAGES: usize = 5;
 /// Newest first, as cursor pages want it said. What was said a moment ago must not be what is missing on a long ticket.
 const NEWEST: (&str, &str) = ("sort", "-created_at");
-/// Most tickets that a search gives, and words that it looks for.
+/// Most tickets that a search gives, those of a requester that are looked through for words, and words that it looks for.
 const MOST: u32 = 50;
+const LOOKED_THROUGH: u32 = 100;
 const WORDS: usize = 8;
 /// Zendesk's limits are 64 kB a comment; subjects are cut by it at 150 in mails.
 const TEXT: usize = 30_000;
@@ -111,16 +112,29 @@ pub(crate) fn get(settings: &Settings, number: &str, proof: &Proof) -> Result<Ti
     with_comments(settings, &owned(number, proof)?.ticket)
 }
 
+/// The index of contents has the staff's private comments too: whether a word finds a requester's ticket would tell
+/// something about them. So a requester's tickets are asked for without the words, which are compared here.
 pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
     let filled = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
-    let mut terms = vec!["type:ticket".to_owned()];
-    if let Some(email) = filled(&query.requester_email) {
-        // Anything else would be taken for a name, and match many.
-        if !people::is_email(&email) {
-            return Err(error(Code::InvalidInput, "this is not an e-mail address"));
-        }
-        terms.push(format!("requester:{}", quoted(&email)));
+    let email = filled(&query.requester_email);
+    // Anything else would be taken for a name, and match many.
+    if email.as_deref().is_some_and(|email| !people::is_email(email)) {
+        return Err(error(Code::InvalidInput, "this is not an e-mail address"));
     }
+    let limit = limit.min(MOST);
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let requester = match email {
+        None => None,
+        Some(email) => {
+            let found = users::find(&Person { email: Some(email), ..Person::default() })?;
+            let Some(id) = found.first().and_then(|user| json::id(user, "/id")) else { return Ok(Vec::new()) };
+            Some(id)
+        }
+    };
+    let mut terms = vec!["type:ticket".to_owned()];
+    terms.extend(requester.iter().map(|id| format!("requester_id:{id}")));
     if let Some(state) = filled(&query.state) {
         let state = state.to_lowercase();
         terms.push(format!("status:{}", quoted(&state)));
@@ -129,17 +143,32 @@ pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Re
         }
     }
     let words = query.text.as_deref().unwrap_or_default().split_whitespace();
-    let words = words.map(quoted).filter(|word| word.chars().any(char::is_alphanumeric));
-    terms.extend(words.take(WORDS));
-    if limit == 0 {
-        return Ok(Vec::new());
+    let mut words: Vec<&str> = words.filter(|word| word.chars().any(char::is_alphanumeric)).take(WORDS).collect();
+    if requester.is_none() {
+        terms.extend(words.drain(..).map(quoted));
     }
-    let per_page = limit.min(MOST).to_string();
+    let per_page = if words.is_empty() { limit } else { LOOKED_THROUGH }.to_string();
     let terms = terms.join(" ");
     let parameters =
         [("query", terms.as_str()), ("sort_by", "created_at"), ("sort_order", "desc"), ("per_page", &per_page)];
     let found = fetch("/search.json", &parameters)?;
-    Ok(json::list(&found, "/results").iter().map(|ticket| shown(settings, ticket, Vec::new())).collect())
+    let theirs = |ticket: &&Value| requester.is_none() || json::id(ticket, "/requester_id") == requester;
+    let found = json::list(&found, "/results").iter().filter(theirs).filter(|ticket| tells(ticket, &words));
+    Ok(found.take(limit as usize).map(|ticket| shown(settings, ticket, Vec::new())).collect())
+}
+
+/// Whether all of the words stand in what a ticket's requester may see of it without opening it.
+fn tells(ticket: &Value, words: &[&str]) -> bool {
+    let mut seen = json::text(ticket, "/subject").unwrap_or_default();
+    // The first comment is the requester's own, unless staff opened the ticket: then it may be a private one.
+    let is_own = json::id(ticket, "/submitter_id").is_some_and(|id| Some(id) == json::id(ticket, "/requester_id"));
+    let is_ours = json::text(ticket, "/external_id").is_some_and(|mark| mark.starts_with("confab:"));
+    if is_own || is_ours {
+        seen.push('\n');
+        seen.push_str(&json::text(ticket, "/description").unwrap_or_default());
+    }
+    let seen = seen.to_lowercase();
+    words.iter().all(|word| seen.contains(&word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()))
 }
 
 pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket> {

@@ -155,7 +155,7 @@ fn tickets(account: &Account, query: &HashMap<String, String>) -> Result<Value, 
     if values("type").as_slice() != [&"ticket".to_owned()] {
         return Err(bad("only tickets are searched here"));
     }
-    let known = ["type", "requester", "status", ""];
+    let known = ["type", "requester", "requester_id", "status", ""];
     if let Some((name, _)) = terms.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         return Err(bad(&format!("unknown property {name}")));
     }
@@ -168,6 +168,7 @@ fn tickets(account: &Account, query: &HashMap<String, String>) -> Result<Value, 
         let any = |wanted: Vec<&String>, own: &str| wanted.is_empty() || wanted.iter().any(|one| *one == own);
         account.indexed.contains(id)
             && any(values("requester"), &email(ticket))
+            && any(values("requester_id"), &ticket["requester_id"].to_string())
             && any(values("status"), ticket["status"].as_str().unwrap_or_default())
             && values("").iter().all(|word| text.contains(word.as_str()))
     };
