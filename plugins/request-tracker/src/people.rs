@@ -47,8 +47,15 @@ fn requestors(phone: &str) -> Result<Vec<Value>> {
     let pattern: Vec<String> = tail.chars().map(String::from).collect();
     let pattern = quoted(&pattern.join("%"));
     let query = PHONES.map(|field| format!("Requestor.{field} LIKE {pattern}")).join(" OR ");
-    let parameters =
-        [("query", query.as_str()), ("fields", "Requestor"), ("fields[Requestor]", FIELDS), ("per_page", "50")];
+    // Of many tickets the newest.
+    let parameters = [
+        ("query", query.as_str()),
+        ("fields", "Requestor"),
+        ("fields[Requestor]", FIELDS),
+        ("orderby", "id"),
+        ("order", "DESC"),
+        ("per_page", "50"),
+    ];
     let answer = get("/tickets", &parameters)?;
     let all = json::list(&answer, "/items").iter().flat_map(|ticket| json::list(ticket, "/Requestor"));
     let by_id: BTreeMap<_, _> = all.map(|user| (json::id(user, "/id"), user.clone())).collect();

@@ -207,9 +207,14 @@ fn searches_are_quoted() {
     let sent = host.sent().pop().unwrap();
     assert_eq!(
         sent.query("query").unwrap(),
-        r"id > 0 AND Requestor.EmailAddress = 'o\'neil\\@example.test' AND (Status = 'stalled') AND (Subject LIKE '100' OR Content LIKE '100') AND (Subject LIKE 'OR' OR Content LIKE 'OR') AND (Subject LIKE 'id>0' OR Content LIKE 'id>0')"
+        r"id > 0 AND Requestor.EmailAddress = 'o\'neil\\@example.test' AND (Status = 'stalled') AND Subject LIKE '100' AND Subject LIKE 'OR' AND Subject LIKE 'id>0'",
+        "a requester's words are not looked for in notes of the staff"
     );
     assert_eq!(sent.query("per_page").as_deref(), Some("50"));
+    let all = TicketQuery { text: Some("o'x".into()), ..TicketQuery::default() };
+    host.run(|| Connector::search(all, 5)).unwrap();
+    let asked = host.sent().pop().unwrap().query("query").unwrap();
+    assert_eq!(asked, r"id > 0 AND (Subject LIKE 'o\'x' OR Content LIKE 'o\'x')");
 }
 
 #[test]
@@ -282,7 +287,9 @@ fn people_are_found_and_never_changed() {
     assert!(host.sent().iter().all(|s| s.method == "GET"));
     let found = host.run(|| Connector::find(None, Some("0660 5550177".into()))).unwrap();
     assert_eq!(found.len(), 1, "two tickets, one person: {found:?}");
-    let asked = host.sent().pop().unwrap().query("query").unwrap();
+    let sent = host.sent().pop().unwrap();
+    assert_eq!((sent.query("orderby").as_deref(), sent.query("order").as_deref()), (Some("id"), Some("DESC")));
+    let asked = sent.query("query").unwrap();
     assert!(asked.starts_with("Requestor.MobilePhone LIKE '5%5%0%1%7%7' OR "), "{asked}");
     let other = host.run(|| Connector::find(Some("mina@example.test".into()), Some("0660 5550178".into()))).unwrap();
     assert!(other.is_empty());

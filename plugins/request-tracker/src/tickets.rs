@@ -118,8 +118,9 @@ pub(crate) fn get(settings: &Settings, number: &str, proof: &Proof) -> Result<Ti
 pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
     let filled = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
     let mut clauses = vec!["id > 0".to_owned()];
-    if let Some(email) = filled(&query.requester_email) {
-        clauses.push(format!("Requestor.EmailAddress = {}", quoted(&email)));
+    let email = filled(&query.requester_email);
+    if let Some(email) = &email {
+        clauses.push(format!("Requestor.EmailAddress = {}", quoted(email)));
     }
     if let Some(state) = filled(&query.state) {
         let any: Vec<String> =
@@ -129,7 +130,11 @@ pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Re
     // Text is found only where RT has FullTextSearch switched on; `%` stands for anything, and can't be escaped.
     let text = query.text.as_deref().unwrap_or_default().replace('%', " ");
     let words = text.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).take(WORDS);
-    clauses.extend(words.map(|word| format!("(Subject LIKE {0} OR Content LIKE {0})", quoted(word))));
+    // Contents are also the staff's own notes: for a requester only subjects are searched.
+    clauses.extend(words.map(|word| match &email {
+        Some(_) => format!("Subject LIKE {}", quoted(word)),
+        None => format!("(Subject LIKE {0} OR Content LIKE {0})", quoted(word)),
+    }));
     if limit == 0 {
         return Ok(Vec::new());
     }
