@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// Newest transactions that are looked at: two pages.
-const MOST: usize = 200;
+pub(crate) const MOST: usize = 200;
+/// Those looked at around a write, which has requests of its own: a call may make 16.
+pub(crate) const RECENT: usize = 50;
 /// Transactions whose texts are asked for at once; each has at most two, plain and HTML.
 const AT_ONCE: usize = 50;
 
@@ -31,13 +33,13 @@ impl Said {
     }
 }
 
-/// What was said, oldest first.
-pub(crate) fn of(ticket: &str) -> Result<Vec<Said>> {
+/// The newest of what was said, oldest first.
+pub(crate) fn of(ticket: &str, most: usize) -> Result<Vec<Said>> {
     let path = format!("/ticket/{ticket}/history");
     let types = json!([{"field": "Type", "operator": "IN", "value": ["Create", "Correspond"]}]).to_string();
     let mut spoken = paged(
         &path,
-        MOST,
+        most,
         &[
             ("query", &types),
             ("fields", "Created,Creator"),

@@ -258,6 +258,22 @@ fn words_whose_answer_was_lost_are_found_in_the_history() {
 }
 
 #[test]
+fn a_repeated_comment_on_a_long_ticket_stays_within_the_requests_of_a_call() {
+    // 200 answers, each with a text in two forms and more pages of texts than one.
+    let host = Host::new().settings(settings()).key("k").on(|request| match request.path.split('?').next() {
+        _ if request.method == "POST" => Answer::fail("timeout", "no answer"),
+        Some("/REST/2.0/ticket/5/history") => list((0..100).map(|n| json!({"id": (900 - n).to_string()})).collect()),
+        Some("/REST/2.0/attachments") => list(vec![json!({"id": "1", "ContentType": "text/plain"}); 100].into()),
+        _ => answered(request),
+    });
+    let say = || host.run(|| Connector::comment("5".into(), "Danke".into(), mail("mina@example.test")));
+    say().unwrap_err();
+    let first = host.sent().len();
+    say().unwrap_err();
+    assert_eq!(host.sent().len() - first, 6, "ticket, history, three pages of texts, the words");
+}
+
+#[test]
 fn a_ticket_that_rt_leaves_open_is_not_called_closed() {
     let host = Host::new().settings(settings()).on(answered);
     let left = host.run(|| Connector::close("5".into(), Some("found it".into()), mail("mina@example.test")));

@@ -102,17 +102,17 @@ fn shown(settings: &Settings, ticket: &Value, comments: Vec<TicketComment>) -> T
     }
 }
 
-fn with_history(settings: &Settings, ticket: &Value) -> Result<Ticket> {
-    let said = history::of(&json::id(ticket, "/id").unwrap_or_default())?;
+fn with_history(settings: &Settings, ticket: &Value, most: usize) -> Result<Ticket> {
+    let said = history::of(&json::id(ticket, "/id").unwrap_or_default(), most)?;
     Ok(shown(settings, ticket, said.iter().map(Said::comment).collect()))
 }
 
 pub(crate) fn get_one(settings: &Settings, number: &str) -> Result<Ticket> {
-    with_history(settings, &load(number)?)
+    with_history(settings, &load(number)?, history::RECENT)
 }
 
 pub(crate) fn get(settings: &Settings, number: &str, proof: &Proof) -> Result<Ticket> {
-    with_history(settings, &owned(settings, number, proof)?)
+    with_history(settings, &owned(settings, number, proof)?, history::MOST)
 }
 
 pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
@@ -250,7 +250,7 @@ fn speak(ticket: &Value, author: &str, text: &str, status: Option<&str>) -> Resu
     if !mark.is_empty() {
         match kv::insert(&claim, b"")?.as_deref() {
             None => {}
-            Some([]) if !history::of(&id)?.iter().any(|said| said.content.contains(&line)) => {}
+            Some([]) if !history::of(&id, history::RECENT)?.iter().any(|said| said.content.contains(&line)) => {}
             Some(_) => return kv::set(&claim, b"said").map_err(Error::from),
         }
     }
