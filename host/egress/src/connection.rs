@@ -300,8 +300,16 @@ impl Connection {
     ) -> Result<Option<Arc<Session>>, SendError> {
         let auth = match &endpoint.auth {
             Authoriser::Session(auth) => auth,
-            // Its requests go elsewhere, and are no traffic of this endpoint.
-            Authoriser::OAuth2(auth) => return auth.session(refused, &self.redactor).await,
+            // Its requests go elsewhere, and are no traffic of this endpoint: nor is what becomes of them its breaker's
+            // business, or a reason to try the request again.
+            Authoriser::OAuth2(auth) => {
+                return auth.session(refused, &self.redactor).await.map_err(|error| match error.code {
+                    ErrorCode::Connect | ErrorCode::Tls | ErrorCode::Timeout | ErrorCode::Protocol => {
+                        SendError { code: ErrorCode::Unavailable, ..error }
+                    }
+                    _ => error,
+                });
+            }
             _ => return Ok(None),
         };
         let learn = |secrets: &[String]| self.redactor.add_session(secrets.iter().map(String::as_str));

@@ -46,6 +46,8 @@ pub(crate) struct Traffic {
     /// Of the last request, when its answer's head has come.
     pub(crate) status: Option<u16>,
     pub(crate) retry_after: Option<Duration>,
+    /// Whether a redirect was followed: what it led away from was answered, and may have been done.
+    pub(crate) followed: bool,
     /// By which the system's support finds the last request that was answered with an id. As it came.
     pub(crate) provider_id: Option<String>,
 }
@@ -69,6 +71,11 @@ impl Wire {
 
     pub(crate) fn traffic(&self) -> Traffic {
         self.traffic.lock().clone()
+    }
+
+    /// A redirect is being followed.
+    pub(crate) fn follows(&self) {
+        self.traffic.lock().followed = true;
     }
 
     /// The first request's turn in the budget.
@@ -108,13 +115,17 @@ impl Wire {
     }
 }
 
-/// How long the system asks to be left alone: seconds, or a date.
+/// A longer pause than this is no pause but nonsense, which clocks can't even be set to.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long the system asks to be left alone: seconds, or a date; a day at most.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_PAUSE));
     }
-    httpdate::parse_http_date(text).ok().map(|date| date.duration_since(now).unwrap_or_default())
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default().min(LONGEST_PAUSE))
 }
 
 fn headers_size(headers: &HeaderMap) -> u64 {
@@ -264,6 +275,9 @@ mod tests {
         assert_eq!(read(" 0 "), Some(0));
         assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(30));
         assert_eq!(read("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0), "that is over");
+        for nonsense in ["18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            assert_eq!(read(nonsense), Some(86_400), "{nonsense}");
+        }
         for text in ["", "soon", "-1", "1.5", "99999999999999999999999"] {
             assert_eq!(read(text), None, "{text}");
         }

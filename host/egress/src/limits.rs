@@ -108,8 +108,9 @@ pub(crate) const REDACT_MIN_CHARS: usize = 6;
 /// Shorter ones may be words, which an ERP's answers are full of.
 pub(crate) const REDACT_LOWER_MIN_CHARS: usize = 12;
 
-/// Session credentials that are still looked for in answers after newer ones replaced them.
-pub(crate) const REDACT_SESSIONS: usize = 64;
+/// Session credentials and tokens that are still looked for in answers after newer ones replaced them. All endpoints of a
+/// connection share the list: with a renewal in five minutes it holds for most of a day.
+pub(crate) const REDACT_SESSIONS: usize = 256;
 
 /// Strings in a login's answer with at least this many characters are secrets when they are part of the credential
 /// (a session id), shorter ones are user numbers and names.

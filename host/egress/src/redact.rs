@@ -118,6 +118,8 @@ impl Redactor {
     pub(crate) fn add_session<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) {
         let forms = all_forms(secrets);
         let mut sessions = self.sessions.write();
+        // One that is told of again is the newest, and pushes no other endpoint's out.
+        sessions.forms.retain(|known| *known != forms);
         sessions.forms.push_back(forms);
         while sessions.forms.len() > REDACT_SESSIONS {
             sessions.forms.pop_front();

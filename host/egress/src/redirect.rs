@@ -48,6 +48,7 @@ impl Connection {
                 break;
             }
             seen.push(place);
+            wire.follows();
             answer = self.ask(target, &next, cap, wire).await?;
             (endpoint, asked) = (target, Some(next));
         }

@@ -123,7 +123,10 @@ impl Engine {
         let pass = watch
             .enter(post, plugin, &function)
             .map_err(|quarantined| ConnectionError::Failed(Box::new(quarantined.failure(plugin, &function))))?;
-        match plugin.call(Box::new(services), &capability, &function, &arguments).await {
+        let outcome = plugin.call(Box::new(services), &capability, &function, &arguments).await;
+        let refused = outcome.as_ref().map_or(None, |reported| reported.value.as_ref().err());
+        connection.changed(&self.inner.cache, &capability, &function, &arguments, refused).await;
+        match outcome {
             Ok(reported) => {
                 watch.well(post, pass, &reported.report, &whose);
                 if let Err(error) = &reported.value {

@@ -197,6 +197,8 @@ impl SessionAuth {
                 let pause = answer.retry_after.unwrap_or(limits.login_refused_pause);
                 (pause.min(limits.login_refused_pause), error)
             }),
+            // That no request could be made in one caller's time says nothing to the others.
+            Err(error) if error.code == ErrorCode::Limit => return Err(error),
             Err(error) => Err((limits.login_failed_pause, error)),
         };
         match made {

@@ -162,7 +162,7 @@ impl Budget {
         let latest = latest(deadline, time);
         self.look(began).await;
         let entered = if self.is_free(began) {
-            let place = place(places, deadline).await?;
+            let place = place(places, latest).await?;
             let turn = self.begin();
             Entered { _place: place, turn, waited: began.elapsed() }
         } else {

@@ -78,13 +78,15 @@ impl Connection {
             // The moments before the first request are not held against the system.
             let given = if left * 10 >= time * 9 { mine + time.saturating_sub(left) } else { mine };
             endpoint.health.settle(pass, judge(code, &traffic, given, endpoint.timeout));
+            // Behind a redirect, "it was not begun" is said of the hop alone.
+            let begun = traffic.followed && !safe;
             let told = traffic.retry_after.filter(|_| matches!(traffic.status, Some(429 | 503)));
             total.traffic.add(traffic);
             let ended = match &result {
                 Ok(reply) => Ended::Answered(reply.status),
                 Err(error) => Ended::Failed(error.code),
             };
-            let Some(why) = reason(ended, safe).filter(|_| others) else { return result };
+            let Some(why) = reason(ended, safe).filter(|_| others && !begun) else { return result };
             let pause = backoff(total.attempts).max(told.unwrap_or_default());
             let at = (Instant::now() + pause).max(endpoint.budget.next()) + GRACE;
             if at > latest || !self.retries.take() {

@@ -222,3 +222,37 @@ async fn a_call_that_is_tried_again_is_one_line_in_the_log() {
     assert!(log.text().contains("\"name\":\"egress.send\""), "{}", log.text());
     assert!(!log.text().contains("erika"));
 }
+
+#[tokio::test]
+async fn a_write_that_was_answered_with_a_redirect_is_not_made_again_for_what_the_redirect_led_to() {
+    for status in [429, 503] {
+        let posts = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&posts);
+        let router = Router::new().fallback(move |method: axum::http::Method| {
+            let posted = method == axum::http::Method::POST;
+            count.fetch_add(usize::from(posted), Ordering::SeqCst);
+            async move {
+                match posted {
+                    true => (StatusCode::SEE_OTHER, [("location", "/done")]).into_response(),
+                    false => StatusCode::from_u16(status).unwrap().into_response(),
+                }
+            }
+        });
+        let connection = connection(serve(router).await, None);
+        let answer = call(&connection, request("POST", &[]), false).await.unwrap();
+        assert_eq!((answer.status, posts.load(Ordering::SeqCst)), (status, 1));
+        // What is safe to make twice is made again.
+        let answer = call(&connection, request("POST", &[("Idempotency-Key", "k")]), false).await.unwrap();
+        assert!(answer.sent.attempts > 1, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_beyond_all_clocks_is_not_waited_for() {
+    let router = Router::new().fallback(|| async {
+        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "18446744073709551615")]).into_response()
+    });
+    let connection = connection(serve(router).await, None);
+    let answer = call(&connection, request("GET", &[]), true).await.unwrap();
+    assert_eq!((answer.status, answer.sent.attempts), (429, 1));
+}

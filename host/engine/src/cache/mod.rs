@@ -25,6 +25,7 @@ mod serve;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 pub use policy::{CacheDoc, OperationCacheDoc};
 pub(crate) use policy::{Policy, check};

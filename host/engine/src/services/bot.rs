@@ -143,11 +143,9 @@ impl BotServices {
             return Box::pin(self.cache.serve(ask, fetch, again)).await;
         }
         let outcome = self.call(connection, capability, function, arguments).await;
-        if let Some(tags) = connection.cache.spoils(capability, function, arguments)
-            && may_have_changed(&outcome)
-        {
-            let tenant = self.bot.tenant.as_str();
-            Box::pin(self.cache.invalidate(tenant, connection.id.as_str(), &tags)).await;
+        if connection.cache.spoils(capability, function, arguments).is_some() {
+            let error = outcome.as_ref().map_or(None, |answer| answer.as_ref().err());
+            Box::pin(connection.changed(&self.cache, capability, function, arguments, error)).await;
         }
         outcome.map(|answer| Served::fetched(answer, self.now))
     }
@@ -288,23 +286,6 @@ impl HostServices for BotServices {
     fn kv(&mut self) -> Option<&mut dyn KvServices> {
         Some(&mut self.data)
     }
-}
-
-/// Codes that say that the system has refused, so that nothing can have changed.
-const REFUSED: [&str; 8] = [
-    "not-found",
-    "invalid-input",
-    "proof-required",
-    "forbidden",
-    "conflict",
-    "rate-limited",
-    "unsupported",
-    "misconfigured",
-];
-
-/// Whether a call may have changed something: also when nobody knows how it ended.
-fn may_have_changed(outcome: &Result<Result<Value, CapabilityError>, Fault>) -> bool {
-    !matches!(outcome, Ok(Err(error)) if REFUSED.contains(&error.code.as_str()))
 }
 
 /// A moment in UTC, to the second.

@@ -5,6 +5,7 @@ use crate::registry::{Bot, Connection};
 use crate::services::{Space, Told};
 use crate::watch::Watch;
 use async_trait::async_trait;
+use confab_egress::breaker::BreakerState;
 use confab_egress::{CallMeta, ErrorCode, InResponse, OutRequest, SendError};
 use confab_sandbox::services::LogLevel;
 use confab_sandbox::{Blame, CallContext, CallReport, HostServices, HttpError, HttpRequest, HttpResponse, KvServices};
@@ -30,6 +31,13 @@ pub(crate) struct ConnectionServices {
 }
 
 impl ConnectionServices {
+    /// Whether the endpoint's breaker refused the call.
+    fn is_known_to_be_down(&self, error: &SendError) -> bool {
+        let endpoint = error.sent.as_deref().map(|sent| sent.endpoint.as_str());
+        let open = |state: &BreakerState| !matches!(state, BreakerState::Closed);
+        self.connection.egress.breakers().iter().any(|(name, state)| Some(name.as_str()) == endpoint && open(state))
+    }
+
     /// Keeps a record of a call that failed. What egress refused because the system is known to be down is none:
     /// the failures that opened the breaker are kept already.
     fn note(&self, outcome: &Result<InResponse, SendError>) {
@@ -40,7 +48,9 @@ impl ConnectionServices {
                 ("http-status", Blame::Upstream, message, &answer.sent)
             }
             Ok(answer) => return connection.troubles.over(&answer.sent.endpoint),
-            Err(error) if error.code == ErrorCode::Unavailable => return self.told.tell(),
+            Err(error) if error.code == ErrorCode::Unavailable && self.is_known_to_be_down(error) => {
+                return self.told.tell();
+            }
             Err(error) => {
                 let Some(sent) = error.sent.as_deref() else { return };
                 let blame = match error.blame() {

@@ -208,6 +208,8 @@ impl Engine {
         if let Some(candidate) = &ready.candidate {
             candidate.serves.egress.forget_tokens();
         }
+        // It may be another account now.
+        self.inner.cache.invalidate(open.tenant.as_str(), open.connection.as_str(), &[]).await;
         Ok(())
     }
 
@@ -256,6 +258,7 @@ impl Engine {
         if let Some(candidate) = &ready.candidate {
             candidate.serves.egress.forget_tokens();
         }
+        self.inner.cache.invalidate(tenant.as_str(), connection.as_str(), &[]).await;
         tracing::info!(%tenant, %connection, "a connection was disconnected");
         Ok(done)
     }
@@ -269,6 +272,7 @@ impl Engine {
                 tracing::warn!(%tenant, %connection, endpoint, %error, "tokens of a removed connection are still stored, encrypted");
             }
         }
+        self.inner.cache.invalidate(connection.tenant.as_str(), connection.id.as_str(), &[]).await;
     }
 
     fn vault_and_address(&self) -> Result<(&Vault, &str), ConnectError> {

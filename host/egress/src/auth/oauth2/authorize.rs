@@ -183,8 +183,9 @@ impl Core {
 
     async fn finish(&self, answer: AuthorizationCode, redactor: &Redactor) -> Result<(), SendError> {
         let store = self.store()?;
-        if let (Some(expected), Some(said)) = (&self.issuer, &answer.issuer)
-            && expected != said
+        // One address serves all systems: only the issuer tells an answer of one from that of another (RFC 9700, 4.4).
+        if let Some(expected) = &self.issuer
+            && answer.issuer.as_ref() != Some(expected)
         {
             return Err(failed("the answer comes from another issuer than the configured one; it was not used"));
         }

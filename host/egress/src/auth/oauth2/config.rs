@@ -60,7 +60,7 @@ pub struct OAuth2Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// JWT bearer: the claim `iss`, which is the client's id where none is written (Google: the service account).
-    /// Authorization code: the issuer that an answer must come from where it names one (RFC 9207).
+    /// Authorization code: the issuer that an answer must name (RFC 9207); none where the system does not name itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// JWT bearer: how assertions are signed.
