@@ -170,7 +170,9 @@ impl Egress {
             .and_then(|base| self.shared.policy.reach(base.url()).map_err(|message| wrong("base_url", message)).ok());
         let identity = Identity::new(config, &spec.tenant, &at, &self.secrets, &self.shared.roots, errors);
         let (tokens, connection, endpoint) = (self.tokens.as_ref(), &*spec.connection, &*config.name);
-        let room = Room { shared: &self.shared, tokens, connection, endpoint };
+        let host = base.as_ref().and_then(|base| base.url().host_str()).unwrap_or_default().to_owned();
+        let tls = identity.as_ref().and_then(|identity| identity.as_ref()).map(|identity| &identity.tls);
+        let room = Room { shared: &self.shared, tokens, connection, endpoint, tls, host: &host };
         let setup =
             Setup { source: &self.secrets, tenant: &spec.tenant, at: &at, errors, secrets: Vec::new(), room: &room };
         let authorised = setup.authorise(&config.auth, base?)?;

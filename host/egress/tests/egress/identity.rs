@@ -75,7 +75,8 @@ async fn serve_tls(ca: &Authority, clients: Option<&Authority>) -> (u16, Clients
     let port = listener.local_addr().unwrap().port();
     let seen = Clients::default();
     let listener = TlsListener(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&seen));
-    let router = Router::new().fallback(|| async { "hello" });
+    let token = || async { axum::Json(json!({"access_token": "abc", "token_type": "Bearer", "expires_in": 600})) };
+    let router = Router::new().route("/token", axum::routing::post(token)).fallback(|| async { "hello" });
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     (port, seen)
 }
@@ -172,6 +173,26 @@ async fn each_identity_has_sockets_of_its_own() {
     assert_eq!(call(&second, "bert").await, Ok(200));
     let shown: Vec<_> = seen.lock().unwrap().iter().flatten().cloned().collect();
     assert_eq!(shown, [anna.der, bert.der.clone(), bert.der]);
+}
+
+#[tokio::test]
+async fn tokens_of_the_endpoints_host_are_asked_for_as_the_endpoint_is() {
+    let (ca, people) = (Authority::new(), Authority::new());
+    let (port, _) = serve_tls(&ca, Some(&people)).await;
+    let own = people.issue("confab");
+    let egress = egress_with(port, &[("SHOP_EU__KEY", &own.key), ("SHOP_EU__CLIENT", "client-secret-0815")], None);
+    let certificate = json!({"certificate": own.pem, "key": "env:SHOP_EU__KEY"});
+    let auth = json!({
+        "kind": "oauth2", "grant": "client-credentials", "token_url": format!("https://ERP.test:{port}/token"),
+        "client_id": "confab", "client_secret": "env:SHOP_EU__CLIENT",
+    });
+    let endpoints = vec![
+        at(port, "both", json!({"ca": ca.pem, "client_certificate": certificate, "auth": auth})),
+        at(port, "stranger", json!({"ca": ca.pem, "auth": auth})),
+    ];
+    let connection = connect(&egress, endpoints).unwrap();
+    assert_eq!(call(&connection, "both").await, Ok(200));
+    assert!(call(&connection, "stranger").await.is_err());
 }
 
 #[tokio::test]

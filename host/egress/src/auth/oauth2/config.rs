@@ -23,7 +23,8 @@ use crate::secret::{Credential, SecretRef};
 pub struct OAuth2Config {
     /// How a token is asked for.
     pub grant: Grant,
-    /// Where tokens are asked for. Its host may be another than the endpoint's; the operator's rules for hosts hold.
+    /// Where tokens are asked for. Its host may be another than the endpoint's; the operator's rules for hosts hold. On the
+    /// endpoint's host the endpoint's `ca` and `client_certificate` are used, on others the operator's authorities.
     pub token_url: String,
     /// Authorization code: where a person says yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -80,10 +80,19 @@ struct Core {
     tokens: Option<Arc<dyn TokenStore>>,
     global: OnceCell<reqwest::Client>,
     granted: OnceCell<reqwest::Client>,
+    /// Where the authorization server is the endpoint's own host.
+    own: Option<OwnTls>,
     current: Mutex<Option<Current>>,
     /// A renewal after a 401 did not help; until then none is made for that reason.
     futile_until: Mutex<Option<Instant>>,
     flight: Arc<tokio::sync::Mutex<Flight>>,
+}
+
+/// An endpoint's own TLS, used for tokens as well where they come from the same host.
+struct OwnTls {
+    host: String,
+    tls: rustls::ClientConfig,
+    client: OnceCell<reqwest::Client>,
 }
 
 /// The token in use.

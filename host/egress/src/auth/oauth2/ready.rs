@@ -11,7 +11,7 @@ use super::config::{ClientAuth, Grant, OAuth2Config};
 use super::record::random;
 use super::request::{Client, Place};
 use super::store::{TokenOwner, TokenStore};
-use super::{Core, OAuth2};
+use super::{Core, OAuth2, OwnTls};
 use crate::auth::Setup;
 use crate::egress::Shared;
 use crate::secret::{Credential, Secret};
@@ -22,6 +22,10 @@ pub(crate) struct Room<'a> {
     pub(crate) tokens: Option<&'a Arc<dyn TokenStore>>,
     pub(crate) connection: &'a str,
     pub(crate) endpoint: &'a str,
+    /// The endpoint's own authority and certificate.
+    pub(crate) tls: Option<&'a rustls::ClientConfig>,
+    /// The endpoint's host.
+    pub(crate) host: &'a str,
 }
 
 /// Parameters that are ours to set.
@@ -110,6 +114,11 @@ impl OAuth2 {
             tokens: room.tokens.map(Arc::clone),
             global: tokio::sync::OnceCell::new(),
             granted: tokio::sync::OnceCell::new(),
+            own: room.tls.map(|tls| OwnTls {
+                host: room.host.to_owned(),
+                tls: tls.clone(),
+                client: tokio::sync::OnceCell::new(),
+            }),
             current: parking_lot::Mutex::default(),
             futile_until: parking_lot::Mutex::default(),
             flight: Arc::default(),

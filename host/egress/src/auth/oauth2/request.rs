@@ -153,12 +153,14 @@ impl Core {
             return Err(SendError::refused("the request leads elsewhere than it was configured to"));
         }
         let limits = &self.shared.limits;
-        let cell = match reach {
-            Reach::Global => &self.global,
-            Reach::Granted => &self.granted,
+        let own = self.own.as_ref().filter(|own| own.host.eq_ignore_ascii_case(place.host()));
+        let (cell, tls) = match (own, reach) {
+            (Some(own), _) => (&own.client, &own.tls),
+            (None, Reach::Global) => (&self.global, &self.shared.tls),
+            (None, Reach::Granted) => (&self.granted, &self.shared.tls),
         };
         let lookup = std::sync::Arc::clone(&self.shared.lookup);
-        let client = cell.get_or_try_init(|| async { client::build(&self.shared.tls, lookup, reach, limits) }).await;
+        let client = cell.get_or_try_init(|| async { client::build(tls, lookup, reach, limits) }).await;
         let client = client.map_err(|_| {
             SendError::new(ErrorCode::Misconfigured, "the host's HTTP client can't be set up; see its log")
         })?;
