@@ -38,6 +38,18 @@ pub fn context() -> CallContext {
     door::connection::context()
 }
 
+/// The two letters of the language that the visitor speaks, in lower case; none when it is not known.
+pub fn language() -> Option<String> {
+    let locale = context().locale?;
+    let language = locale.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+    (language.len() == 2 && language.bytes().all(|b| b.is_ascii_lowercase())).then_some(language)
+}
+
+/// The English words, or the German ones for a visitor who speaks German.
+pub fn say<T>(english: T, german: T) -> T {
+    if language().as_deref() == Some("de") { german } else { english }
+}
+
 /// Calls a capability function by name. `arguments` is a JSON object by parameter name.
 pub fn invoke(capability: &str, function: &str, arguments: &str) -> Result<String> {
     wit::call::invoke(capability, function, arguments)

@@ -12,7 +12,7 @@
 //! | [`use_capability`] | typed calls of the bot's capabilities, for intent plugins |
 //! | [`http`], [`kv`], [`log`], [`host`] | what the host offers |
 //! | [`graphql`], [`jsonrpc`], [`odata`], [`pages`] | ways of speaking that many systems share |
-//! | [`dates`], [`money`], [`people`], [`json`], [`once`], [`words`] | values made comparable, checked, and written once |
+//! | [`dates`], [`money`], [`people`], [`json`], [`html`], [`once`], [`words`] | values made comparable, checked, and written once |
 //! | `testing` | a host for `cargo test` (not in Wasm) |
 //!
 //! ```
@@ -49,14 +49,19 @@
 #[cfg(all(target_arch = "wasm32", feature = "bump-allocator"))]
 mod alloc;
 mod bindings;
+pub mod catalog;
 pub mod dates;
 mod error;
 pub mod graphql;
+pub mod health;
 pub mod host;
+pub mod html;
 pub mod http;
+pub mod inventory;
 pub mod json;
 pub mod jsonrpc;
 pub mod kv;
+pub mod leads;
 pub mod log;
 pub mod money;
 pub mod odata;
@@ -68,13 +73,12 @@ pub mod people;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod text;
+pub mod tickets;
 pub mod words;
 
-pub use bindings::{
-    catalog, contacts, dialogue, files, health, inventory, leads, lifecycle, orders, tickets, use_capability,
-};
+pub use bindings::{contacts, dialogue, files, lifecycle, orders, use_capability};
 pub use error::{Code, Result, error};
-pub use text::path_segment;
+pub use text::{filled, path_segment};
 
 /// Records that several capabilities share.
 pub mod types {

@@ -99,6 +99,26 @@ pub fn same_postal_code(a: &str, b: &str) -> bool {
     !plain(a).is_empty() && plain(a) == plain(b)
 }
 
+/// What tells whether somebody is known: the e-mail address, without one the phone number.
+pub fn key(person: &Person) -> Person {
+    match &person.email {
+        Some(email) => Person { email: Some(email.clone()), ..Person::default() },
+        None => Person { phone: person.phone.clone(), ..Person::default() },
+    }
+}
+
+/// Whom somebody is called: their name, else company, address or number.
+pub fn display_name(person: &Person) -> String {
+    let named = [&person.name, &person.company, &person.email, &person.phone].into_iter().flatten().next();
+    named.cloned().unwrap_or_default()
+}
+
+/// Digits that two writings of one number end with: what systems that keep numbers as they were typed can be searched for.
+pub fn tail(phone: &str) -> String {
+    let digits = digits(phone);
+    digits.get(digits.len().saturating_sub(6)..).unwrap_or(&digits).to_owned()
+}
+
 /// First and last name, for systems that want both: the last word is the last name. A single word is one.
 pub fn split_name(name: &str) -> (Option<String>, String) {
     let name = one_line(name);
@@ -138,6 +158,16 @@ impl Known {
             && any(&self.postal_codes, &proof.postal_code, same_postal_code)
             && any(&self.customer_ids, &proof.customer_id, |a, b| a.trim() == b.trim());
         if fits { Ok(()) } else { Err(error(Code::NotFound, missing())) }
+    }
+}
+
+impl Known {
+    /// Whether somebody with this e-mail address and number can be meant: each of them that is given is known.
+    pub fn fits(&self, person: &Person) -> bool {
+        let any = |own: &[String], value: &Option<String>, same: fn(&str, &str) -> bool| {
+            value.as_deref().is_none_or(|value| own.iter().any(|own| same(own, value)))
+        };
+        any(&self.emails, &person.email, same_email) && any(&self.phones, &person.phone, same_phone)
     }
 }
 
@@ -213,6 +243,29 @@ mod tests {
         for (email, phone) in [("", ""), ("nobody", ""), ("", "call 123456"), ("", "12345"), (&"a".repeat(201), "")] {
             assert_eq!(valid(&person(email, phone)).unwrap_err().code, "invalid-input", "{email} {phone}");
         }
+    }
+
+    #[test]
+    fn somebody_is_meant_when_all_that_is_given_is_known() {
+        let known = Known {
+            emails: vec!["Erika@example.test".into()],
+            phones: vec!["+43 660 5550177".into()],
+            ..Known::default()
+        };
+        let person = |email: Option<&str>, phone: Option<&str>| Person {
+            email: email.map(str::to_owned),
+            phone: phone.map(str::to_owned),
+            company: Some("Muster AG".into()),
+            ..Person::default()
+        };
+        assert!(known.fits(&person(Some("erika@example.test"), Some("0660 5550177"))));
+        assert!(known.fits(&person(None, Some("0660 5550177"))));
+        assert!(!known.fits(&person(Some("erika@example.test"), Some("0660 5550178"))));
+        assert!(!Known::default().fits(&person(None, Some("0660 5550177"))));
+        let erika = person(Some("e@example.test"), Some("0660 5550177"));
+        assert_eq!((key(&erika).email.is_some(), key(&erika).phone), (true, None));
+        assert_eq!(key(&person(None, erika.phone.as_deref())).phone.as_deref(), Some("0660 5550177"));
+        assert_eq!((display_name(&erika).as_str(), tail("+43 660 5550177").as_str()), ("Muster AG", "550177"));
     }
 
     #[test]

@@ -13,6 +13,11 @@ pub fn path_segment(value: &str) -> String {
     out
 }
 
+/// What was given, trimmed; nothing for what is blank.
+pub fn filled(value: Option<&str>) -> Option<&str> {
+    value.map(str::trim).filter(|v| !v.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
