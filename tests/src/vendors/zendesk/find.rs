@@ -164,7 +164,10 @@ fn tickets(account: &Account, query: &HashMap<String, String>) -> Result<Value, 
         requester.and_then(|user| user["email"].as_str()).unwrap_or_default().to_lowercase()
     };
     let fits = |(id, ticket): &(&u64, &Value)| {
-        let text = format!("{} {}", ticket["subject"], ticket["description"]).to_lowercase();
+        // Zendesk's index has all comments, private ones too.
+        let comments = account.comments.get(id).map(Vec::as_slice).unwrap_or_default();
+        let said: String = comments.iter().map(|comment| format!(" {}", comment["body"])).collect();
+        let text = format!("{} {}{said}", ticket["subject"], ticket["description"]).to_lowercase();
         let any = |wanted: Vec<&String>, own: &str| wanted.is_empty() || wanted.iter().any(|one| *one == own);
         account.indexed.contains(id)
             && any(values("requester"), &email(ticket))
