@@ -154,29 +154,25 @@ impl Files for Sheet {
 impl Health for Sheet {
     fn check() -> Vec<Finding> {
         let store = match Kv.get("health") {
-            Ok(_) => finding("store", "ok", "can be read"),
-            Err(e) => finding("store", "error", &e.message),
+            Ok(_) => Finding::ok("store", "can be read"),
+            Err(e) => Finding::error("store", e.message),
         };
         match prepared() {
             Ok(book) => files_found(&book).into_iter().chain([store]).collect(),
-            Err(e) => vec![finding("files", "error", &e.message), store],
+            Err(e) => vec![Finding::error("files", e.message), store],
         }
     }
 }
 
-fn finding(name: &str, status: &str, message: &str) -> Finding {
-    Finding { name: name.into(), status: status.into(), message: message.into() }
-}
-
 fn files_found(book: &Book) -> Vec<Finding> {
     let mut found: Vec<Finding> =
-        book.tables.iter().map(|(f, t)| finding(f, "ok", &format!("{} rows", t.rows().count()))).collect();
+        book.tables.iter().map(|(f, t)| Finding::ok(*f, format!("{} rows", t.rows().count()))).collect();
     if found.is_empty() {
-        found.push(finding("files", "error", "the connection has no files; add orders.csv, stock.csv or catalog.csv"));
+        found.push(Finding::error("files", "the connection has no files; add orders.csv, stock.csv or catalog.csv"));
     }
     if book.warnings > 0 {
         let message = format!("{} warnings when they were read; `confab apply` shows them", book.warnings);
-        found.push(finding("files", "warning", &message));
+        found.push(Finding::warning("files", message));
     }
     found
 }

@@ -6,61 +6,17 @@
 
 use crate::session::{Tryton, parse_id};
 use crate::value::{decimal, literal, number, records, text};
-use confab_plugin_sdk::catalog::{Interest, Product, Recommendation};
+use confab_plugin_sdk::catalog::{Interest, Picks, Product, Recommendation, most_often};
+use confab_plugin_sdk::inventory::no_article;
 use confab_plugin_sdk::prelude::*;
+use confab_plugin_sdk::words;
 use serde_json::{Value, json};
-use std::collections::HashMap;
 
 const MOST: u32 = 30;
-/// Words of a query that are looked at; each is a clause of the domain.
-const WORDS: usize = 8;
 /// Sale lines that are looked at for what is bought together: the newest.
 const LINES: u32 = 300;
 const FIELDS: [&str; 6] =
     ["code", "name", "description", "sale_price_uom", "template.categories.name", "default_uom.symbol"];
-/// Words that say nothing about an article, in the languages that bots speak here.
-const STOP: [&str; 40] = [
-    "and",
-    "any",
-    "are",
-    "buy",
-    "can",
-    "for",
-    "have",
-    "looking",
-    "need",
-    "please",
-    "something",
-    "the",
-    "want",
-    "what",
-    "which",
-    "with",
-    "would",
-    "you",
-    "your",
-    "der",
-    "die",
-    "das",
-    "den",
-    "dem",
-    "ein",
-    "eine",
-    "einen",
-    "einer",
-    "gibt",
-    "haben",
-    "habt",
-    "ich",
-    "ihr",
-    "ist",
-    "mit",
-    "oder",
-    "sie",
-    "suche",
-    "und",
-    "von",
-];
 
 impl Tryton<'_> {
     pub(crate) fn article(&mut self, sku: &str) -> Result<Product> {
@@ -69,9 +25,7 @@ impl Tryton<'_> {
         let exact = found.iter().position(|p| text(p, "code").as_deref() == Some(sku)).unwrap_or(0);
         let currency = self.session()?.currency;
         let product = found.get(exact).map(|p| product(p, &currency));
-        product.ok_or_else(|| {
-            error(Code::NotFound, format!("there is no article {}", sku.chars().take(64).collect::<String>()))
-        })
+        product.ok_or_else(|| no_article(sku))
     }
 
     pub(crate) fn articles(&mut self, query: &str, limit: u32) -> Result<Vec<Product>> {
@@ -82,7 +36,7 @@ impl Tryton<'_> {
 
     /// Articles that fit the words, best first.
     fn matching(&mut self, query: &str) -> Result<Vec<Value>> {
-        let words = words(query);
+        let words = words::of(query);
         if words.is_empty() {
             return Ok(Vec::new());
         }
@@ -102,16 +56,9 @@ impl Tryton<'_> {
             let any: Vec<Value> = std::iter::once(json!("OR")).chain(words.iter().map(clause)).collect();
             found = self.products(json!([["salable", "=", true], any]), MOST)?;
         }
-        let score = |p: &Value| -> usize {
-            let has = |field: &str, word: &str| text(p, field).is_some_and(|t| t.to_lowercase().contains(word));
-            words
-                .iter()
-                .map(|w| {
-                    4 * usize::from(has("code", w))
-                        + 3 * usize::from(has("name", w))
-                        + usize::from(has("description", w))
-                })
-                .sum()
+        let score = |p: &Value| {
+            let told = |field: &str| text(p, field).unwrap_or_default();
+            words::fit(&words, &[&format!("{} {}", told("code"), told("name")), &told("description")])
         };
         found.sort_by_key(|p| std::cmp::Reverse(score(p)));
         Ok(found)
@@ -127,7 +74,7 @@ impl Tryton<'_> {
     }
 
     pub(crate) fn recommended(&mut self, interest: &Interest, limit: u32) -> Result<Vec<Recommendation>> {
-        let (german, limit) = (self.german(), limit.min(MOST) as usize);
+        let (say, limit) = (self.speaker(), limit.min(MOST) as usize);
         let mut has: Vec<String> =
             interest.skus.iter().map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).take(10).collect();
         if let Some(party) = interest.customer_id.as_deref().and_then(parse_id) {
@@ -140,43 +87,27 @@ impl Tryton<'_> {
                 self.find("sale.line", domain, 30, json!([["id", "DESC"]]), json!(["product.code"]), json!({}))?;
             has.extend(bought.iter().filter_map(|l| text(l, "product.code")));
         }
-        let mut found: Vec<(String, String)> = Vec::new();
-        let mut add = |sku: String, reason: String| {
-            if !has.contains(&sku) && !found.iter().any(|(known, _)| *known == sku) {
-                found.push((sku, reason));
-            }
-        };
+        let mut picks = Picks::besides(has.clone());
         let mut categories = Vec::new();
         if !has.is_empty() {
             let bases = self.products(json!([["code", "in", has]]), MOST)?;
             let names: Vec<String> = bases.iter().filter_map(|b| text(b, "name")).collect();
             categories = bases.iter().flat_map(category_ids).collect();
             let with = names.first().cloned().unwrap_or_default();
-            let reason = if german {
-                format!("wird oft zusammen mit {with} gekauft")
-            } else {
-                format!("often bought with {with}")
-            };
-            for sku in self.sold_with(&has)? {
-                add(sku, reason.clone());
-            }
+            let reason = say(&format!("often bought with {with}"), &format!("wird oft zusammen mit {with} gekauft"));
+            picks.add(self.sold_with(&has)?, &reason);
         }
+        let codes = |found: Vec<Value>| found.into_iter().filter_map(|p| text(&p, "code")).collect::<Vec<_>>();
         if let Some(query) = interest.query.as_deref() {
-            let reason = if german { "passt zu dem, was Sie suchen" } else { "fits what you are looking for" };
-            for sku in self.matching(query)?.iter().filter_map(|p| text(p, "code")) {
-                add(sku, reason.to_owned());
-            }
+            let reason = say("fits what you are looking for", "passt zu dem, was Sie suchen");
+            picks.add(codes(self.matching(query)?), &reason);
         }
         if !categories.is_empty() {
-            let reason = if german { "aus derselben Kategorie" } else { "from the same category" };
             let same =
                 self.products(json!([["template.categories", "in", categories], ["salable", "=", true]]), MOST)?;
-            for sku in same.iter().filter_map(|p| text(p, "code")) {
-                add(sku, reason.to_owned());
-            }
+            picks.add(codes(same), &say("from the same category", "aus derselben Kategorie"));
         }
-        found.truncate(MOST as usize);
-        self.in_stock(found, limit)
+        self.in_stock(&picks, limit)
     }
 
     /// Numbers of articles that were sold with any of these, most often first.
@@ -191,18 +122,13 @@ impl Tryton<'_> {
         ]);
         let lines =
             self.find("sale.line", domain, LINES, json!([["id", "DESC"]]), json!(["product.code"]), json!({}))?;
-        let mut times: HashMap<String, usize> = HashMap::new();
-        for sku in lines.iter().filter_map(|l| text(l, "product.code")) {
-            *times.entry(sku).or_default() += 1;
-        }
-        let mut ranked: Vec<(String, usize)> = times.into_iter().collect();
-        ranked.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        Ok(ranked.into_iter().map(|(sku, _)| sku).collect())
+        Ok(most_often(lines.iter().filter_map(|l| text(l, "product.code"))))
     }
 
     /// The articles themselves, without goods of which nothing is left.
-    fn in_stock(&mut self, found: Vec<(String, String)>, limit: usize) -> Result<Vec<Recommendation>> {
-        if found.is_empty() {
+    fn in_stock(&mut self, picks: &Picks, limit: usize) -> Result<Vec<Recommendation>> {
+        let skus = picks.skus(MOST as usize);
+        if skus.is_empty() {
             return Ok(Vec::new());
         }
         let session = self.session()?;
@@ -212,26 +138,18 @@ impl Tryton<'_> {
             context.insert("locations".into(), json!(storages));
             context.insert("stock_date_end".into(), crate::value::date(self.now, self.settings.forecast_days));
         }
-        let skus: Vec<&String> = found.iter().map(|(sku, _)| sku).collect();
         let fields: Vec<&str> = FIELDS.into_iter().chain(["type", "forecast_quantity"]).collect();
         let products =
             self.find("product.product", json!([["code", "in", skus]]), MOST, Value::Null, json!(fields), context)?;
         let left = |p: &&Value| {
             text(p, "type").as_deref() != Some("goods") || number(p, "forecast_quantity").is_some_and(|q| q > 0.0)
         };
-        let recommendations = found.iter().filter_map(|(sku, reason)| {
+        let recommendations = skus.iter().filter_map(|sku| {
             let known = products.iter().find(|p| text(p, "code").as_ref() == Some(sku)).filter(left)?;
-            Some(Recommendation { product: product(known, &session.currency), reason: reason.clone() })
+            Some(Recommendation { product: product(known, &session.currency), reason: picks.reason(sku)?.to_owned() })
         });
         Ok(recommendations.take(limit).collect())
     }
-}
-
-fn words(query: &str) -> Vec<String> {
-    let cut: String = query.to_lowercase().chars().take(500).collect();
-    let words =
-        cut.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(|w| w.chars().count() > 2 && !STOP.contains(w));
-    words.take(WORDS).map(str::to_owned).collect()
 }
 
 fn category_ids(product: &Value) -> Vec<i64> {

@@ -22,24 +22,23 @@ impl Tryton<'_> {
         let session = self.memory.delete("session").and_then(|()| self.session());
         let session = match session {
             Ok(session) => session,
-            Err(e) => return vec![finding("sign in", "error", e.message)],
+            Err(e) => return vec![Finding::error("sign in", e.message)],
         };
-        let mut found = vec![finding("sign in", "ok", format!("company {}, {}", session.company, session.currency))];
+        let mut found = vec![Finding::ok("sign in", format!("company {}, {}", session.company, session.currency))];
         if session.employee.is_none() {
-            found.push(finding(
+            found.push(Finding::warning(
                 "employee",
-                "warning",
                 "the user is no employee of its company: creating leads may be refused",
             ));
         }
         let names: Vec<&str> = session.warehouses.iter().map(|w| w.name.as_str()).collect();
         found.push(match names.as_slice() {
-            [] => finding("warehouses", "error", "none can be seen: give the user the group Stock"),
-            names => finding("warehouses", "ok", names.join(", ")),
+            [] => Finding::error("warehouses", "none can be seen: give the user the group Stock"),
+            names => Finding::ok("warehouses", names.join(", ")),
         });
         if session.shipment_fields.is_empty() {
             let message = "no carrier and tracking number: activate stock_shipment_cost and stock_package_shipping";
-            found.push(finding("tracking", "warning", message));
+            found.push(Finding::warning("tracking", message));
         }
         found.extend(RIGHTS.map(|(name, model, right, module)| self.right(name, model, right, module)));
         found
@@ -50,19 +49,15 @@ impl Tryton<'_> {
         let has = rights.as_ref().ok().and_then(|r| r.get(model)?.get(right));
         let has = has.is_some_and(|v| v.as_bool().unwrap_or_else(|| v.as_i64().is_some_and(|n| n != 0)));
         match rights {
-            Ok(_) if has => finding(name, "ok", "allowed"),
+            Ok(_) if has => Finding::ok(name, "allowed"),
             Ok(Value::Object(_)) => {
-                finding(name, "error", format!("the user may not {right} {model}: give it the group that may"))
+                Finding::error(name, format!("the user may not {right} {model}: give it the group that may"))
             }
-            Ok(other) => finding(name, "warning", format!("Tryton did not say: {other}")),
+            Ok(other) => Finding::warning(name, format!("Tryton did not say: {other}")),
             Err(e) if e.code == Code::Misconfigured.as_str() => {
-                finding(name, "error", format!("activate the module {module}: {}", e.message))
+                Finding::error(name, format!("activate the module {module}: {}", e.message))
             }
-            Err(e) => finding(name, "error", e.message),
+            Err(e) => Finding::error(name, e.message),
         }
     }
-}
-
-fn finding(name: &str, status: &str, message: impl Into<String>) -> Finding {
-    Finding { name: name.into(), status: status.into(), message: message.into() }
 }

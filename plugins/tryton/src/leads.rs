@@ -14,38 +14,28 @@
 
 use crate::session::{Tryton, id_text, parse_id};
 use crate::value::{field, id, text};
-use confab_plugin_sdk::leads::{Lead, LeadInput, Qualification};
+use confab_plugin_sdk::leads::{self, Lead, LeadInput, Qualification};
 use confab_plugin_sdk::once::reference;
-use confab_plugin_sdk::people::{one_line, valid};
 use confab_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
 const SUBJECT: usize = 200;
 const TEXT: usize = 10_000;
-const SKUS: usize = 20;
 const FIELDS: [&str; 6] = ["number", "state", "description", "comment", "party", "reference"];
 
 impl Tryton<'_> {
     pub(crate) fn create_lead(&mut self, input: &LeadInput) -> Result<Lead> {
-        let person = valid(&input.person)?;
-        let subject = one_line(&input.subject);
-        if subject.is_empty() || subject.chars().count() > SUBJECT {
-            return Err(error(Code::InvalidInput, format!("a lead needs a subject of at most {SUBJECT} characters")));
-        }
-        let too_long = |t: &Option<String>| t.as_ref().is_some_and(|t| t.chars().count() > TEXT);
-        if too_long(&input.message) || too_long(&input.source) || input.skus.len() > SKUS {
-            return Err(error(Code::InvalidInput, format!("at most {TEXT} characters and {SKUS} articles")));
-        }
+        let input = leads::valid(input, SUBJECT, TEXT)?;
         let reference = reference(&self.once);
         if let Some(done) = self.lead_made(&reference)? {
             return Ok(done);
         }
-        let contact = self.upsert(&person)?;
+        let contact = self.upsert(&input.person)?;
         let (lines, unknown) = self.lead_lines(&input.skus)?;
         let company = self.session()?.company;
         let mut values = json!({
-            "party": parse_id(&contact.id), "company": company, "description": subject,
-            "comment": comment(input, &person, &contact.name, &unknown),
+            "party": parse_id(&contact.id), "company": company, "description": input.subject,
+            "comment": comment(&input, &contact.name, &unknown),
         });
         if let Some(values) = values.as_object_mut() {
             if !reference.is_empty() {
@@ -96,7 +86,6 @@ impl Tryton<'_> {
 
     /// Lines of the articles that Tryton knows, and those that it doesn't.
     fn lead_lines(&mut self, skus: &[String]) -> Result<(Vec<Value>, Vec<String>)> {
-        let skus: Vec<String> = skus.iter().map(|s| one_line(s)).filter(|s| !s.is_empty()).collect();
         if skus.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -112,7 +101,7 @@ impl Tryton<'_> {
         let lines = known.iter().filter_map(|p| Some(json!({"product": id(p)?, "quantity": 1, "unit": unit(p)?})));
         let lines = lines.collect();
         let is_known = |s: &String| known.iter().any(|p| text(p, "code").as_ref() == Some(s));
-        Ok((lines, skus.into_iter().filter(|s| !is_known(s)).collect()))
+        Ok((lines, skus.iter().filter(|s| !is_known(s)).cloned().collect()))
     }
 
     fn opportunity(&mut self, made: i64) -> Result<Value> {
@@ -129,14 +118,8 @@ impl Tryton<'_> {
         let Some(made) = parse_id(lead_id) else {
             return Err(error(Code::NotFound, "there is no such lead"));
         };
-        if found.score.is_some_and(|s| s > 100) || found.note.as_ref().is_some_and(|n| n.chars().count() > TEXT) {
-            return Err(error(
-                Code::InvalidInput,
-                format!("the score is from 0 to 100, a note has at most {TEXT} characters"),
-            ));
-        }
-        let wanted = found.state.as_ref().map(|s| s.trim().to_lowercase()).filter(|s| !s.is_empty());
-        let wanted = match wanted.as_deref() {
+        let found = leads::valid_finding(found, TEXT)?;
+        let wanted = match found.state.as_deref() {
             None => None,
             Some("new") => Some("lead"),
             Some("qualified") => Some("opportunity"),
@@ -156,7 +139,7 @@ impl Tryton<'_> {
         if let Some(score) = found.score {
             values.insert("conversion_probability".into(), json!(f64::from(score) / 100.0));
         }
-        if let Some(note) = found.note.as_ref().map(|n| n.trim()).filter(|n| !n.is_empty()) {
+        if let Some(note) = found.note.as_deref() {
             let before = text(&known, "comment").unwrap_or_default();
             let marker = if self.once.is_empty() { String::new() } else { format!("[{}]", reference(&self.once)) };
             if marker.is_empty() || !before.contains(&marker) {
@@ -195,21 +178,17 @@ fn lead(record: &Value) -> Lead {
     }
 }
 
-/// What the salesperson should read: who it is, as far as the party doesn't say so, and what they said.
-fn comment(input: &LeadInput, person: &Person, party_name: &str, unknown: &[String]) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    lines.extend(input.message.as_ref().map(|m| m.trim().to_owned()).filter(|m| !m.is_empty()));
-    let name = person.name.as_ref().filter(|n| *n != party_name);
-    let told = [
-        ("Name", name),
-        ("Company", person.company.as_ref()),
-        ("E-mail", person.email.as_ref()),
-        ("Phone", person.phone.as_ref()),
+/// What the salesperson should read: what they said, who it is as far as the party doesn't say so, and what isn't in the lines.
+fn comment(input: &LeadInput, party_name: &str, unknown: &[String]) -> String {
+    let name = input.person.name.clone().filter(|name| name != party_name);
+    let mut parts = vec![
+        input.message.clone().unwrap_or_default(),
+        leads::who(&Person { name, ..input.person.clone() }),
+        leads::about(&LeadInput { source: input.source.clone(), ..LeadInput::default() }),
     ];
-    lines.extend(told.into_iter().filter_map(|(what, value)| Some(format!("{what}: {}", value?))));
-    lines.extend(input.source.as_ref().map(|s| format!("Source: {}", one_line(s))));
     if !unknown.is_empty() {
-        lines.push(format!("Articles that are not in Tryton: {}", unknown.join(", ")));
+        parts.push(format!("Articles that are not in Tryton: {}", unknown.join(", ")));
     }
-    lines.join("\n")
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
 }

@@ -101,8 +101,7 @@ impl Leads for Connector {
 
 impl Health for Connector {
     fn check() -> Vec<Finding> {
-        with(|t| Ok(t.findings()))
-            .unwrap_or_else(|e| vec![Finding { name: "settings".into(), status: "error".into(), message: e.message }])
+        with(|t| Ok(t.findings())).unwrap_or_else(|e| vec![Finding::error("settings", e.message)])
     }
 }
 

@@ -77,9 +77,8 @@ impl Tryton<'_> {
         let packages = has("root_packages") && has("shipping_reference");
         fields.extend(packages.then(|| "shipments.root_packages.shipping_tracking_url".to_owned()));
         let sale = self.proven_sale(number, proof, fields)?;
-        let german = self.german();
-        let parcels: Vec<Tracking> =
-            records(&sale, "shipments").into_iter().filter_map(|s| parcel(s, german)).collect();
+        let left = self.speaker()("Left the warehouse", "Hat das Lager verlassen");
+        let parcels: Vec<Tracking> = records(&sale, "shipments").into_iter().filter_map(|s| parcel(s, &left)).collect();
         let cancelled = text(&sale, "state").as_deref() == Some("cancelled");
         if parcels.is_empty() && !cancelled {
             return Ok(vec![Tracking { state: "pending".into(), ..Tracking::default() }]);
@@ -167,7 +166,7 @@ fn state(sale: &Value) -> String {
     word.to_owned()
 }
 
-fn parcel(shipment: &Value, german: bool) -> Option<Tracking> {
+fn parcel(shipment: &Value, words: &str) -> Option<Tracking> {
     let state = match text(shipment, "state")?.as_str() {
         "cancelled" => return None,
         "draft" | "waiting" | "assigned" => "pending".to_owned(),
@@ -175,11 +174,7 @@ fn parcel(shipment: &Value, german: bool) -> Option<Tracking> {
         "done" => "delivered".to_owned(),
         other => other.to_owned(),
     };
-    let left = moment(shipment, "effective_date").map(|at| TrackingEvent {
-        at,
-        text: if german { "Hat das Lager verlassen" } else { "Left the warehouse" }.to_owned(),
-        place: None,
-    });
+    let left = moment(shipment, "effective_date").map(|at| TrackingEvent { at, text: words.to_owned(), place: None });
     Some(Tracking {
         state,
         carrier: text(shipment, "carrier.party.name"),

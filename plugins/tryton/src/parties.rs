@@ -7,7 +7,7 @@
 use crate::session::{Tryton, id_text};
 use crate::value::{literal, records, text};
 use confab_plugin_sdk::contacts::Contact;
-use confab_plugin_sdk::people::{digits, same_email, same_phone, valid};
+use confab_plugin_sdk::people::{Known, display_name, key, tail, valid};
 use confab_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
@@ -34,9 +34,7 @@ impl Tryton<'_> {
         }
         if let Some(phone) = &person.phone {
             // The last six digits with anything between them; what is found is compared below.
-            let digits = digits(phone);
-            let tail = digits.get(digits.len().saturating_sub(6)..).unwrap_or(&digits);
-            let pattern: String = tail.chars().flat_map(|c| ['%', c]).chain(['%']).collect();
+            let pattern: String = tail(phone).chars().flat_map(|c| ['%', c]).chain(['%']).collect();
             domain.push(json!([
                 "contact_mechanisms",
                 "where",
@@ -51,15 +49,8 @@ impl Tryton<'_> {
             };
             let full = parties.len() == PAGE as usize;
             found.extend(parties.into_iter().filter(|p| {
-                let email = person
-                    .email
-                    .as_ref()
-                    .is_none_or(|e| mechanisms(p, &["email"]).iter().any(|own| same_email(own, e)));
-                let phone = person
-                    .phone
-                    .as_ref()
-                    .is_none_or(|n| mechanisms(p, &["phone", "mobile"]).iter().any(|own| same_phone(own, n)));
-                email && phone
+                let (emails, phones) = (mechanisms(p, &["email"]), mechanisms(p, &["phone", "mobile"]));
+                Known { emails, phones, ..Known::default() }.fits(person)
             }));
             if !full {
                 break;
@@ -71,19 +62,10 @@ impl Tryton<'_> {
     /// The party with this e-mail address (without one: phone number), created if there is none.
     pub(crate) fn upsert(&mut self, person: &Person) -> Result<Contact> {
         let person = valid(person)?;
-        let key = match &person.email {
-            Some(_) => Person { email: person.email.clone(), ..Person::default() },
-            None => Person { phone: person.phone.clone(), ..Person::default() },
-        };
-        if let Some(known) = self.parties(&key)?.first() {
+        if let Some(known) = self.parties(&key(&person))?.first() {
             return Ok(contact(known));
         }
-        let name = [&person.name, &person.company, &person.email, &person.phone]
-            .into_iter()
-            .flatten()
-            .next()
-            .cloned()
-            .unwrap_or_default();
+        let name = display_name(&person);
         let reached = [("email", &person.email), ("phone", &person.phone)];
         let reached: Vec<Value> = reached
             .into_iter()

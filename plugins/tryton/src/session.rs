@@ -192,8 +192,10 @@ impl Tryton<'_> {
         json!({"language": language.map_or_else(|| "en".to_owned(), str::to_lowercase)})
     }
 
-    pub(crate) fn german(&self) -> bool {
-        self.locale.as_deref().is_some_and(|l| l.get(..2).is_some_and(|l| l.eq_ignore_ascii_case("de")))
+    /// Says it in the visitor's language: English, or German.
+    pub(crate) fn speaker(&self) -> impl Fn(&str, &str) -> String + use<> {
+        let german = self.locale.as_deref().is_some_and(|l| l.get(..2).is_some_and(|l| l.eq_ignore_ascii_case("de")));
+        move |english, own| if german { own.to_owned() } else { english.to_owned() }
     }
 }
 

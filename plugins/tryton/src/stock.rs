@@ -7,7 +7,8 @@
 
 use crate::session::{Tryton, Warehouse};
 use crate::value::{date, field, id, literal, moment, number, text};
-use confab_plugin_sdk::inventory::StockLevel;
+use confab_plugin_sdk::filled;
+use confab_plugin_sdk::inventory::{StockLevel, no_article, no_place, same_place};
 use confab_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,16 +18,17 @@ const WAREHOUSES: usize = 6;
 impl Tryton<'_> {
     pub(crate) fn availability(&mut self, sku: &str, location: Option<&str>, as_of: &str) -> Result<Vec<StockLevel>> {
         let session = self.session()?;
-        let wanted = location.map(str::trim).filter(|l| !l.is_empty()).map(str::to_lowercase);
+        let wanted = filled(location);
         let is_wanted = |w: &Warehouse| {
-            let name = |n: &str| wanted.as_deref() == Some(n.to_lowercase().as_str());
-            wanted.is_none() || name(&w.name) || w.code.as_deref().is_some_and(name)
+            let called =
+                |wanted: &str| [Some(&w.name), w.code.as_ref()].into_iter().flatten().any(|n| same_place(n, wanted));
+            wanted.is_none_or(called)
         };
         let places: Vec<Warehouse> =
             session.warehouses.iter().filter(|w| is_wanted(w)).take(WAREHOUSES).cloned().collect();
         if places.is_empty() && wanted.is_some() {
             let known: Vec<&str> = session.warehouses.iter().map(|w| w.name.as_str()).collect();
-            return Err(error(Code::NotFound, format!("there is no such warehouse; known ones: {}", known.join(", "))));
+            return Err(no_place(&known));
         }
         if places.is_empty() {
             return Err(error(Code::Misconfigured, "Tryton has no warehouse that the connection's user can see"));
@@ -34,10 +36,7 @@ impl Tryton<'_> {
         let mut levels = Vec::new();
         for place in places {
             let Some(product) = self.stocked(sku, &place)? else {
-                return Err(error(
-                    Code::NotFound,
-                    format!("there is no article {}", sku.trim().chars().take(64).collect::<String>()),
-                ));
+                return Err(no_article(sku));
             };
             if text(&product, "type").as_deref() == Some("service") {
                 return Ok(Vec::new());

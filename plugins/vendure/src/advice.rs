@@ -5,11 +5,10 @@
 
 use crate::api::{Vendure, spellings};
 use crate::articles::VARIANT;
-use confab_plugin_sdk::catalog::{Interest, Recommendation};
+use confab_plugin_sdk::catalog::{Interest, Picks, Recommendation, together};
 use confab_plugin_sdk::{json, log, prelude::*};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 const MOST: u32 = 20;
 /// Articles of the visitor that are looked at.
@@ -22,35 +21,26 @@ impl Vendure {
             has.extend(self.bought(customer)?);
         }
         let (bases, _) = self.by_number(&has)?;
-        let mut picks: Vec<(String, String)> = Vec::new();
-        let mut add = |sku: String, reason: &str| {
-            if !has.contains(&sku) && !picks.iter().any(|(known, _)| *known == sku) {
-                picks.push((sku, reason.to_owned()));
-            }
-        };
+        let mut picks = Picks::besides(has.clone());
         let number = |v: &Value| json::text(v, "/sku").unwrap_or_default();
         if let Some(name) = bases.first().and_then(|b| json::text(b, "/name")) {
-            let reason = format!("{} {name}", self.words("often bought with", "oft gekauft mit"));
-            for sku in self.together(&has) {
-                add(sku, &reason);
-            }
+            let reason = format!("{} {name}", host::say("often bought with", "oft gekauft mit"));
+            picks.add(self.together(&has), &reason);
         }
         if let Some(query) = interest.query.as_deref() {
-            for variant in self.matching(query)?.0 {
-                add(number(&variant), self.words("fits what you are looking for", "passt zu dem, was Sie suchen"));
-            }
+            let reason = host::say("fits what you are looking for", "passt zu dem, was Sie suchen");
+            picks.add(self.matching(query)?.0.iter().map(number), reason);
         }
         for (variant, group) in self.related(&bases)? {
-            add(number(&variant), &format!("{} {group}", self.words("also", "auch")));
+            picks.add([number(&variant)], &format!("{} {group}", host::say("also", "auch")));
         }
-        picks.truncate(2 * MOST as usize);
-        let skus: Vec<String> = picks.iter().map(|(sku, _)| sku.clone()).collect();
+        let skus = picks.skus(2 * MOST as usize);
         let (found, purse) = self.by_number(&skus)?;
         // A shop's own way to show stock may be a number.
         let left = |v: &&Value| !matches!(json::text(v, "/stockLevel").as_deref(), Some("OUT_OF_STOCK" | "0"));
-        let recommended = picks.iter().filter_map(|(sku, reason)| {
+        let recommended = skus.iter().filter_map(|sku| {
             let variant = found.iter().find(|v| number(v) == *sku).filter(left)?;
-            Some(Recommendation { product: self.product(variant, &purse), reason: reason.clone() })
+            Some(Recommendation { product: self.product(variant, &purse), reason: picks.reason(sku)?.to_owned() })
         });
         Ok(recommended.take(limit.min(MOST) as usize).collect())
     }
@@ -78,17 +68,7 @@ impl Vendure {
                 return Vec::new();
             }
         };
-        let mut times: HashMap<String, usize> = HashMap::new();
-        for order in json::list(&answer, "/orders/items").iter().map(numbers) {
-            if order.iter().any(|sku| skus.contains(sku)) {
-                for sku in order.into_iter().filter(|sku| !skus.contains(sku)) {
-                    *times.entry(sku).or_default() += 1;
-                }
-            }
-        }
-        let mut ranked: Vec<(String, usize)> = times.into_iter().collect();
-        ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        ranked.into_iter().map(|(sku, _)| sku).collect()
+        together(json::list(&answer, "/orders/items").iter().map(numbers), skus)
     }
 
     /// Variants that share facet values or collections with these, those that share most first, each with the name of what is shared.

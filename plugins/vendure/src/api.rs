@@ -54,22 +54,19 @@ impl Default for Settings {
 /// One call of a capability.
 pub(crate) struct Vendure {
     pub(crate) settings: Settings,
-    pub(crate) german: bool,
     client: graphql::Client,
 }
 
 impl Vendure {
     pub(crate) fn open() -> Result<Vendure> {
         let settings: Settings = host::settings()?;
-        let locale = host::context().locale.unwrap_or_default().to_lowercase();
-        let language =
-            locale.split(['-', '_']).next().filter(|l| l.len() == 2 && l.bytes().all(|b| b.is_ascii_alphabetic()));
         // Names come in this language where the shop has them in it, else in the channel's.
-        let mut path = format!("{}?languageCode={}", settings.admin_api_path, language.unwrap_or("en"));
+        let mut path =
+            format!("{}?languageCode={}", settings.admin_api_path, host::language().as_deref().unwrap_or("en"));
         if let Some(channel) = &settings.channel {
             path.push_str(&format!("&vendure-token={}", path_segment(channel)));
         }
-        Ok(Vendure { german: language == Some("de"), client: graphql::Client::new("api", &path), settings })
+        Ok(Vendure { client: graphql::Client::new("api", &path), settings })
     }
 
     /// The data of an answer. `rights` are what the key's role must have for this question.
@@ -84,10 +81,6 @@ impl Vendure {
             }
             _ => e,
         })
-    }
-
-    pub(crate) fn words<'w>(&self, english: &'w str, german: &'w str) -> &'w str {
-        if self.german { german } else { english }
     }
 }
 

@@ -6,7 +6,8 @@
 
 use crate::api::{PRECISION, Prices, Purse, Vendure, closest, spellings};
 use confab_plugin_sdk::catalog::Product;
-use confab_plugin_sdk::{json, prelude::*, words};
+use confab_plugin_sdk::inventory::no_article;
+use confab_plugin_sdk::{html, json, prelude::*, words};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 
@@ -23,7 +24,7 @@ impl Vendure {
         let skus = spellings(sku);
         let (found, purse) = self.by_number(&skus)?;
         let best = closest(&found, "/sku", &skus).into_iter().next().map(|v| self.product(v, &purse));
-        best.ok_or_else(|| error(Code::NotFound, format!("there is no article {}", json::said(sku))))
+        best.ok_or_else(|| no_article(sku))
     }
 
     pub(crate) fn articles(&self, query: &str, limit: u32) -> Result<Vec<Product>> {
@@ -98,7 +99,7 @@ impl Vendure {
         Product {
             sku: text("/sku").unwrap_or_default(),
             name: text("/name").or_else(|| text("/product/name")).unwrap_or_default(),
-            description: text("/product/description").map(|html| plain(&html)).filter(|d| !d.is_empty()),
+            description: text("/product/description").map(|html| html::to_text(&html)).filter(|d| !d.is_empty()),
             price: purse.money(variant, field, &text("/currencyCode").unwrap_or_default()),
             categories: collections.into_iter().filter_map(|c| json::text(c, "/name")).collect(),
             url: page.map(|(page, slug)| page.replace("{slug}", &path_segment(&slug))),
@@ -114,40 +115,4 @@ impl Vendure {
 
 fn for_sale(variant: &Value) -> bool {
     json::flag(variant, "/enabled") && json::flag(variant, "/product/enabled") && json::text(variant, "/sku").is_some()
-}
-
-/// The text of HTML as Vendure's editor writes it.
-pub(crate) fn plain(html: &str) -> String {
-    let mut text = String::with_capacity(html.len());
-    for (at, part) in html.split('<').enumerate() {
-        if at == 0 {
-            text.push_str(part);
-            continue;
-        }
-        match part.split_once('>') {
-            Some((tag, rest)) => {
-                let name: String =
-                    tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).collect();
-                let inline = matches!(
-                    name.to_lowercase().as_str(),
-                    "b" | "strong" | "i" | "em" | "u" | "a" | "span" | "s" | "code" | "sub" | "sup"
-                );
-                if !inline {
-                    text.push(' ');
-                }
-                text.push_str(rest);
-            }
-            // A bare `<`: no tag.
-            None => {
-                text.push('<');
-                text.push_str(part);
-            }
-        }
-    }
-    for (entity, letter) in
-        [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
-    {
-        text = text.replace(entity, letter);
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

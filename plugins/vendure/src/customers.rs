@@ -9,8 +9,6 @@ use confab_plugin_sdk::{json, people, prelude::*};
 use serde_json::{Value, json};
 
 const MOST: u32 = 20;
-/// Last digits of a telephone number that are looked for: Vendure's filter takes a pattern of at most 100 characters.
-const DIGITS: usize = 7;
 const CUSTOMER: &str = "fragment C on Customer { id firstName lastName emailAddress phoneNumber addresses { company defaultBillingAddress defaultShippingAddress } }";
 
 impl Vendure {
@@ -20,9 +18,9 @@ impl Vendure {
             // Vendure keeps addresses in lower case, but those of other ways to sign in as they came.
             Some(email) => json!({"emailAddress": {"in": [email.to_lowercase(), email]}}),
             None => {
-                let digits = people::digits(asked.phone.as_deref().unwrap_or_default());
-                let last = digits.chars().skip(digits.len().saturating_sub(DIGITS)).map(String::from);
-                json!({"phoneNumber": {"regex": format!("{}[^0-9]*$", last.collect::<Vec<_>>().join("[^0-9]*"))}})
+                let last: Vec<String> =
+                    people::tail(asked.phone.as_deref().unwrap_or_default()).chars().map(String::from).collect();
+                json!({"phoneNumber": {"regex": format!("{}[^0-9]*$", last.join("[^0-9]*"))}})
             }
         };
         let document = format!(
@@ -40,8 +38,8 @@ impl Vendure {
 
     pub(crate) fn upsert(&self, person: &Person) -> Result<Contact> {
         let person = people::valid(person)?;
-        let phone = if person.email.is_some() { None } else { person.phone.clone() };
-        if let Some(known) = self.contacts(person.email.clone(), phone)?.into_iter().next() {
+        let Person { email: by_email, phone: by_phone, .. } = people::key(&person);
+        if let Some(known) = self.contacts(by_email, by_phone)?.into_iter().next() {
             return Ok(known);
         }
         let Some(email) = &person.email else {

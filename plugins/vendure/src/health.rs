@@ -18,31 +18,26 @@ impl Vendure {
         let question = "{ activeChannel { code defaultCurrencyCode pricesIncludeTax } globalSettings { serverConfig { moneyStrategyPrecision } } }";
         let shop = match self.ask("any right", question, json!({})) {
             Ok(shop) => shop,
-            Err(e) => return vec![finding("sign in", "error", e.message)],
+            Err(e) => return vec![Finding::error("sign in", e.message)],
         };
         let text = |pointer: &str| json::text(&shop, pointer).unwrap_or_default();
         let channel =
             format!("channel {}, {}", text("/activeChannel/code"), text("/activeChannel/defaultCurrencyCode"));
-        let mut found = vec![finding("sign in", "ok", channel)];
+        let mut found = vec![Finding::ok("sign in", channel)];
         for (name, right, question) in RIGHTS {
             found.push(match self.ask(right, question, json!({})) {
-                Ok(_) => finding(name, "ok", "allowed"),
+                Ok(_) => Finding::ok(name, "allowed"),
                 Err(e) if e.code == Code::Forbidden.as_str() => {
-                    finding(name, "error", format!("give the API key's role the right {right}"))
+                    Finding::error(name, format!("give the API key's role the right {right}"))
                 }
-                Err(e) => finding(name, "error", e.message),
+                Err(e) => Finding::error(name, e.message),
             });
         }
         // Vendure tells a key's rights to nobody but the key's owner, and there is no way to try this one without making a customer.
-        found.push(finding(
+        found.push(Finding::warning(
             "create contacts",
-            "warning",
             "can't be seen without creating one: the API key's role needs CreateCustomer",
         ));
         found
     }
-}
-
-pub(crate) fn finding(name: &str, status: &str, message: impl Into<String>) -> Finding {
-    Finding { name: name.into(), status: status.into(), message: message.into() }
 }

@@ -74,7 +74,7 @@ impl Health for Connector {
     fn check() -> Vec<Finding> {
         match Vendure::open() {
             Ok(vendure) => vendure.findings(),
-            Err(e) => vec![health::finding("settings", "error", e.message)],
+            Err(e) => vec![Finding::error("settings", e.message)],
         }
     }
 }

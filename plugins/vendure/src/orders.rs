@@ -69,9 +69,9 @@ impl Vendure {
         let text = |pointer: &str| json::text(fulfillment, pointer);
         let own = text("/state").unwrap_or_default();
         let (state, happened) = match own.as_str() {
-            "Created" | "Pending" => ("pending", self.words("Being prepared", "In Vorbereitung")),
-            "Shipped" => ("shipped", self.words("Shipped", "Versandt")),
-            "Delivered" => ("delivered", self.words("Delivered", "Zugestellt")),
+            "Created" | "Pending" => ("pending", host::say("Being prepared", "In Vorbereitung")),
+            "Shipped" => ("shipped", host::say("Shipped", "Versandt")),
+            "Delivered" => ("delivered", host::say("Delivered", "Zugestellt")),
             other => (other, other),
         };
         let goods = json::list(fulfillment, "/lines").iter().filter_map(|line| {

@@ -5,7 +5,7 @@
 //! that is not promised here. A variant of which Vendure doesn't track the stock has none to tell; see `untracked_quantity`.
 
 use crate::api::{Vendure, closest, spellings};
-use confab_plugin_sdk::inventory::StockLevel;
+use confab_plugin_sdk::inventory::{StockLevel, at, no_article};
 use confab_plugin_sdk::{json, prelude::*};
 use serde_json::{Value, json};
 
@@ -17,13 +17,13 @@ const DOCUMENT: &str = "query($skus: [String!]!) { globalSettings { trackInvento
 impl Vendure {
     pub(crate) fn availability(&self, sku: &str, location: Option<&str>) -> Result<Vec<StockLevel>> {
         let skus = spellings(sku);
-        let missing = || error(Code::NotFound, format!("there is no article {}", json::said(sku)));
         if skus.is_empty() {
-            return Err(missing());
+            return Err(no_article(sku));
         }
         let answer = self.ask("ReadCatalog, ReadStockLocation", DOCUMENT, json!({"skus": skus}))?;
         let variants = closest(json::list(&answer, "/productVariants/items"), "/sku", &skus);
-        let variant = variants.into_iter().find(|v| json::flag(v, "/product/enabled")).ok_or_else(missing)?;
+        let variant =
+            variants.into_iter().find(|v| json::flag(v, "/product/enabled")).ok_or_else(|| no_article(sku))?;
         let level = |location: Option<String>, on_hand: f64, available: f64| StockLevel {
             sku: json::text(variant, "/sku").unwrap_or_default(),
             name: json::text(variant, "/name").unwrap_or_default(),
@@ -55,19 +55,7 @@ impl Vendure {
             json::number(variant, "/outOfStockThreshold")
         };
         hold_back(&mut places, threshold.unwrap_or_default());
-        let Some(wanted) = location.map(str::trim).filter(|l| !l.is_empty()).map(str::to_lowercase) else {
-            return Ok(places.into_iter().map(|(name, on_hand, free)| level(Some(name), on_hand, free)).collect());
-        };
-        let names: Vec<String> = places.iter().map(|(name, ..)| name.clone()).collect();
-        let there = places.into_iter().filter(|(name, ..)| name.to_lowercase() == wanted);
-        let levels: Vec<StockLevel> = there.map(|(name, on_hand, free)| level(Some(name), on_hand, free)).collect();
-        if levels.is_empty() {
-            return Err(error(
-                Code::NotFound,
-                format!("there is no such stock location; known ones: {}", names.join(", ")),
-            ));
-        }
-        Ok(levels)
+        at(places.into_iter().map(|(name, on_hand, free)| level(Some(name), on_hand, free)).collect(), location)
     }
 }
 
