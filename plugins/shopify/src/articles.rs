@@ -42,15 +42,24 @@ impl Shopify {
             return Ok(Found::default());
         }
         let document = format!(
-            "query($query: String!) {{ shop {{ currencyCode }} productVariants(first: 40, query: $query) {{ nodes {{ ...V product {{ ...P }} }} }} }} {VARIANT}"
+            "query($query: String!, $after: String) {{ shop {{ currencyCode }} productVariants(first: 40, after: $after, query: $query) {{
+                nodes {{ ...V product {{ ...P }} }} pageInfo {{ hasNextPage endCursor }} }} }} {VARIANT}"
         );
-        let answer = self.ask(&document, json!({"query": syntax::any(&terms)}))?;
-        let wanted = |v: &&Value| {
+        let mut currency = String::new();
+        let mut missing: Vec<&String> = skus.iter().collect();
+        // Whole records: near ones are rare here, and more questions would cost more.
+        let found = self.candidates(&document, "productVariants", &syntax::any(&terms), |answer| {
+            currency = json::text(answer, "/shop/currencyCode").unwrap_or_default();
+            for variant in json::list(answer, "/productVariants/nodes").iter().filter(|v| is_sold(v)) {
+                missing.retain(|sku| json::text(variant, "/sku").as_ref() != Some(*sku));
+            }
+            missing.is_empty()
+        })?;
+        let wanted = |v: &Value| {
             let own = json::text(v, "/sku").unwrap_or_default().to_lowercase();
             is_sold(v) && skus.iter().any(|sku| sku.to_lowercase() == own)
         };
-        let variants = json::list(&answer, "/productVariants/nodes").iter().filter(wanted).cloned().collect();
-        Ok(Found { variants, currency: json::text(&answer, "/shop/currencyCode").unwrap_or_default() })
+        Ok(Found { variants: found.into_iter().filter(wanted).collect(), currency })
     }
 
     /// Variants that fit the words, best first.

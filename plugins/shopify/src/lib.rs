@@ -4,16 +4,18 @@
 //! |---|---|
 //! | `api` | one question to Shopify, its settings, what its refusals mean |
 //! | `syntax` | values in Shopify's search syntax |
+//! | `candidates` | what looks like a number that somebody gave |
 //! | `orders`, `stock`, `articles`, `customers` | the capabilities, each with what it maps to |
 //! | `advice` | recommendations |
 //! | `health` | the token, its scopes, the API's version |
 //!
-//! Shopify's search is looser than an equation (it folds case, splits words, follows wildcards) and lags behind by seconds, so whatever it
+//! Shopify's search is looser than an equation (it folds case, splits words, takes beginnings) and lags behind by seconds, so whatever it
 //! finds is compared here again, and customers are looked up by their identifiers instead.
 
 mod advice;
 mod api;
 mod articles;
+mod candidates;
 mod customers;
 mod health;
 mod orders;

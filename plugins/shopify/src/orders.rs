@@ -1,7 +1,8 @@
 //! Orders by their name, confirmation number or purchase order number, and their fulfillments as parcels.
 //!
 //! The name is the shop's own: a number with what the shop puts around it (`#1042`, `EN1042-AT`). Visitors leave that out, so both are looked
-//! for. Whatever the search finds is compared again here, with the proof: a wrong one looks like a number that doesn't exist.
+//! for. Whatever the search finds is compared again here, with the proof: a wrong one looks like a number that doesn't exist, and costs the
+//! same requests. Only the asker's order is read as a whole.
 //!
 //! | Shopify | here |
 //! |---|---|
@@ -14,6 +15,7 @@
 //! Whether it is paid, and what comes back, stands in `extra`.
 
 use crate::api::{MONEY, Shopify, bag, paid, parse_id, short_id, typed};
+use crate::candidates::next_page;
 use crate::syntax;
 use confab_plugin_sdk::orders::{Order, OrderLine, Tracking, TrackingEvent};
 use confab_plugin_sdk::people::{self, Known};
@@ -28,11 +30,17 @@ const LINES_LISTED: u32 = 10;
 const LINES_PAGED: u32 = 100;
 /// Pages of lines: the host allows 16 requests a call.
 const PAGES: usize = 6;
+/// What tells which order is meant, and whose it is.
+const CANDIDATES: &str = "query($query: String!, $after: String) {
+    orders(first: 50, after: $after, query: $query, sortKey: PROCESSED_AT, reverse: true) {
+        nodes { id name confirmationNumber poNumber email phone
+            customer { id defaultEmailAddress { emailAddress } defaultPhoneNumber { phoneNumber } }
+            shippingAddress { zip phone } billingAddress { zip phone } }
+        pageInfo { hasNextPage endCursor } } }";
 const LINE: &str = "fragment L on LineItem { name sku quantity currentQuantity unfulfilledQuantity discountedTotalSet(withCodeDiscounts: true) { ...M } }";
-const ORDER: &str = "fragment O on Order { id name confirmationNumber poNumber email phone processedAt cancelledAt displayFinancialStatus
-    displayFulfillmentStatus returnStatus currentTotalPriceSet { ...M }
-    customer { id displayName defaultEmailAddress { emailAddress } defaultPhoneNumber { phoneNumber } }
-    shippingAddress { zip phone } billingAddress { zip phone }
+const ORDER: &str =
+    "fragment O on Order { id name confirmationNumber poNumber processedAt cancelledAt displayFinancialStatus
+    displayFulfillmentStatus returnStatus currentTotalPriceSet { ...M } customer { id displayName }
     fulfillments(first: 20) { status displayStatus }
     lineItems(first: $lines) { nodes { ...L } pageInfo { hasNextPage endCursor } } }";
 const PARCELS: &str =
@@ -131,25 +139,26 @@ impl Shopify {
         let names = self.names(&bare);
         let references = ["confirmation_number", "po_number"].map(|field| syntax::equals(field, &bare));
         let terms: Vec<String> = names.iter().map(|name| syntax::equals("name", name)).chain(references).collect();
-        let document = format!(
-            "query($query: String!, $lines: Int!) {{ orders(first: 3, query: $query, sortKey: PROCESSED_AT, reverse: true) {{ nodes {{ ...O {more} }} }} }} {ORDER} {LINE} {MONEY} {fragments}"
-        );
-        let answer = self.ask(&document, json!({"query": syntax::any(&terms), "lines": LINES}))?;
-        let named = |order: &&Value| {
-            let own = |pointer: &str| json::text(order, pointer).unwrap_or_default().to_lowercase();
-            let (name, wanted) = (own("/name"), bare.to_lowercase());
-            names.iter().any(|n| n.to_lowercase() == name)
-                || own("/confirmationNumber") == wanted
-                || own("/poNumber") == wanted
+        let own = |order: &Value, pointer: &str| json::text(order, pointer).unwrap_or_default().to_lowercase();
+        let wanted = bare.to_lowercase();
+        let is_named = |order: &Value| names.iter().any(|name| name.to_lowercase() == own(order, "/name"));
+        let is_theirs = |order: &&Value| {
+            let meant =
+                is_named(order) || own(order, "/confirmationNumber") == wanted || own(order, "/poNumber") == wanted;
+            meant && known(order).proves(proof, missing).is_ok()
         };
-        let mut refused = error(Code::NotFound, missing());
-        for order in json::list(&answer, "/orders/nodes").iter().filter(named) {
-            match known(order).proves(proof, missing) {
-                Ok(()) => return Ok(order.clone()),
-                Err(e) => refused = e,
-            }
-        }
-        Err(refused)
+        let is_there = |answer: &Value| json::list(answer, "/orders/nodes").iter().any(|order| is_theirs(&order));
+        let found = self.candidates(CANDIDATES, "orders", &syntax::any(&terms), is_there)?;
+        // An order's own name says more than what a customer calls it.
+        let order = found.iter().filter(is_theirs).min_by_key(|order| !is_named(order));
+        let id = order.and_then(|order| json::text(order, "/id"));
+        let id = id.ok_or_else(|| error(Code::NotFound, missing()))?;
+        let document = format!(
+            "query($id: ID!, $lines: Int!) {{ order(id: $id) {{ ...O {more} }} }} {ORDER} {LINE} {MONEY} {fragments}"
+        );
+        let answer = self.ask(&document, json!({"id": id, "lines": LINES}))?;
+        let order = answer.get("order").filter(|order| order.is_object());
+        order.cloned().ok_or_else(|| error(Code::NotFound, missing()))
     }
 
     /// Names that an order may have whose number somebody typed.
@@ -166,12 +175,9 @@ impl Shopify {
 
     /// All lines of an order, also of one with more than an answer holds.
     fn lines(&self, order: &Value) -> Result<Vec<Value>> {
-        let next = |page: &Value| {
-            json::text(page, "/pageInfo/endCursor").filter(|_| json::flag(page, "/pageInfo/hasNextPage"))
-        };
         let Some(first) = order.get("lineItems") else { return Ok(Vec::new()) };
         let mut all = json::list(first, "/nodes").to_vec();
-        let (Some(after), Some(id)) = (next(first), json::text(order, "/id")) else { return Ok(all) };
+        let (Some(after), Some(id)) = (next_page(first), json::text(order, "/id")) else { return Ok(all) };
         let document = format!(
             "query($id: ID!, $first: Int!, $after: String!) {{ order(id: $id) {{ lineItems(first: $first, after: $after) {{ nodes {{ ...L }} pageInfo {{ hasNextPage endCursor }} }} }} }} {LINE} {MONEY}"
         );
@@ -179,7 +185,7 @@ impl Shopify {
             let after = cursor.unwrap_or_else(|| after.clone());
             let answer = self.ask(&document, json!({"id": id, "first": LINES_PAGED, "after": after}))?;
             let page = answer.pointer("/order/lineItems").unwrap_or(&Value::Null);
-            Ok(pages::Page { items: json::list(page, "/nodes").to_vec(), next: next(page) })
+            Ok(pages::Page { items: json::list(page, "/nodes").to_vec(), next: next_page(page) })
         })?;
         all.extend(more);
         Ok(all)

@@ -5,30 +5,38 @@
 //! same: see `untracked_quantity`.
 
 use crate::api::{Shopify, typed, variant_name};
+use crate::candidates::next_page;
 use crate::syntax;
 use confab_plugin_sdk::inventory::StockLevel;
 use confab_plugin_sdk::{json, pages, prelude::*};
 use serde_json::{Value, json};
 
-/// Locations in the first answer, which are paid for with each variant that may come, and on each further page. A plan has at most 200
-/// (1,000 with Plus).
-const LOCATIONS: u32 = 20;
-const LOCATIONS_PAGED: u32 = 100;
+/// What tells which variant is meant, and whether there is anything to count.
+const CANDIDATES: &str =
+    "query($query: String!, $after: String) { productVariants(first: 50, after: $after, query: $query) {
+    nodes { sku title inventoryPolicy product { title status } inventoryItem { id tracked } }
+    pageInfo { hasNextPage endCursor } } }";
+/// Locations of a page. A plan has at most 200, or 1,000 with Plus.
+const LOCATIONS: u32 = 100;
 const PAGES: usize = 10;
-const LEVELS: &str = "fragment S on InventoryLevelConnection { nodes { isActive location { name isActive } quantities(names: [\"available\", \"on_hand\"]) { name quantity } } pageInfo { hasNextPage endCursor } }";
+const LEVELS: &str = "query($id: ID!, $first: Int!, $after: String) { inventoryItem(id: $id) {
+    inventoryLevels(first: $first, after: $after) {
+        nodes { isActive location { name isActive } quantities(names: [\"available\", \"on_hand\"]) { name quantity } }
+        pageInfo { hasNextPage endCursor } } } }";
 
 impl Shopify {
     pub(crate) fn availability(&self, sku: &str, location: Option<&str>) -> Result<Vec<StockLevel>> {
         let missing = || error(Code::NotFound, format!("there is no article {}", json::said(sku)));
         let wanted = typed(sku).ok_or_else(missing)?;
-        let document = format!(
-            "query($query: String!, $first: Int!) {{ productVariants(first: 5, query: $query) {{ nodes {{ sku title inventoryPolicy product {{ title status }}
-                inventoryItem {{ id tracked inventoryLevels(first: $first) {{ ...S }} }} }} }} }} {LEVELS}"
-        );
-        let answer = self.ask(&document, json!({"query": syntax::equals("sku", wanted), "first": LOCATIONS}))?;
-        let variant = exact(json::list(&answer, "/productVariants/nodes"), wanted).into_iter().find(|v| is_sold(v));
+        let sold = |variants: &[Value]| exact(variants, wanted).into_iter().find(|v| is_sold(v)).cloned();
+        let is_there = |answer: &Value| {
+            let found = sold(json::list(answer, "/productVariants/nodes"));
+            found.is_some_and(|v| json::text(&v, "/sku").as_deref() == Some(wanted))
+        };
+        let found = self.candidates(CANDIDATES, "productVariants", &syntax::equals("sku", wanted), is_there)?;
+        let variant = sold(&found);
         let variant = variant.ok_or_else(missing)?;
-        let text = |pointer: &str| json::text(variant, pointer).unwrap_or_default();
+        let text = |pointer: &str| json::text(&variant, pointer).unwrap_or_default();
         let (number, name) = (text("/sku"), variant_name(&text("/product/title"), &text("/title")));
         let level = |location: Option<String>, on_hand: f64, available: f64| StockLevel {
             sku: number.clone(),
@@ -41,15 +49,19 @@ impl Shopify {
             as_of: host::now_rfc3339(),
         };
         let unlimited = self.settings.untracked_quantity.map(|many| vec![level(None, many, many)]);
-        if !json::flag(variant, "/inventoryItem/tracked") {
+        if !json::flag(&variant, "/inventoryItem/tracked") {
             return unlimited.ok_or_else(|| {
                 let message =
                     format!("Shopify does not track the stock of {}: it can always be ordered", json::said(sku));
                 error(Code::Unsupported, message)
             });
         }
-        let levels: Vec<StockLevel> =
-            self.levels(variant)?.iter().filter_map(place).map(|(n, h, a)| level(Some(n), h, a)).collect();
+        let levels: Vec<StockLevel> = self
+            .levels(&text("/inventoryItem/id"))?
+            .iter()
+            .filter_map(place)
+            .map(|(n, h, a)| level(Some(n), h, a))
+            .collect();
         let nothing_left = levels.iter().all(|l| l.available <= 0.0);
         if let Some(unlimited) = unlimited.filter(|_| nothing_left && text("/inventoryPolicy") == "CONTINUE") {
             return Ok(unlimited);
@@ -69,25 +81,13 @@ impl Shopify {
         Ok(found)
     }
 
-    /// All levels of a variant, also of one that is in more places than an answer holds.
-    fn levels(&self, variant: &Value) -> Result<Vec<Value>> {
-        let next = |page: &Value| {
-            json::text(page, "/pageInfo/endCursor").filter(|_| json::flag(page, "/pageInfo/hasNextPage"))
-        };
-        let first = variant.pointer("/inventoryItem/inventoryLevels").unwrap_or(&Value::Null);
-        let mut all = json::list(first, "/nodes").to_vec();
-        let (Some(after), Some(id)) = (next(first), json::text(variant, "/inventoryItem/id")) else { return Ok(all) };
-        let document = format!(
-            "query($id: ID!, $first: Int!, $after: String!) {{ inventoryItem(id: $id) {{ inventoryLevels(first: $first, after: $after) {{ ...S }} }} }} {LEVELS}"
-        );
-        let more = pages::collect(usize::MAX, PAGES, |cursor| {
-            let after = cursor.unwrap_or_else(|| after.clone());
-            let answer = self.ask(&document, json!({"id": id, "first": LOCATIONS_PAGED, "after": after}))?;
+    /// The levels of an inventory item in all of its places.
+    fn levels(&self, item: &str) -> Result<Vec<Value>> {
+        pages::collect(usize::MAX, PAGES, |after| {
+            let answer = self.ask(LEVELS, json!({"id": item, "first": LOCATIONS, "after": after}))?;
             let page = answer.pointer("/inventoryItem/inventoryLevels").unwrap_or(&Value::Null);
-            Ok(pages::Page { items: json::list(page, "/nodes").to_vec(), next: next(page) })
-        })?;
-        all.extend(more);
-        Ok(all)
+            Ok(pages::Page { items: json::list(page, "/nodes").to_vec(), next: next_page(page) })
+        })
     }
 }
 

@@ -1,4 +1,5 @@
 // A shop: articles, locations, customers, orders. Made anew at each start. SKU-1001 has 7 on hand of which 2 are promised; #1042 is Erika's.
+// #1048 and KIT-1 come after 60 others that begin so.
 'use strict';
 const gid = (type, id) => `gid://shopify/${type}/${id}`;
 const money = (amount, currency = 'EUR', rate = 1) => ({
@@ -34,6 +35,8 @@ function shop() {
   product(10, 'Friends only', { status: 'UNLISTED', productType: 'Machines', onlineStoreUrl: null }, [{ sku: 'SKU-1010', price: '1.00', levels: { 1: at(1, 1) } }]);
   product(11, 'Cup', { productType: 'Cups' }, [{ sku: 'SKU-1011', price: '9.00', levels: Object.fromEntries(locations.slice(4).map((l) => [l.id.split('/').pop(), at(1, 1)])) }]);
   product(12, 'Odd set', { productType: 'Sets' }, [{ sku: 'SET "A" \\ (1):*', price: '59.00', levels: { 1: at(2, 2) } }]);
+  product(200, 'Spare part', { productType: 'Parts' }, Array.from({ length: 60 }, (_, n) => ({ sku: `KIT-1-${n + 1}`, title: `Part ${n + 1}`, price: '2.00', levels: { 1: at(1, 1) } })));
+  product(300, 'Kit', { productType: 'Parts' }, [{ sku: 'KIT-1', price: '60.00', levels: { 1: at(2, 2) } }]);
 
   const customers = [];
   const customer = (id, firstName, lastName, email, phone, company = null) => {
@@ -76,6 +79,9 @@ function shop() {
   order(1046, 6, null, { displayFinancialStatus: 'PENDING', shippingAddress: { zip: 'SW1A 1AA', phone: null }, billingAddress: null }, [['SKU-1011', 1, 9]]);
   // More lines than a page holds.
   order(1047, 7, juergen, {}, Array.from({ length: 130 }, () => ['SKU-1008-S', 1, 3.9]));
+  // Replacements are named after their order, and newer.
+  order(1048, 9, null, { email: 'mona@example.test' }, [['KIT-1', 1, 60]]);
+  for (let n = 1; n <= 60; n += 1) order(5000 + n, 8, null, { name: `#1048-R${n}`, email: 'mona@example.test' }, [['KIT-1-1', 1, 2]]);
   return { locations, collections, products, variants, customers, orders, gid, money };
 }
 

@@ -87,10 +87,17 @@ function parse(text) {
   return tree;
 }
 
+/** What a number is made of, as search engines split it. */
+const parts = (text) => String(text).toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+/** Fields with numbers. Shopify doesn't say how it compares these; here it is as loose as can be, so that near ones are found too. */
+const NUMBERS = ['name', 'confirmation_number', 'po_number', 'sku'];
+
 /** Whether one of the values is what a term looks for: the same but for case, or with `*` at its end a beginning. */
 function matches(term, values) {
   const wanted = term.value.toLowerCase();
+  const begins = (value, all = parts(wanted)) => all.length > 0 && parts(value).join(' ').startsWith(all.join(' '));
   return values.filter((v) => v !== null && v !== undefined).map((v) => String(v).toLowerCase()).some((value) => {
+    if (NUMBERS.includes(term.field) && begins(value)) return true;
     if (wanted.endsWith('*')) return value.startsWith(wanted.slice(0, -1));
     return value === wanted;
   });

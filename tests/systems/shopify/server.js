@@ -75,6 +75,7 @@ const sorted = (list, args, keys) => {
   const out = key ? [...list].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0)) : [...list];
   return args.reverse ? out.reverse() : out;
 };
+const isSeen = (order, who) => who.scopes.includes('read_all_orders') || Date.parse(order.processedAt) > Date.now() - 60 * 86400000;
 const variantsOf = (product) => db.variants.filter((v) => v.product === product);
 const productFields = {
   status: (p) => [p.status], product_type: (p) => [p.productType], tag: (p) => p.tags, vendor: (p) => [p.vendor], title: (p) => p.title.split(/\s+/).concat(p.title),
@@ -92,7 +93,7 @@ const resolvers = {
     publicApiVersions: () => [...files.map((handle) => ({ handle, supported: handle !== '2025-10' })), { handle: 'unstable', supported: false }],
     orders(_, args, { who, needs }, info) {
       needs('orders', 'read_orders');
-      const seen = db.orders.filter((o) => who.scopes.includes('read_all_orders') || Date.parse(o.processedAt) > Date.now() - 60 * 86400000);
+      const seen = db.orders.filter((o) => isSeen(o, who));
       const found = kept(seen, args, info, {
         // With and without the sign before it, as Shopify's index has it.
         name: (o) => [o.name, o.name.replace(/^#/, '')], confirmation_number: (o) => [o.confirmationNumber], po_number: (o) => [o.poNumber],
@@ -100,7 +101,7 @@ const resolvers = {
       }, (o) => [o.name, o.email]);
       return page(sorted(found, args, { PROCESSED_AT: (o) => o.processedAt, ID: (o) => Number(short(o.id)) }), args, 'orders');
     },
-    order(_, { id }, { needs }) { needs('order', 'read_orders'); return db.orders.find((o) => o.id === id) ?? null; },
+    order(_, { id }, { who, needs }) { needs('order', 'read_orders'); return db.orders.find((o) => o.id === id && isSeen(o, who)) ?? null; },
     productVariants(_, args, { needs }, info) {
       needs('productVariants', 'read_products');
       const found = kept(db.variants, args, info, { sku: (v) => [v.sku], product_type: (v) => [v.product.productType], tag: (v) => v.product.tags }, (v) => [v.sku, v.product.title]);

@@ -62,21 +62,35 @@ fn orders(of: &[Value]) -> Value {
     json!({"orders": {"nodes": of}})
 }
 
+/// What is answered to who asks for this order: the candidates, then all of it.
+fn told(order: Value) -> Vec<Value> {
+    vec![orders(std::slice::from_ref(&order)), json!({ "order": order })]
+}
+
+/// A page of candidates that is followed by another.
+fn followed(mut page: Value, connection: &str, cursor: &str) -> Value {
+    page[connection]["pageInfo"] = json!({"hasNextPage": true, "endCursor": cursor});
+    page
+}
+
+/// The cursor of each request.
+fn cursors(host: &Host) -> Vec<Value> {
+    host.sent().iter().map(|sent| sent.json()["variables"]["after"].clone()).collect()
+}
+
 fn get(host: &Host, number: &str, proof: Proof) -> Result<confab_plugin_sdk::orders::Order> {
     host.run(|| <Connector as Orders>::get(number.into(), proof))
 }
 
 #[test]
 fn an_order_is_looked_for_by_every_name_it_may_have_and_told_with_what_is_known() {
-    let host =
-        shopify(vec![orders(&[order(json!({}))])]).settings(json!({"order_prefix": "EN", "order_suffix": "-AT"}));
+    let host = shopify(told(order(json!({})))).settings(json!({"order_prefix": "EN", "order_suffix": "-AT"}));
     let told = get(&host, " #1042", email("ERIKA@example.test")).unwrap();
     assert_eq!(
-        searches(&host),
-        [
-            "(name:\"1042\" OR name:\"EN1042-AT\" OR name:\"EN1042\" OR name:\"#1042\" OR confirmation_number:\"1042\" OR po_number:\"1042\")"
-        ]
+        searches(&host)[0],
+        "(name:\"1042\" OR name:\"EN1042-AT\" OR name:\"EN1042\" OR name:\"#1042\" OR confirmation_number:\"1042\" OR po_number:\"1042\")"
     );
+    assert_eq!(host.sent()[1].json()["variables"]["id"], "gid://shopify/Order/1");
     assert_eq!(
         (told.number.as_str(), told.state.as_str(), told.customer_id.as_deref()),
         ("#1042", "confirmed", Some("7"))
@@ -98,10 +112,41 @@ fn what_the_search_finds_beside_it_is_not_the_order() {
         order(json!({"name": "#1", "poNumber": "PO-9", "email": "max@example.test"})),
         order(json!({"name": "#2", "poNumber": "po-9"})),
     ];
-    assert_eq!(get(&shopify(vec![orders(&two)]), "PO-9", email("erika@example.test")).unwrap().number, "#2");
+    let host = shopify(vec![orders(&two), json!({"order": two[1]})]);
+    assert_eq!(get(&host, "PO-9", email("erika@example.test")).unwrap().number, "#2");
+    // A newer one is called so by the customer, an older one by the shop.
+    let two = [
+        order(json!({"id": "gid://shopify/Order/8", "name": "#1050", "poNumber": "1042"})),
+        order(json!({"id": "gid://shopify/Order/9"})),
+    ];
+    let host = shopify(vec![orders(&two), json!({"order": two[1]})]);
+    get(&host, "1042", email("erika@example.test")).unwrap();
+    assert_eq!(host.sent()[1].json()["variables"]["id"], "gid://shopify/Order/9");
     let host = shopify(vec![]);
     assert_eq!(get(&host, "1042", Proof::default()).unwrap_err().code, "proof-required");
     assert!(host.sent().is_empty());
+}
+
+#[test]
+fn an_order_is_found_behind_any_number_of_near_ones() {
+    let near = |from: u32, to: u32| {
+        orders(&(from..to).map(|n| order(json!({"name": format!("#1042-R{n}")}))).collect::<Vec<_>>())
+    };
+    let mut right = near(50, 60);
+    right["orders"]["nodes"].as_array_mut().unwrap().push(order(json!({"id": "gid://shopify/Order/61"})));
+    let right = followed(right, "orders", "c2");
+    let host = shopify(vec![followed(near(0, 50), "orders", "c1"), right, json!({"order": order(json!({}))})]);
+    assert_eq!(get(&host, "1042", email("erika@example.test")).unwrap().number, "#1042");
+    assert_eq!(cursors(&host), [json!(null), json!("c1"), json!(null)], "what comes after it is not asked for");
+    assert_eq!(host.sent()[2].json()["variables"]["id"], "gid://shopify/Order/61");
+    // Not for ever.
+    let host = shopify((0..9).map(|n| followed(near(0, 50), "orders", &format!("c{n}"))).collect());
+    assert_eq!(get(&host, "1042", email("erika@example.test")).unwrap_err().code, "not-found");
+    assert_eq!(host.sent().len(), 4);
+    assert!(host.logged()[0].contains("than the first 200"), "{:?}", host.logged());
+    // One that was deleted since.
+    let host = shopify(vec![orders(&[order(json!({}))]), json!({"order": null})]);
+    assert_eq!(get(&host, "1042", email("erika@example.test")).unwrap_err().code, "not-found");
 }
 
 #[test]
@@ -143,21 +188,18 @@ fn states_come_from_fulfillment_and_parcels() {
         ("FULFILLED", parcels(&[]), "shipped"),
         ("RESTOCKED", parcels(&[]), "restocked"),
     ] {
-        let host = shopify(vec![orders(&[order(json!({"displayFulfillmentStatus": own, "fulfillments": sent}))])]);
+        let host = shopify(told(order(json!({"displayFulfillmentStatus": own, "fulfillments": sent}))));
         assert_eq!(get(&host, "1042", email("erika@example.test")).unwrap().state, state, "{own}");
     }
-    let host = shopify(vec![orders(&[order(
-        json!({"cancelledAt": "2026-11-22T00:00:00Z", "displayFulfillmentStatus": "FULFILLED"}),
-    )])]);
+    let host =
+        shopify(told(order(json!({"cancelledAt": "2026-11-22T00:00:00Z", "displayFulfillmentStatus": "FULFILLED"}))));
     assert_eq!(get(&host, "1042", email("erika@example.test")).unwrap().state, "cancelled");
 }
 
 #[test]
 fn the_customers_currency_is_told_and_lines_that_went_back_are_not() {
     let lines = json!({"nodes": [line("A", 2, 2, 0), line("B", 2, 1, 0), line("C", 1, 0, 0)], "pageInfo": {"hasNextPage": false}});
-    let host = shopify(vec![orders(&[order(
-        json!({"currentTotalPriceSet": bag("6500.0", "JPY", "39.0"), "lineItems": lines}),
-    )])]);
+    let host = shopify(told(order(json!({"currentTotalPriceSet": bag("6500.0", "JPY", "39.0"), "lineItems": lines}))));
     let told = get(&host, "1042", email("erika@example.test")).unwrap();
     assert_eq!(told.total.unwrap(), Money { amount: "6500".into(), currency: "JPY".into() });
     assert!(told.extra.iter().any(|e| e.value == "39.00 EUR"));
@@ -169,15 +211,13 @@ fn the_customers_currency_is_told_and_lines_that_went_back_are_not() {
 #[test]
 fn lines_are_read_page_by_page() {
     let page = |skus: &[&str], next: Option<&str>| json!({"nodes": skus.iter().map(|s| line(s, 1, 1, 1)).collect::<Vec<_>>(), "pageInfo": {"hasNextPage": next.is_some(), "endCursor": next}});
-    let host = shopify(vec![
-        orders(&[order(json!({"lineItems": page(&["A"], Some("c1"))}))]),
-        json!({"order": {"lineItems": page(&["B", "C"], Some("c2"))}}),
-        json!({"order": {"lineItems": page(&["D"], None)}}),
-    ]);
+    let mut answers = told(order(json!({"lineItems": page(&["A"], Some("c1"))})));
+    answers.push(json!({"order": {"lineItems": page(&["B", "C"], Some("c2"))}}));
+    answers.push(json!({"order": {"lineItems": page(&["D"], None)}}));
+    let host = shopify(answers);
     let told = get(&host, "1042", email("erika@example.test")).unwrap();
     assert_eq!(told.lines.iter().filter_map(|l| l.sku.as_deref()).collect::<Vec<_>>(), ["A", "B", "C", "D"]);
-    let cursors: Vec<Value> = host.sent().iter().map(|s| s.json()["variables"]["after"].clone()).collect();
-    assert_eq!(cursors, [json!(null), json!("c1"), json!("c2")]);
+    assert_eq!(cursors(&host)[1..], [json!(null), json!("c1"), json!("c2")]);
 }
 
 #[test]
@@ -187,7 +227,7 @@ fn a_parcel_with_two_numbers_is_two_and_what_is_unfulfilled_is_pending() {
         {"status": "SUCCESS", "displayStatus": "OUT_FOR_DELIVERY", "createdAt": "2026-11-20T09:00:00+01:00", "estimatedDeliveryAt": "2026-11-23",
          "trackingInfo": [{"company": "DHL", "number": "1", "url": "https://dhl.example/1"}, {"company": "DHL", "number": "2", "url": null}],
          "events": {"nodes": [{"happenedAt": "2026-11-21T05:00:00Z", "status": "IN_TRANSIT", "message": null, "city": "Köln", "country": null}]}}]);
-    let host = shopify(vec![orders(&[order(json!({"parcels": parcels}))])]).locale("de");
+    let host = shopify(told(order(json!({"parcels": parcels})))).locale("de");
     let told = host.run(|| <Connector as Orders>::track("1042".into(), email("erika@example.test"))).unwrap();
     let states: Vec<(&str, Option<&str>)> =
         told.iter().map(|t| (t.state.as_str(), t.tracking_number.as_deref())).collect();
@@ -200,14 +240,23 @@ fn a_parcel_with_two_numbers_is_two_and_what_is_unfulfilled_is_pending() {
 }
 
 fn stocked(more: Value) -> Value {
-    let level = |name: &str, open: bool, available: i32| json!({"isActive": true, "location": {"name": name, "isActive": open}, "quantities": [{"name": "on_hand", "quantity": 7}, {"name": "available", "quantity": available}]});
-    let levels = json!({"nodes": [level("Wien", true, 5), level("Graz", true, -2), level("Linz", false, 9)], "pageInfo": {"hasNextPage": false}});
     let mut variant = json!({"sku": "SKU-1", "title": "Default Title", "inventoryPolicy": "DENY", "product": {"title": "Machine", "status": "ACTIVE"},
-        "inventoryItem": {"id": "gid://shopify/InventoryItem/1", "tracked": true, "inventoryLevels": levels}});
+        "inventoryItem": {"id": "gid://shopify/InventoryItem/1", "tracked": true}});
     for (key, value) in more.as_object().unwrap() {
         variant[key] = value.clone();
     }
     variant
+}
+
+/// Places with what is available there, and whether they are open.
+fn levels(of: &[(&str, bool, i32)]) -> Value {
+    let level = |(name, open, available): &(&str, bool, i32)| json!({"isActive": true, "location": {"name": name, "isActive": open}, "quantities": [{"name": "on_hand", "quantity": 7}, {"name": "available", "quantity": available}]});
+    let nodes: Vec<Value> = of.iter().map(level).collect();
+    json!({"inventoryItem": {"inventoryLevels": {"nodes": nodes, "pageInfo": {"hasNextPage": false}}}})
+}
+
+fn places() -> Value {
+    levels(&[("Wien", true, 5), ("Graz", true, -2), ("Linz", false, 9)])
 }
 
 fn variants(of: &[Value]) -> Value {
@@ -223,16 +272,32 @@ fn stock(host: &Host, location: Option<&str>) -> Result<Vec<(String, f64)>> {
 fn stock_is_that_of_open_places_of_an_article_that_is_sold() {
     let draft = stocked(json!({"product": {"title": "Machine", "status": "DRAFT"}}));
     let near = stocked(json!({"sku": "SKU-1-B"}));
-    let all = stock(&shopify(vec![variants(&[draft.clone(), near.clone(), stocked(json!({}))])]), None).unwrap();
-    assert_eq!(all, [("Wien".into(), 5.0), ("Graz".into(), 0.0)]);
-    assert_eq!(stock(&shopify(vec![variants(&[stocked(json!({}))])]), Some("GRAZ")).unwrap(), [("Graz".into(), 0.0)]);
-    assert!(
-        stock(&shopify(vec![variants(&[stocked(json!({}))])]), Some("Linz"))
-            .unwrap_err()
-            .message
-            .contains("Wien, Graz")
-    );
+    let all = [draft.clone(), near.clone(), stocked(json!({}))];
+    let host = shopify(vec![variants(&all), places()]);
+    assert_eq!(stock(&host, None).unwrap(), [("Wien".into(), 5.0), ("Graz".into(), 0.0)]);
+    assert_eq!(host.sent()[1].json()["variables"]["id"], "gid://shopify/InventoryItem/1");
+    let one = || shopify(vec![variants(&[stocked(json!({}))]), places()]);
+    assert_eq!(stock(&one(), Some("GRAZ")).unwrap(), [("Graz".into(), 0.0)]);
+    assert!(stock(&one(), Some("Linz")).unwrap_err().message.contains("Wien, Graz"));
     assert_eq!(stock(&shopify(vec![variants(&[draft, near])]), None).unwrap_err().code, "not-found");
+}
+
+#[test]
+fn an_article_is_found_behind_any_number_of_near_ones() {
+    let near: Vec<Value> = (0..50).map(|n| stocked(json!({"sku": format!("SKU-1-{n}")}))).collect();
+    let first = followed(variants(&near), "productVariants", "c1");
+    let host = shopify(vec![first, variants(&[stocked(json!({}))]), places()]);
+    assert_eq!(stock(&host, None).unwrap().len(), 2);
+    assert_eq!(cursors(&host), [json!(null), json!("c1"), json!(null)]);
+    // One that is spelled as it was typed ends the search.
+    let there = followed(variants(&[stocked(json!({"sku": "sku-1"}))]), "productVariants", "c1");
+    assert_eq!(stock(&shopify(vec![there, places()]), None).unwrap().len(), 2);
+
+    let near: Vec<Value> = (0..40).map(|n| article(&format!("SKU-1-{n}"), "Machines", true)).collect();
+    let first = followed(variants(&near), "productVariants", "c1");
+    let host = shopify(vec![first, variants(&[article("SKU-1", "Machines", true)])]);
+    assert_eq!(host.run(|| <Connector as Catalog>::get("SKU-1".into())).unwrap().sku, "SKU-1");
+    assert_eq!(cursors(&host), [json!(null), json!("c1")]);
 }
 
 #[test]
@@ -241,15 +306,10 @@ fn what_is_not_tracked_or_sold_without_stock_is_said_as_the_settings_want() {
     assert_eq!(stock(&shopify(vec![untracked()]), None).unwrap_err().code, "unsupported");
     let set = || json!({"untracked_quantity": 50});
     assert_eq!(stock(&shopify(vec![untracked()]).settings(set()), None).unwrap(), [(String::new(), 50.0)]);
-    let oversold = || {
-        stocked(
-            json!({"inventoryPolicy": "CONTINUE", "inventoryItem": {"tracked": true, "inventoryLevels": {"nodes": []}}}),
-        )
-    };
-    assert_eq!(stock(&shopify(vec![variants(&[oversold()])]).settings(set()), None).unwrap(), [(String::new(), 50.0)]);
-    assert!(stock(&shopify(vec![variants(&[oversold()])]), None).unwrap().is_empty());
-    let left = variants(&[stocked(json!({"inventoryPolicy": "CONTINUE"}))]);
-    assert_eq!(stock(&shopify(vec![left]).settings(set()), None).unwrap()[0], ("Wien".into(), 5.0));
+    let oversold = |levels: Value| shopify(vec![variants(&[stocked(json!({"inventoryPolicy": "CONTINUE"}))]), levels]);
+    assert_eq!(stock(&oversold(levels(&[])).settings(set()), None).unwrap(), [(String::new(), 50.0)]);
+    assert!(stock(&oversold(levels(&[])), None).unwrap().is_empty());
+    assert_eq!(stock(&oversold(places()).settings(set()), None).unwrap()[0], ("Wien".into(), 5.0));
 }
 
 fn article(sku: &str, kind: &str, on_sale: bool) -> Value {

@@ -111,6 +111,12 @@ async fn orders_are_told_to_their_owners_only_by_each_of_their_numbers() -> Resu
     let long = shop.call("orders.get", of("1047", "juergen@example.test")).await?;
     ensure!(long["lines"].as_array().map(Vec::len) == Some(130) && extra(&long, "more lines").is_empty(), "{long}");
 
+    // Sixty newer ones have names that begin with this one's.
+    let behind = shop.call("orders.get", of("1048", "mona@example.test")).await?;
+    ensure!(behind["number"] == "#1048" && behind["lines"][0]["sku"] == "KIT-1", "{behind}");
+    let near = shop.call("orders.get", of("1048-r7", "mona@example.test")).await?;
+    ensure!(near["number"] == "#1048-R7", "{near}");
+
     let unknown = shop.refused("orders.get", of("4711", "erika@example.test")).await?;
     ensure!(unknown.0 == "not-found", "{unknown:?}");
     for number in ["1043", "104*", "*", "1042\" OR name:\"1043", "x) OR (name:1043", "\\", "-1042", "NOT 1"] {
@@ -183,6 +189,12 @@ async fn stock_is_told_by_open_place_and_never_below_nothing() -> Result<()> {
     ensure!(small[0]["name"] == "Filter paper - small", "{small}");
     let odd = "SET \"A\" \\ (1):*";
     ensure!(shop.call("inventory.availability", stock(odd, None)).await?[0]["sku"] == odd);
+    // Sixty older ones have numbers that begin with this one's.
+    for sku in ["KIT-1", "kit-1"] {
+        let kit = shop.call("inventory.availability", stock(sku, None)).await?;
+        ensure!(kit[0]["sku"] == "KIT-1" && kit[0]["on_hand"] == 2.0, "{kit}");
+        ensure!(shop.call("catalog.get", json!({"sku": sku})).await?["name"] == "Kit");
+    }
     for sku in ["SKU-1006", "SKU-1007", "SKU-9999", "SKU-10*", "*", "SKU-1001\" OR sku:\"SKU-1002"] {
         let (code, message) = shop.refused("inventory.availability", stock(sku, None)).await?;
         ensure!(code == "not-found", "{sku}: {code}: {message}");
