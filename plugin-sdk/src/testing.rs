@@ -14,12 +14,20 @@
 //! assert_eq!(host.sent().len(), 1);
 //! ```
 //!
-//! What it does not do: limits, credentials, caches, retries. These are the real host's.
+//! It holds calls to the limits that a connector has unless its manifest asks for more: a call that makes too many
+//! requests panics here as it would be ended there, and values of the store have at most 64 KiB. What it does not do: fuel,
+//! time, credentials, caches, retries. These are the real host's.
 
 use crate::bindings::imports::confab::plugin as wit;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+/// Requests of a call, where the manifest's `[limits]` say nothing (`http_calls`).
+const HTTP_CALLS: usize = 16;
+/// Longest key and largest value of the store, in bytes.
+const KV_KEY: usize = 256;
+const KV_VALUE: usize = 64 << 10;
 
 type Respond = Box<dyn FnMut(&Sent) -> Answer>;
 
@@ -35,6 +43,9 @@ struct Inner {
     kv: BTreeMap<String, Vec<u8>>,
     respond: Option<Respond>,
     sent: Vec<Sent>,
+    /// How many were sent before the call that runs.
+    sent_before: usize,
+    http_calls: usize,
     logged: Vec<String>,
     chance: u64,
 }
@@ -152,6 +163,8 @@ impl Host {
             kv: BTreeMap::new(),
             respond: None,
             sent: Vec::new(),
+            sent_before: 0,
+            http_calls: HTTP_CALLS,
             logged: Vec::new(),
             chance: 0x9e37_79b9_7f4a_7c15,
         };
@@ -181,6 +194,11 @@ impl Host {
     pub fn now(self, millis: u64) -> Self {
         self.with(|inner| inner.now = millis)
     }
+    /// Requests that a call may make, as the manifest's `[limits]` say.
+    #[must_use]
+    pub fn http_calls(self, most: usize) -> Self {
+        self.with(|inner| inner.http_calls = most)
+    }
     /// Answers each request.
     #[must_use]
     pub fn on(self, respond: impl FnMut(&Sent) -> Answer + 'static) -> Self {
@@ -190,7 +208,10 @@ impl Host {
     pub fn set_key(&self, key: &str) {
         self.inner.borrow_mut().context.idempotency_key = key.to_owned();
     }
-    /// Runs a call of the connector.
+    /// Runs one call of the connector.
+    ///
+    /// # Panics
+    /// When it makes more requests than it may.
     pub fn run<T>(&self, call: impl FnOnce() -> T) -> T {
         /// Puts back what was there, also after a panic.
         struct Back(Option<Rc<RefCell<Inner>>>);
@@ -198,6 +219,10 @@ impl Host {
             fn drop(&mut self) {
                 CURRENT.set(self.0.take());
             }
+        }
+        {
+            let mut inner = self.inner.borrow_mut();
+            inner.sent_before = inner.sent.len();
         }
         let _back = Back(CURRENT.replace(Some(self.inner.clone())));
         call()
@@ -242,7 +267,16 @@ pub(crate) mod door {
                 body: request.body.clone(),
             };
             let inner = inner();
-            inner.borrow_mut().sent.push(sent.clone());
+            {
+                let mut inner = inner.borrow_mut();
+                let (made, most) = (inner.sent.len() - inner.sent_before, inner.http_calls);
+                assert!(
+                    made < most,
+                    "the host ends this call: {most} requests were made, and here is one more to {}",
+                    sent.path
+                );
+                inner.sent.push(sent.clone());
+            }
             // Taken out meanwhile: the answer may be made of what the host knows.
             let respond = inner.borrow_mut().respond.take();
             let Some(mut respond) = respond else {
@@ -262,16 +296,29 @@ pub(crate) mod door {
 
     pub(crate) mod kv {
         use crate::bindings::imports::confab::plugin::kv::{Entry, KvError};
-        use crate::testing::inner;
+        use crate::testing::{KV_KEY, KV_VALUE, inner};
+
+        fn check(key: &str, value: &[u8]) -> Result<(), KvError> {
+            let refuse = |code: &str, message: String| Err(KvError { code: code.into(), message });
+            match (key.len(), value.len()) {
+                (1..=KV_KEY, 0..=KV_VALUE) => Ok(()),
+                (1..=KV_KEY, many) => {
+                    refuse("too-large", format!("a value has up to {KV_VALUE} bytes, this one has {many}"))
+                }
+                (many, _) => refuse("invalid-input", format!("a key has 1 to {KV_KEY} bytes, this one has {many}")),
+            }
+        }
 
         pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, KvError> {
             Ok(inner().borrow().kv.get(key).cloned())
         }
         pub(crate) fn set(key: &str, value: &[u8]) -> Result<(), KvError> {
+            check(key, value)?;
             inner().borrow_mut().kv.insert(key.to_owned(), value.to_vec());
             Ok(())
         }
         pub(crate) fn insert(key: &str, value: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+            check(key, value)?;
             let inner = inner();
             let before = inner.borrow().kv.get(key).cloned();
             if before.is_none() {
@@ -345,5 +392,26 @@ pub(crate) mod door {
         pub(crate) fn write(level: Level, message: &str) {
             crate::testing::inner().borrow_mut().logged.push(format!("{level:?}: {message}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Request;
+    use crate::kv;
+
+    #[test]
+    fn a_call_is_held_to_its_limits() {
+        let host = Host::new();
+        let ask = |times: usize| {
+            let calls = || (0..times).for_each(|_| drop(Request::get("api", "/").send()));
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.run(calls))).is_ok()
+        };
+        assert_eq!((ask(16), ask(17), ask(1)), (true, false, true));
+        assert!(Host::new().http_calls(17).run(|| (0..17).all(|_| Request::get("api", "/").send().is_ok())));
+        let code = |key: &str, bytes: usize| host.run(|| kv::set(key, &vec![0; bytes])).err().map(|e| e.code);
+        assert_eq!((code("a", 64 << 10), code("", 1)), (None, Some("invalid-input".into())));
+        assert_eq!(code("a", (64 << 10) + 1).as_deref(), Some("too-large"));
     }
 }
