@@ -19,6 +19,17 @@ impl House {
     fn connection(&self, id: &str) -> Connection {
         Connection::new(&self.client, id)
     }
+
+    /// Each request was a query of Shopify's schema, which cost no more than one may.
+    async fn accepted(&self) -> Result<()> {
+        let state = self.shopify.state().await?;
+        let requests = state["requests"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for request in requests {
+            ensure!(request["errors"].is_null() && request["cost"].as_u64().is_some_and(|c| c <= 1_000), "{request}");
+        }
+        ensure!(!requests.is_empty(), "nothing was asked");
+        Ok(())
+    }
 }
 
 /// A connection for each token that the server has, by what the token may; `old` speaks another version, `wrong` has no token's value.
@@ -137,7 +148,7 @@ async fn orders_are_told_to_their_owners_only_by_each_of_their_numbers() -> Resu
     ensure!(
         shop.call("orders.list-for-customer", json!({"customer_id": "7001 OR 7002", "limit": 3})).await? == json!([])
     );
-    Ok(())
+    house.accepted().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,7 +172,7 @@ async fn parcels_are_tracked_by_each_number_and_the_rest_is_waited_for() -> Resu
     ensure!(texts(&partly, "/state") == ["delivered", "pending"], "{partly}");
     ensure!(texts(&shop.call("orders.track", of("1042", "erika@example.test")).await?, "/state") == ["pending"]);
     ensure!(shop.call("orders.track", of("1044", "juergen@example.test")).await? == json!([]));
-    Ok(())
+    house.accepted().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,7 +221,7 @@ async fn stock_is_told_by_open_place_and_never_below_nothing() -> Result<()> {
         let told = stock_only.call("inventory.availability", stock(sku, None)).await?;
         ensure!(levels(&told) == [("-".into(), 99.0, 99.0)], "{told}");
     }
-    Ok(())
+    house.accepted().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
