@@ -4,11 +4,11 @@
 //! |---|---|---|---|---|---|
 //! | Helpdesk (Enterprise) `helpdesk.ticket` | `ticket_ref` | `partner_name`, `partner_email`, `partner_phone` | `helpdesk.stage` | folded | `helpdesk.team` |
 //! | OCA `helpdesk_mgmt` `helpdesk.ticket` | `number` | `partner_name`, `partner_email` | `helpdesk.ticket.stage` | `closed` | `helpdesk.ticket.category` |
-//! | tasks of a project (setting `ticket_project`) | the id | the partner | `project.task.type` | folded | none |
+//! | tasks of a project (setting `ticket_project`) | the id | the partner | `project.task.type` | folded; from 17 on also by their `state` | none |
 //!
-//! Enterprise and OCA are told apart by their fields.
+//! Enterprise and OCA are told apart by their fields. Stages may be some teams' only, so a ticket's state depends on its team.
 
-use crate::session::{Odoo, id, text};
+use crate::session::{Odoo, id, one, text};
 use confab_plugin_sdk::json;
 use confab_plugin_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,14 @@ pub(crate) struct Stage {
     pub(crate) id: i64,
     pub(crate) name: String,
     pub(crate) closed: bool,
+    /// Whose it is; of none it is everybody's.
+    teams: Vec<i64>,
+}
+
+impl Stage {
+    fn is_of(&self, team: Option<i64>) -> bool {
+        self.teams.is_empty() || team.is_some_and(|team| self.teams.contains(&team))
+    }
 }
 
 /// The helpdesk of this Odoo.
@@ -40,6 +48,9 @@ pub(crate) struct Desk {
     pub(crate) stages: Vec<Stage>,
 }
 
+/// The state of a task that is done; it has one from 17 on, apart from its stage.
+pub(crate) const DONE: &str = "1_done";
+const CLOSED: [&str; 2] = [DONE, "1_canceled"];
 const OPTIONAL: [&str; 7] =
     ["ticket_ref", "number", "partner_name", "partner_email", "partner_phone", "access_url", "priority"];
 
@@ -73,13 +84,42 @@ impl Desk {
         self.fields.iter().any(|f| f == field)
     }
 
-    /// The state of a ticket in a stage: the first stage is for new ones.
-    pub(crate) fn state(&self, stage: Option<i64>) -> &'static str {
-        match self.stages.iter().position(|s| Some(s.id) == stage) {
-            Some(at) if self.stages.get(at).is_some_and(|s| s.closed) => "closed",
-            Some(0) | None => "new",
-            Some(_) => "open",
+    /// The first stage is for new tickets.
+    pub(crate) fn state(&self, ticket: &Value) -> &'static str {
+        let team = one(ticket, "team_id");
+        match one(ticket, "stage_id") {
+            _ if text(ticket, "state").is_some_and(|state| CLOSED.contains(&state.as_str())) => "closed",
+            None => "new",
+            Some(id) => self.stages.iter().find(|s| s.id == id).map_or("open", |stage| self.state_in(stage, team)),
         }
+    }
+
+    fn state_in(&self, stage: &Stage, team: Option<i64>) -> &'static str {
+        let first = self.stages.iter().find(|s| s.is_of(team)).map(|s| s.id);
+        match stage.closed {
+            true => "closed",
+            false if first == Some(stage.id) => "new",
+            false => "open",
+        }
+    }
+
+    /// The part of a domain that finds tickets in a state of the contract, or in a stage with this name.
+    pub(crate) fn in_state(&self, state: &str) -> Vec<Value> {
+        let is_in = |s: &Stage| self.state_in(s, s.teams.first().copied()) == state;
+        let fits = |s: &&Stage| is_in(s) || s.name.eq_ignore_ascii_case(state);
+        let stages: Vec<i64> = self.stages.iter().filter(fits).map(|s| s.id).collect();
+        let stages = json!(["stage_id", "in", stages]);
+        match (self.has("state"), state) {
+            (false, _) => vec![stages],
+            (true, "closed") => vec![json!("|"), stages, json!(["state", "in", CLOSED])],
+            (true, _) => vec![stages, json!(["state", "not in", CLOSED])],
+        }
+    }
+
+    /// The stage that a ticket is closed into.
+    pub(crate) fn closing(&self, ticket: &Value) -> Option<i64> {
+        let team = one(ticket, "team_id");
+        self.stages.iter().find(|s| s.closed && s.is_of(team)).map(|s| s.id)
     }
 }
 
@@ -99,7 +139,7 @@ impl Odoo {
         } else if there.iter().any(|f| f == "number") {
             (Kind::Oca, there)
         } else if let Some(project) = self.settings.ticket_project {
-            (Kind::Tasks(project), self.fields("project.task", &["access_url", "priority"])?)
+            (Kind::Tasks(project), self.fields("project.task", &["access_url", "priority", "state"])?)
         } else {
             let message = "this Odoo has no helpdesk: install Helpdesk (Enterprise) or helpdesk_mgmt (OCA), or name a project in the setting `ticket_project`";
             return Err(error(Code::Unsupported, message));
@@ -109,26 +149,22 @@ impl Odoo {
     }
 
     fn desk_stages(&mut self, kind: Kind) -> Result<Vec<Stage>> {
-        let team = self.settings.ticket_team;
-        // A stage without teams is everybody's (OCA only).
-        let (model, closed, domain) = match (kind, team) {
-            (Kind::Enterprise, Some(team)) => ("helpdesk.stage", "fold", json!([["team_ids", "in", [team]]])),
-            (Kind::Enterprise, None) => ("helpdesk.stage", "fold", json!([])),
-            (Kind::Oca, Some(team)) => {
-                let domain = json!(["|", ["team_ids", "=", false], ["team_ids", "in", [team]]]);
-                ("helpdesk.ticket.stage", "closed", domain)
-            }
-            (Kind::Oca, None) => ("helpdesk.ticket.stage", "closed", json!([["team_ids", "=", false]])),
-            (Kind::Tasks(project), _) => ("project.task.type", "fold", json!([["project_ids", "in", [project]]])),
+        let (model, closed, teams, domain) = match kind {
+            Kind::Enterprise => ("helpdesk.stage", "fold", Some("team_ids"), json!([])),
+            Kind::Oca => ("helpdesk.ticket.stage", "closed", Some("team_ids"), json!([])),
+            Kind::Tasks(project) => ("project.task.type", "fold", None, json!([["project_ids", "in", [project]]])),
         };
-        let mut found = self.find(model, domain.clone(), &["name", closed], "sequence, id", 100, Value::Null)?;
-        if found.is_empty() && domain != json!([]) {
-            found = self.find(model, json!([]), &["name", closed], "sequence, id", 100, Value::Null)?;
-        }
-        let flag = |stage: &Value| json::flag(stage, &format!("/{closed}"));
-        Ok(found
-            .iter()
-            .map(|stage| Stage { id: id(stage), name: text(stage, "name").unwrap_or_default(), closed: flag(stage) })
-            .collect())
+        let fields: Vec<&str> = ["name", closed].into_iter().chain(teams).collect();
+        let found = self.find(model, domain, &fields, "sequence, id", 100, Value::Null)?;
+        let ids = |stage: &Value, field: &str| {
+            json::list(stage, &format!("/{field}")).iter().filter_map(Value::as_i64).collect::<Vec<_>>()
+        };
+        let stage = |stage: &Value| Stage {
+            id: id(stage),
+            name: text(stage, "name").unwrap_or_default(),
+            closed: json::flag(stage, &format!("/{closed}")),
+            teams: teams.map(|field| ids(stage, field)).unwrap_or_default(),
+        };
+        Ok(found.iter().map(stage).collect())
     }
 }

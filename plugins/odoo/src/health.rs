@@ -35,6 +35,12 @@ impl Odoo {
         } else {
             finding("version", "warning", format!("{version}: this connector was written for 16 to 18"))
         });
+        found.push(if session.can_write {
+            finding("e-mail address", "ok", "messages can be written")
+        } else {
+            let message = "the user has no e-mail address, and Odoo lets nobody write notes or comments without one";
+            finding("e-mail address", "error", message)
+        });
         found.extend(RIGHTS.map(|(name, model, right, app)| self.right(name, model, right, app)));
         match self.desk() {
             Ok(desk) => {
@@ -43,7 +49,7 @@ impl Odoo {
                     Kind::Oca => "helpdesk_mgmt (OCA)",
                     Kind::Tasks(_) => "tasks of a project",
                 };
-                let closes = desk.stages.iter().any(|s| s.closed);
+                let closes = desk.has("state") || desk.stages.iter().any(|s| s.closed);
                 found.push(match closes {
                     true => finding("helpdesk", "ok", name),
                     false => finding(
@@ -62,8 +68,17 @@ impl Odoo {
     }
 
     fn right(&mut self, name: &str, model: &str, right: &str, app: &str) -> Finding {
-        let quiet = json!({"raise_exception": false});
-        match self.call(model, "check_access_rights", json!([right]), quiet, Value::Null) {
+        // Renamed in 18, which keeps the old one as deprecated.
+        let allowed = match self.session() {
+            Ok(session) if session.version >= 18 => {
+                self.call(model, "has_access", json!([[], right]), Value::Null, Value::Null)
+            }
+            _ => {
+                let quiet = json!({"raise_exception": false});
+                self.call(model, "check_access_rights", json!([right]), quiet, Value::Null)
+            }
+        };
+        match allowed {
             Ok(Value::Bool(true)) => finding(name, "ok", "allowed"),
             Ok(_) => {
                 let message = format!("the user may not {right} {model}: give it a role in {app} (Settings, Users)");

@@ -4,6 +4,9 @@
 //! so a repeat finds what the first try made, even if its answer was lost, or if the lead was archived since. Its id is
 //! kept in the connection's store, which survives a salesperson's change of the field. A note ends in the key.
 //!
+//! **Nobody's yet.** Odoo gives what a user makes to that user. A lead from here has no salesperson and no team instead, so
+//! that Odoo's own rules, or a person, assign it.
+//!
 //! **Nobody's data is overwritten.** Odoo writes a lead's phone number back to the partner that it is linked to. So the
 //! number goes into the description when there is such a partner; the e-mail address is the partner's own.
 //!
@@ -15,7 +18,7 @@
 //! | an opportunity in any other stage | `qualified` |
 
 use crate::html;
-use crate::session::{Odoo, id, literal, one, parse_id, text};
+use crate::session::{Odoo, id, literal, one, parse_id, text, unfollowed};
 use confab_plugin_sdk::json;
 use confab_plugin_sdk::leads::{Lead, LeadInput, Qualification};
 use confab_plugin_sdk::prelude::*;
@@ -27,6 +30,13 @@ const SUBJECT: usize = 200;
 pub(crate) const TEXT: usize = 10_000;
 const SKUS: usize = 20;
 const FIELDS: [&str; 6] = ["name", "type", "active", "stage_id", "partner_id", "team_id"];
+
+/// Who writes a message, where it is not the connection's user.
+#[derive(Default)]
+pub(crate) struct Author {
+    pub(crate) partner: Option<i64>,
+    pub(crate) email: Option<String>,
+}
 
 /// A step of the sales pipeline.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,8 +64,10 @@ impl Odoo {
             return self.lead_by_id(made);
         }
         let partner = self.partner_of(&person)?.as_ref().map(id);
+        let company = self.session()?.company;
         let description = html::from_text(&description(input, &person, partner.is_some()));
-        let mut values = Map::new();
+        let mut values =
+            Map::from_iter([("user_id".to_owned(), json!(false)), ("company_id".to_owned(), json!(company))]);
         let mut set = |name: &str, value: Option<&str>| {
             values.extend(value.map(|value| (name.to_owned(), json!(value))));
         };
@@ -95,15 +107,8 @@ impl Odoo {
         Ok(())
     }
 
-    /// Posts to a record's thread once. A note is for the staff only; anything else is said by `author` to all.
-    pub(crate) fn post_once(
-        &mut self,
-        model: &str,
-        record: i64,
-        text: &str,
-        author: Option<i64>,
-        note: bool,
-    ) -> Result<()> {
+    /// Posts to a record's thread once: what `author` says to all, or the connection's user as a note to the staff.
+    pub(crate) fn post_once(&mut self, model: &str, record: i64, text: &str, author: Option<&Author>) -> Result<()> {
         // A close posts its reason under the key under which it closes.
         let reference = once::reference(&self.once);
         if !reference.is_empty() {
@@ -115,15 +120,19 @@ impl Odoo {
         }
         let marker = if reference.is_empty() { String::new() } else { format!("\n\n[{reference}]") };
         let body = html::from_text(&format!("{text}{marker}"));
-        let kind = if note { "mail.mt_note" } else { "mail.mt_comment" };
+        let kind = if author.is_none() { "mail.mt_note" } else { "mail.mt_comment" };
         let mut kwargs = json!({"body": body, "message_type": "comment", "subtype_xmlid": kind});
         let version = self.session()?.version;
         if let Some(kwargs) = kwargs.as_object_mut() {
             // From 17 on a body is plain text unless one says otherwise.
             kwargs.extend((version >= 17).then(|| ("body_is_html".to_owned(), json!(true))));
-            kwargs.extend(author.map(|author| ("author_id".to_owned(), json!(author))));
+            // Odoo takes no message without an address: who has none is spoken for by the connection's user.
+            if let Some(Author { partner, email: Some(email) }) = author {
+                kwargs.insert("email_from".into(), json!(email));
+                kwargs.extend(partner.map(|partner| ("author_id".to_owned(), json!(partner))));
+            }
         }
-        self.call(model, "message_post", json!([[record]]), kwargs, Value::Null).map(|_| ())
+        self.call(model, "message_post", json!([[record]]), kwargs, unfollowed()).map(|_| ())
     }
 
     fn stages(&mut self) -> Result<Vec<Stage>> {
@@ -166,11 +175,16 @@ impl Odoo {
         let known = self.lead_record(made)?;
         let stages = self.stages()?;
         let mut values = Map::new();
-        values.extend(found.score.map(|score| ("probability".to_owned(), json!(f64::from(score)))));
         let before = lead(&known, &stages).state;
-        if wanted.as_deref() == Some("qualified") && before != "qualified" && before != "converted" {
+        let qualifies = wanted.as_deref() == Some("qualified") && before != "qualified" && before != "converted";
+        // What is won has 100, what is lost 0: another number would make it neither.
+        let scores = qualifies || !matches!(before.as_str(), "converted" | "lost");
+        values.extend(found.score.filter(|_| scores).map(|score| ("probability".to_owned(), json!(f64::from(score)))));
+        if qualifies && before == "lost" {
+            self.call("crm.lead", "action_unarchive", json!([[made]]), Value::Null, Value::Null)?;
+        }
+        if qualifies {
             values.insert("type".into(), json!("opportunity"));
-            values.insert("active".into(), json!(true));
             let next = of_team(&stages, one(&known, "team_id")).filter(|s| !s.won).nth(1);
             values.extend(next.map(|stage| ("stage_id".to_owned(), json!(stage.id))));
         }
@@ -178,7 +192,7 @@ impl Odoo {
             self.write("crm.lead", made, Value::Object(values))?;
         }
         if let Some(note) = found.note.as_ref().map(|n| n.trim()).filter(|n| !n.is_empty()) {
-            self.post_once("crm.lead", made, note, None, true)?;
+            self.post_once("crm.lead", made, note, None)?;
         }
         if wanted.as_deref() == Some("lost") && before != "lost" {
             self.call("crm.lead", "action_set_lost", json!([[made]]), Value::Null, Value::Null)?;

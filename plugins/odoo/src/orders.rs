@@ -42,7 +42,7 @@ const FIELDS: [&str; 9] = [
 const OPTIONAL: [&str; 2] = ["delivery_status", "commitment_date"];
 /// Who an order is for.
 const OWNERS: [&str; 3] = ["partner_id", "partner_invoice_id", "partner_shipping_id"];
-const CARRIER: [&str; 4] = ["sale_id", "carrier_id", "carrier_tracking_ref", "carrier_tracking_url"];
+const CARRIER: [&str; 5] = ["sale_id", "carrier_id", "carrier_tracking_ref", "carrier_tracking_url", "is_dropship"];
 
 impl Odoo {
     pub(crate) fn order(&mut self, number: &str, proof: &Proof) -> Result<Order> {
@@ -153,8 +153,10 @@ impl Odoo {
             ["state", "!=", "cancel"],
             "|",
             ["picking_type_id.code", "in", ["outgoing", "dropship"]],
+            "|",
+            ["location_dest_id.usage", "=", "customer"],
             "&",
-            ["picking_type_id.code", "=", "incoming"],
+            ["location_id.usage", "=", "customer"],
             ["state", "=", "done"]
         ]);
         let found = self.find("stock.picking", domain, &fields, "scheduled_date, id", 50, Value::Null)?;
@@ -219,7 +221,9 @@ fn state(sale: &Value) -> String {
 
 fn parcel(picking: &Value, german: bool) -> Tracking {
     let done = text(picking, "state").as_deref() == Some("done");
-    let back = text(picking, "picking_type_code").as_deref() == Some("incoming");
+    // What a supplier sends to the customer is `incoming` too in 16.
+    let comes = matches!(text(picking, "picking_type_code").as_deref(), Some("incoming" | "dropship"));
+    let back = comes && !json::flag(picking, "/is_dropship");
     let (state, happened) = match (done, back) {
         (false, _) => ("pending", ""),
         (true, true) => ("returned", if german { "Ist zurückgekommen" } else { "Came back" }),

@@ -34,6 +34,8 @@ pub(crate) struct Session {
     /// 16, 17, 18.
     pub(crate) version: u32,
     pub(crate) company: i64,
+    /// Whether the user has an e-mail address: Odoo lets nobody write messages without one.
+    pub(crate) can_write: bool,
     /// Codes of the languages that are installed: Odoo refuses others.
     pub(crate) languages: Vec<String>,
 }
@@ -95,22 +97,19 @@ impl Odoo {
         let Some(uid) = rpc::call("common", "authenticate", who, "authenticate")?.as_i64() else {
             return Err(error(Code::Misconfigured, rpc::KEY_REFUSED));
         };
-        let read = |model: &str, domain: Value, field: &str| {
-            let kwargs = json!({"fields": [field], "limit": 100});
+        let read = |model: &str, domain: Value, fields: &[&str]| {
+            let kwargs = json!({"fields": fields, "limit": 100});
             let call = json!([database, uid, null, model, "search_read", [domain], kwargs]);
             rpc::call("object", "execute_kw", call, &format!("{model} search_read"))
         };
-        let company = match self.settings.company {
-            Some(company) => company,
-            None => {
-                let user = read("res.users", json!([["id", "=", uid]]), "company_id")?;
-                let company = user.pointer("/0/company_id/0").and_then(Value::as_i64);
-                company.ok_or_else(|| error(Code::Misconfigured, "the connection's user has no company"))?
-            }
-        };
-        let languages = read("res.lang", json!([["active", "=", true]]), "code")?;
+        let users = read("res.users", json!([["id", "=", uid]]), &["company_id", "email"])?;
+        let user = users.get(0).unwrap_or(&Value::Null);
+        let company = self.settings.company.or_else(|| one(user, "company_id"));
+        let company = company.ok_or_else(|| error(Code::Misconfigured, "the connection's user has no company"))?;
+        let can_write = text(user, "email").is_some();
+        let languages = read("res.lang", json!([["active", "=", true]]), &["code"])?;
         let languages = json::list(&languages, "").iter().filter_map(|l| json::text(l, "/code")).collect();
-        Ok(Session { uid, version, company, languages })
+        Ok(Session { uid, version, company, can_write, languages })
     }
 
     /// A value that seldom changes: as it was read not long ago, or read now.
@@ -174,9 +173,9 @@ impl Odoo {
         }
     }
 
-    /// Creates one record; gives its id.
+    /// Creates one record; gives its id. The connection's user does not follow it: answers are for people.
     pub(crate) fn create(&mut self, model: &str, values: Value) -> Result<i64> {
-        let made = self.call(model, "create", json!([values]), Value::Null, Value::Null)?;
+        let made = self.call(model, "create", json!([values]), Value::Null, unfollowed())?;
         let id = made.as_i64().or_else(|| made.get(0)?.as_i64());
         id.ok_or_else(|| error(Code::Internal, format!("{model}: Odoo gave no id for what it created")))
     }
@@ -206,6 +205,11 @@ impl Odoo {
     pub(crate) fn german(&self) -> bool {
         self.locale.get(..2).is_some_and(|l| l.eq_ignore_ascii_case("de"))
     }
+}
+
+/// The context in which the user who makes a record, or writes in it, does not become its follower.
+pub(crate) fn unfollowed() -> Value {
+    json!({"mail_create_nosubscribe": true})
 }
 
 /// An id as the contract has it, back as Odoo has it.

@@ -7,9 +7,9 @@
 //! description only: the Enterprise helpdesk writes a ticket's phone number back to its partner. Comments are the
 //! messages that are not internal.
 
-use crate::desk::{Desk, Kind};
+use crate::desk::{DONE, Desk, Kind};
 use crate::html;
-use crate::leads::TEXT;
+use crate::leads::{Author, TEXT};
 use crate::parties::known;
 use crate::session::{Odoo, id, literal, moment, named, one, parse_id, text};
 use confab_plugin_sdk::prelude::*;
@@ -89,8 +89,9 @@ impl Odoo {
     }
 
     fn ticket_records(&mut self, desk: &Desk, domain: Value, order: &str, limit: u32) -> Result<Vec<Value>> {
-        let more = ["partner_email", "partner_phone", "access_url"].into_iter().filter(|f| desk.has(f));
-        let fields: Vec<&str> = FIELDS.into_iter().chain([desk.number()]).chain(more).collect();
+        let more = ["partner_email", "partner_phone", "access_url", "state"].into_iter().filter(|f| desk.has(f));
+        let team = desk.category().map(|_| "team_id");
+        let fields: Vec<&str> = FIELDS.into_iter().chain([desk.number()]).chain(team).chain(more).collect();
         let mut all = match desk.kind {
             Kind::Tasks(project) => vec![json!(["project_id", "=", project])],
             Kind::Enterprise | Kind::Oca => Vec::new(),
@@ -106,8 +107,8 @@ impl Odoo {
         Ok(ticket(desk, record, comments))
     }
 
-    /// The ticket with this number, if the proof fits.
-    fn proven_ticket(&mut self, desk: &Desk, number: &str, proof: &Proof) -> Result<Value> {
+    /// The ticket with this number and who asked, if the proof fits.
+    fn proven_ticket(&mut self, desk: &Desk, number: &str, proof: &Proof) -> Result<(Value, Author)> {
         let proof = people::given(proof)?;
         let number = number.trim().trim_start_matches('#');
         let domain = match desk.kind {
@@ -124,7 +125,9 @@ impl Odoo {
             owner.emails.extend(text(&record, "partner_email"));
             owner.phones.extend(text(&record, "partner_phone"));
             if owner.proves(&proof, || missing().message).is_ok() {
-                return Ok(record);
+                let email = partner.and_then(|p| text(p, "email")).or_else(|| text(&record, "partner_email"));
+                let author = Author { partner: one(&record, "partner_id"), email };
+                return Ok((record, author));
             }
         }
         Err(missing())
@@ -132,7 +135,7 @@ impl Odoo {
 
     pub(crate) fn ticket(&mut self, number: &str, proof: &Proof) -> Result<Ticket> {
         let desk = self.desk()?;
-        let record = self.proven_ticket(&desk, number, proof)?;
+        let (record, _) = self.proven_ticket(&desk, number, proof)?;
         let comments = self.comments(&desk, id(&record))?;
         Ok(ticket(&desk, &record, comments))
     }
@@ -143,24 +146,27 @@ impl Odoo {
             return Err(error(Code::InvalidInput, format!("a comment has 1 to {TEXT} characters")));
         }
         let desk = self.desk()?;
-        let record = self.proven_ticket(&desk, number, proof)?;
-        self.post_once(desk.model(), id(&record), said, one(&record, "partner_id"), false)?;
+        let (record, author) = self.proven_ticket(&desk, number, proof)?;
+        self.post_once(desk.model(), id(&record), said, Some(&author))?;
         self.ticket_by_id(&desk, id(&record))
     }
 
     pub(crate) fn close_ticket(&mut self, number: &str, reason: Option<&str>, proof: &Proof) -> Result<Ticket> {
         let desk = self.desk()?;
-        let record = self.proven_ticket(&desk, number, proof)?;
+        let (record, author) = self.proven_ticket(&desk, number, proof)?;
         if let Some(reason) = reason.map(str::trim).filter(|r| !r.is_empty()) {
             let reason: String = reason.chars().take(TEXT).collect();
-            self.post_once(desk.model(), id(&record), &reason, one(&record, "partner_id"), false)?;
+            self.post_once(desk.model(), id(&record), &reason, Some(&author))?;
         }
-        if desk.state(one(&record, "stage_id")) != "closed" {
-            let closed = desk.stages.iter().find(|s| s.closed).map(|s| s.id);
-            let closed = closed.ok_or_else(|| {
-                error(Code::Misconfigured, "the helpdesk has no stage for closed tickets: mark one as closed or folded")
-            })?;
-            self.write(desk.model(), id(&record), json!({"stage_id": closed}))?;
+        if desk.state(&record) != "closed" {
+            let mut values = Map::new();
+            values.extend(desk.closing(&record).map(|stage| ("stage_id".to_owned(), json!(stage))));
+            values.extend(desk.has("state").then(|| ("state".to_owned(), json!(DONE))));
+            if values.is_empty() {
+                let message = "the helpdesk has no stage for closed tickets: mark one as closed or folded";
+                return Err(error(Code::Misconfigured, message));
+            }
+            self.write(desk.model(), id(&record), Value::Object(values))?;
         }
         self.ticket_by_id(&desk, id(&record))
     }
@@ -180,11 +186,7 @@ impl Odoo {
             domain.extend([json!("|"), json!(["name", "ilike", words]), json!(["description", "ilike", words])]);
         }
         if let Some(state) = query.state.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
-            let state = if state == "solved" { "closed" } else { state };
-            let in_state =
-                |s: &&crate::desk::Stage| desk.state(Some(s.id)) == state || s.name.eq_ignore_ascii_case(state);
-            let stages: Vec<i64> = desk.stages.iter().filter(in_state).map(|s| s.id).collect();
-            domain.push(json!(["stage_id", "in", stages]));
+            domain.extend(desk.in_state(if state == "solved" { "closed" } else { state }));
         }
         if domain.is_empty() {
             return Err(error(Code::InvalidInput, "a search needs an e-mail address, a state or words"));
@@ -226,7 +228,7 @@ fn without_marker(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// OCA begins at `low`, the others at `normal`; a task has two degrees (18: four).
+/// All begin at `low`, though OCA calls the next `medium`; a task has two degrees.
 fn priority(desk: &Desk, wanted: Option<&str>) -> Result<Option<&'static str>> {
     let degree = match wanted.map(str::trim).filter(|p| !p.is_empty()) {
         None => return Ok(None),
@@ -246,7 +248,7 @@ fn priority(desk: &Desk, wanted: Option<&str>) -> Result<Option<&'static str>> {
 fn ticket(desk: &Desk, record: &Value, comments: Vec<TicketComment>) -> Ticket {
     Ticket {
         number: json::text(record, &format!("/{}", desk.number())).unwrap_or_else(|| id(record).to_string()),
-        state: desk.state(one(record, "stage_id")).to_owned(),
+        state: desk.state(record).to_owned(),
         subject: text(record, "name").unwrap_or_default(),
         created_at: moment(record, "create_date"),
         updated_at: moment(record, "write_date"),

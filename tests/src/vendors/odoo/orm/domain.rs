@@ -147,8 +147,8 @@ fn leaf(orm: &Orm, model: &str, id: i64, path: &str, operator: &str, value: &Val
                 return Ok(true);
             }
         }
-        // A relation to nothing has `false` in each of its fields.
-        return Ok(operator == "=" && *value == Value::Bool(false) && orm.raw(model, id, first) == Value::Bool(false));
+        // A relation to nothing fits nothing, not even `false`.
+        return Ok(false);
     }
     let own = orm.raw(model, id, path);
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();

@@ -22,6 +22,8 @@ pub const DATABASE: &str = "erp";
 pub const LOGIN: &str = "chatbot@example.test";
 /// Its API key.
 pub const KEY: &str = "0123456789abcdef-odoo-api-key";
+/// Models with messages.
+const THREADS: [&str; 3] = ["crm.lead", "helpdesk.ticket", "project.task"];
 /// The moment at which all is created.
 const NOW: &str = "2026-11-22 10:32:00";
 
@@ -68,12 +70,14 @@ pub struct Orm {
     quants: Vec<(i64, i64, f64, f64)>,
     /// `model.method` of each call.
     calls: Vec<String>,
+    /// Model and id of what the user follows, because it made it or wrote in it.
+    followed: BTreeSet<(String, i64)>,
 }
 
 impl Orm {
     /// An Odoo of a version with all apps, a shop's data in it, and this helpdesk.
     pub fn new(version: u32, helpdesk: Helpdesk) -> Orm {
-        Self::with_apps(version, helpdesk, &["sale", "stock", "crm", "website", "delivery"])
+        Self::with_apps(version, helpdesk, &["sale", "stock", "dropship", "crm", "website", "delivery", "project"])
     }
 
     /// The same with these apps only.
@@ -87,6 +91,7 @@ impl Orm {
             german: BTreeMap::new(),
             quants: Vec::new(),
             calls: Vec::new(),
+            followed: BTreeSet::new(),
         };
         seed::fill(&mut orm);
         orm
@@ -105,6 +110,11 @@ impl Orm {
     /// `model.method` of each call so far.
     pub fn calls(&self) -> &[String] {
         &self.calls
+    }
+
+    /// What the user follows: each answer would go to its mailbox.
+    pub fn followed(&self) -> &BTreeSet<(String, i64)> {
+        &self.followed
     }
 
     /// All records of a model as they are stored, archived ones too.
@@ -180,9 +190,9 @@ impl Orm {
             "fields_get" => &["allfields", "attributes"],
             "check_access_rights" => &["operation", "raise_exception"],
             "message_post" if self.version >= 17 => {
-                &["body", "message_type", "subtype_xmlid", "author_id", "subject", "body_is_html"]
+                &["body", "message_type", "subtype_xmlid", "author_id", "email_from", "subject", "body_is_html"]
             }
-            "message_post" => &["body", "message_type", "subtype_xmlid", "author_id", "subject"],
+            "message_post" => &["body", "message_type", "subtype_xmlid", "author_id", "email_from", "subject"],
             _ => &[],
         };
         if let Some(unknown) = kwargs.keys().find(|k| !known.contains(&k.as_str())) {
@@ -191,14 +201,14 @@ impl Orm {
         }
         match (method, args) {
             ("search_read", [domain]) => self.search_read(model, domain, &kwargs, &context),
-            ("create", [Value::Object(values)]) => self.create(model, values).map(|id| json!(id)),
-            ("create", [Value::Array(many)]) => {
-                let made = many.iter().map(|v| self.create(model, v.as_object().unwrap_or(&Map::new())));
-                made.collect::<Result<Vec<i64>, Fault>>().map(|ids| json!(ids))
+            ("create", [Value::Object(values)]) => {
+                let id = self.create(model, values)?;
+                self.follow(model, id, &context);
+                Ok(json!(id))
             }
             ("write", [ids, Value::Object(values)]) => self.write(model, &self.existing(model, ids)?, values),
             ("fields_get", [Value::Array(wanted)]) => {
-                self.may(model, "read")?;
+                // Needs no right.
                 let wanted: Vec<&str> = wanted.iter().filter_map(Value::as_str).collect();
                 let fields = self.schema.get(model).into_iter().flatten();
                 let there = fields.filter(|(name, _)| wanted.is_empty() || wanted.contains(&name.as_str()));
@@ -207,6 +217,10 @@ impl Orm {
                     .collect::<Record>()
                     .into())
             }
+            ("has_access", [ids, Value::String(operation)]) if self.version >= 18 && ids.is_array() => {
+                Ok(json!(self.may(model, operation).is_ok()))
+            }
+            // Deprecated from 18 on.
             ("check_access_rights", [Value::String(operation)]) => match self.may(model, operation) {
                 Ok(()) => Ok(json!(true)),
                 Err(fault) if kwargs.get("raise_exception") != Some(&json!(false)) => Err(fault),
@@ -217,10 +231,15 @@ impl Orm {
                     Map::from_iter([("active".to_owned(), json!(false)), ("probability".to_owned(), json!(0.0))]);
                 self.write(model, &self.existing(model, ids)?, &lost)
             }
-            ("message_post", [ids]) if matches!(model, "crm.lead" | "helpdesk.ticket") => {
-                let ids = self.existing(model, ids)?;
-                self.post(model, &ids, &kwargs)
+            ("action_unarchive", [ids]) if self.field(model, "active").is_some() => {
+                let active = Map::from_iter([("active".to_owned(), json!(true))]);
+                self.write(model, &self.existing(model, ids)?, &active)?;
+                Ok(Value::Null)
             }
+            ("message_post", [ids]) if THREADS.contains(&model) => match self.existing(model, ids)?.as_slice() {
+                [id] => self.post(model, *id, &kwargs, &context),
+                ids => Err(Fault::python("ValueError", format!("Expected singleton: {model}{ids:?}"))),
+            },
             (method, _) if method.starts_with('_') => {
                 let message = format!("Private methods (such as {method}) cannot be called remotely.");
                 Err(Fault::odoo("AccessError", message))
@@ -270,6 +289,11 @@ impl Orm {
         if let Some(unknown) = fields.iter().find(|f| self.field(model, f).is_none()) {
             return Err(Fault::python("ValueError", format!("Invalid field '{unknown}' on model '{model}'")));
         }
+        // They are computed from moves and quants, with the user's own rights.
+        if model == "product.product" && fields.iter().any(|f| is_quantity(f)) {
+            self.may("stock.move", "read")?;
+            self.may("stock.quant", "read")?;
+        }
         let active =
             context["active_test"] != json!(false) && self.field(model, "active").is_some() && !parsed.names("active");
         let mut found = Vec::new();
@@ -314,7 +338,7 @@ impl Orm {
                     raw.as_i64().map_or(json!(false), |to| json!([to, self.shown(comodel, to, context)]))
                 }
                 ("o2m" | "m2m", _) if is_empty(&raw) => json!([]),
-                ("float", _) if model == "product.product" && name.ends_with("_qty") || name.starts_with("qty_") => {
+                ("float", _) if model == "product.product" && is_quantity(name) => {
                     json!(self.quantity(id, name, context))
                 }
                 ("float" | "monetary", _) => json!(raw.as_f64().unwrap_or(0.0)),
@@ -405,7 +429,15 @@ impl Orm {
         let id = self.records.get(model).and_then(|m| m.keys().next_back()).copied().unwrap_or(0) + 1;
         let mut record = seed::defaults(model, id);
         record.retain(|name, _| self.field(model, name).is_some());
-        record.extend(values.clone());
+        record.extend(self.sanitized(model, values));
+        // In the Enterprise helpdesk each ticket has a team.
+        if self.field(model, "ticket_ref").is_some() {
+            record.entry("team_id").or_insert_with(|| json!(1));
+        }
+        // A lead's team is that of its salesperson.
+        if model == "crm.lead" && record.get("user_id").is_none_or(is_empty) && !values.contains_key("team_id") {
+            record.insert("team_id".into(), json!(false));
+        }
         let required = self.schema.get(model).into_iter().flatten().filter(|(_, f)| f.required);
         for (name, _) in required {
             if record.get(name).is_none_or(is_empty) {
@@ -433,9 +465,10 @@ impl Orm {
     fn write(&mut self, model: &str, ids: &[i64], values: &Record) -> Result<Value, Fault> {
         self.may(model, "write")?;
         self.check(model, values)?;
+        let clean = self.sanitized(model, values);
         for id in ids {
             if let Some(record) = self.records.get_mut(model).and_then(|m| m.get_mut(id)) {
-                record.extend(values.clone());
+                record.extend(clean.clone());
             }
             self.write_back(model, *id);
         }
@@ -458,7 +491,25 @@ impl Orm {
         }
     }
 
-    fn post(&mut self, model: &str, ids: &[i64], kwargs: &Record) -> Result<Value, Fault> {
+    /// Rich text as lxml writes it: quotes need no entity.
+    fn sanitized(&self, model: &str, values: &Record) -> Record {
+        let clean = |(name, value): (&String, &Value)| match value {
+            Value::String(text) if self.field(model, name).is_some_and(|f| f.kind == "html") => {
+                (name.clone(), json!(text.replace("&#34;", "\"").replace("&#39;", "'")))
+            }
+            value => (name.clone(), value.clone()),
+        };
+        values.iter().map(clean).collect()
+    }
+
+    /// Who makes a record, or writes in it, follows it.
+    fn follow(&mut self, model: &str, id: i64, context: &Value) {
+        if THREADS.contains(&model) && context["mail_create_nosubscribe"] != json!(true) {
+            self.followed.insert((model.to_owned(), id));
+        }
+    }
+
+    fn post(&mut self, model: &str, id: i64, kwargs: &Record, context: &Value) -> Result<Value, Fault> {
         let text = |name: &str| kwargs.get(name).and_then(Value::as_str).unwrap_or_default();
         let html = self.version < 17 || kwargs.get("body_is_html") == Some(&json!(true));
         let body = if html {
@@ -471,14 +522,41 @@ impl Orm {
             "mail.mt_note" => 2,
             other => return Err(Fault::python("ValueError", format!("External ID not found in the system: {other}"))),
         };
-        let author = kwargs.get("author_id").cloned().unwrap_or_else(|| json!(1));
+        let (author, from) = self.author(kwargs)?;
+        // Nobody sets `is_internal`: a note is one by its subtype.
         let values = json!({
-            "model": model, "res_id": ids.first(), "date": NOW, "body": body, "author_id": author, "subtype_id": subtype,
-            "is_internal": subtype == 2, "message_type": kwargs.get("message_type"),
+            "model": model, "res_id": id, "date": NOW, "body": body, "author_id": author, "email_from": from,
+            "subtype_id": subtype, "message_type": kwargs.get("message_type"),
         });
         let values = values.as_object().cloned().unwrap_or_default();
-        self.create("mail.message", &values).map(|id| json!(id))
+        let made = self.create("mail.message", &values)?;
+        self.follow(model, id, context);
+        Ok(json!(made))
     }
+
+    /// `_message_compute_author`: nobody writes without an e-mail address.
+    fn author(&self, kwargs: &Record) -> Result<(Value, Value), Fault> {
+        let of = |partner: &Value| partner.as_i64().map_or(json!(false), |id| self.raw("res.partner", id, "email"));
+        let (author, from) = match (kwargs.get("author_id"), kwargs.get("email_from")) {
+            (Some(author), Some(from)) => (author.clone(), from.clone()),
+            (Some(author), None) => (author.clone(), of(author)),
+            (None, Some(from)) => {
+                let known = self.records.get("res.partner").into_iter().flatten();
+                let mut known = known.filter(|(_, p)| p.get("email_normalized") == Some(from));
+                (known.next().map_or(json!(false), |(id, _)| json!(id)), from.clone())
+            }
+            (None, None) => (json!(1), of(&json!(1))),
+        };
+        if is_empty(&from) {
+            let message = "Unable to send message, please configure the sender's email address.";
+            return Err(Fault::odoo("UserError", message));
+        }
+        Ok((author, from))
+    }
+}
+
+fn is_quantity(field: &str) -> bool {
+    matches!(field, "qty_available" | "free_qty" | "virtual_available")
 }
 
 fn with_id(id: i64, mut record: Record) -> Value {

@@ -17,8 +17,8 @@ pub(super) struct Field {
     pub(super) required: bool,
 }
 
-const MODELS: [(&str, &str, &str); 21] = [
-    ("res.users", "base", "login:char! company_id:m2o=res.company! partner_id:m2o=res.partner"),
+const MODELS: [(&str, &str, &str); 26] = [
+    ("res.users", "base", "login:char! company_id:m2o=res.company! partner_id:m2o=res.partner email:char"),
     ("res.company", "base", "name:char! currency_id:m2o=res.currency"),
     ("res.currency", "base", "name:char!"),
     ("res.lang", "base", "name:char! code:char! active:boolean"),
@@ -66,13 +66,20 @@ const MODELS: [(&str, &str, &str); 21] = [
     (
         "stock.picking.type",
         "stock",
-        "name:char! code:selection=incoming,outgoing,internal warehouse_id:m2o=stock.warehouse",
+        "name:char! code:selection=incoming,outgoing,internal,dropship warehouse_id:m2o=stock.warehouse",
+    ),
+    ("stock.location", "stock", "name:char! usage:selection=supplier,internal,customer,transit!"),
+    (
+        "stock.quant",
+        "stock",
+        "product_id:m2o=product.product! location_id:m2o=stock.location! quantity:float reserved_quantity:float",
     ),
     (
         "stock.picking",
         "stock",
         "name:char state:selection=draft,waiting,confirmed,assigned,done,cancel picking_type_id:m2o=stock.picking.type! \
-         picking_type_code:selection=incoming,outgoing,internal scheduled_date:datetime date_done:datetime sale_id:m2o=sale.order \
+         picking_type_code:selection=incoming,outgoing,internal,dropship location_id:m2o=stock.location! location_dest_id:m2o=stock.location! \
+         is_dropship:boolean#dropship scheduled_date:datetime date_done:datetime sale_id:m2o=sale.order \
          carrier_id:m2o=delivery.carrier#delivery carrier_tracking_ref:char#delivery carrier_tracking_url:char#delivery",
     ),
     ("delivery.carrier", "delivery", "name:char!"),
@@ -87,7 +94,8 @@ const MODELS: [(&str, &str, &str); 21] = [
         "crm.lead",
         "crm",
         "name:char! type:selection=lead,opportunity! active:boolean stage_id:m2o=crm.stage partner_id:m2o=res.partner team_id:m2o=crm.team \
-         contact_name:char partner_name:char email_from:char phone:char description:html referred:char probability:float user_id:m2o=res.users",
+         contact_name:char partner_name:char email_from:char phone:char description:html referred:char probability:float user_id:m2o=res.users \
+         company_id:m2o=res.company",
     ),
     (
         "mail.message",
@@ -97,6 +105,19 @@ const MODELS: [(&str, &str, &str); 21] = [
     ),
     ("mail.message.subtype", "base", "name:char! internal:boolean"),
     ("crm.team", "crm", "name:char!"),
+    (
+        "project.task",
+        "project",
+        "name:char! project_id:m2o=project.project partner_id:m2o=res.partner stage_id:m2o=project.task.type description:html active:boolean \
+         priority:selection=0,1 state:selection=01_in_progress,03_approved,1_done,1_canceled!@17-18 access_url:char create_date:datetime \
+         write_date:datetime",
+    ),
+    ("project.project", "project", "name:char!"),
+    (
+        "project.task.type",
+        "project",
+        "name:char! fold:boolean sequence:integer project_ids:m2m=project.project user_id:m2o=res.users",
+    ),
 ];
 
 /// Helpdesk (Enterprise).

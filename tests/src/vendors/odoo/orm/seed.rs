@@ -6,10 +6,16 @@ use serde_json::{Value, json};
 /// What Odoo sets by itself.
 pub(super) fn defaults(model: &str, id: i64) -> Record {
     let values = match model {
-        "crm.lead" => json!({"type": "opportunity", "active": true, "stage_id": 1, "probability": 10.0, "team_id": 1}),
+        "crm.lead" => {
+            json!({"type": "opportunity", "active": true, "stage_id": 1, "probability": 10.0, "team_id": 1, "user_id": 2})
+        }
         "helpdesk.ticket" => json!({
             "active": true, "stage_id": 1, "priority": "1", "create_date": NOW, "write_date": NOW, "number": format!("HT{id:05}"),
             "ticket_ref": format!("{id}"), "access_url": format!("/my/ticket/{id}"),
+        }),
+        "project.task" => json!({
+            "active": true, "stage_id": 1, "priority": "0", "state": "01_in_progress", "create_date": NOW, "write_date": NOW,
+            "access_url": format!("/my/tasks/{id}"),
         }),
         "res.partner" | "product.product" => json!({"active": true}),
         _ => json!({}),
@@ -24,7 +30,11 @@ pub(super) fn fill(orm: &mut Orm) {
         "res.company",
         &json!([{"id": 1, "name": "Shop GmbH", "currency_id": 1}, {"id": 2, "name": "Other GmbH", "currency_id": 1}]),
     );
-    put(orm, "res.users", &json!([{"id": 2, "login": "chatbot@example.test", "company_id": 1, "partner_id": 1}]));
+    put(
+        orm,
+        "res.users",
+        &json!([{"id": 2, "login": "chatbot@example.test", "company_id": 1, "partner_id": 1, "email": "chatbot@example.test"}]),
+    );
     put(
         orm,
         "res.lang",
@@ -38,11 +48,12 @@ pub(super) fn fill(orm: &mut Orm) {
         orm,
         "res.partner",
         &json!([
-            {"id": 1, "name": "Chatbot", "active": true},
+            {"id": 1, "name": "Chatbot", "email": "chatbot@example.test", "active": true},
             {"id": 7, "name": "Muster & Söhne GmbH", "email": "Einkauf@muster.example", "phone": "+43 1 5550100", "zip": "1010", "is_company": true, "active": true, "ref": "C-7"},
             {"id": 8, "name": "Erika Mustermann", "email": "erika@example.test", "mobile": "0660/555 01 77", "zip": "8010", "active": true},
             {"id": 9, "name": "Karl Käufer", "email": "karl@muster.example", "parent_id": 7, "active": true},
-            {"id": 10, "name": "Erika Mustermann (old)", "email": "erika@example.test", "active": false}
+            {"id": 10, "name": "Erika Mustermann (old)", "email": "erika@example.test", "active": false},
+            {"id": 11, "name": "Dora Direkt", "phone": "+43 1 5550144", "zip": "6020", "active": true}
         ]),
     );
     put(
@@ -99,10 +110,17 @@ pub(super) fn fill(orm: &mut Orm) {
         "stock.warehouse",
         &json!([{"id": 1, "name": "Wien", "code": "WH", "company_id": 1, "sequence": 1, "active": true}, {"id": 2, "name": "Graz", "code": "GR", "company_id": 1, "sequence": 2, "active": true}, {"id": 3, "name": "Elsewhere", "code": "XX", "company_id": 2, "sequence": 3, "active": true}]),
     );
+    // What goes from the supplier to the customer has a code of its own from 17 on.
+    let dropship = if orm.version >= 17 { "dropship" } else { "incoming" };
+    put(
+        orm,
+        "stock.location",
+        &json!([{"id": 1, "name": "Vendors", "usage": "supplier"}, {"id": 2, "name": "Stock", "usage": "internal"}, {"id": 3, "name": "Customers", "usage": "customer"}]),
+    );
     put(
         orm,
         "stock.picking.type",
-        &json!([{"id": 1, "name": "Receipts", "code": "incoming", "warehouse_id": 1}, {"id": 2, "name": "Delivery Orders", "code": "outgoing", "warehouse_id": 1}, {"id": 3, "name": "Pick", "code": "internal", "warehouse_id": 1}]),
+        &json!([{"id": 4, "name": "Dropship", "code": dropship}, {"id": 1, "name": "Receipts", "code": "incoming", "warehouse_id": 1}, {"id": 2, "name": "Delivery Orders", "code": "outgoing", "warehouse_id": 1}, {"id": 3, "name": "Pick", "code": "internal", "warehouse_id": 1}]),
     );
     put(orm, "delivery.carrier", &json!([{"id": 1, "name": "Express"}]));
     put(
@@ -112,7 +130,8 @@ pub(super) fn fill(orm: &mut Orm) {
             {"id": 42, "name": "S00042", "client_order_ref": "WEB-42", "state": "sale", "date_order": "2026-11-20 08:15:30", "amount_total": 698.0, "currency_id": 1, "partner_id": 9, "partner_invoice_id": 7, "partner_shipping_id": 9, "company_id": 1, "delivery_status": "started", "commitment_date": "2026-11-25 12:00:00"},
             {"id": 41, "name": "S00041", "client_order_ref": "WEB-41", "state": "sale", "date_order": "2026-11-01 10:00:00", "amount_total": 149.4, "currency_id": 1, "partner_id": 8, "partner_invoice_id": 8, "partner_shipping_id": 8, "company_id": 1, "delivery_status": "full"},
             {"id": 43, "name": "S00043", "client_order_ref": "WEB-42", "state": "cancel", "date_order": "2026-11-21 10:00:00", "amount_total": 0.0, "currency_id": 1, "partner_id": 8, "partner_invoice_id": 8, "partner_shipping_id": 8, "company_id": 1},
-            {"id": 44, "name": "S00044", "client_order_ref": "WEB-44", "state": "sale", "date_order": "2026-11-21 10:00:00", "amount_total": 5.0, "currency_id": 1, "partner_id": 8, "partner_invoice_id": 8, "partner_shipping_id": 8, "company_id": 2}
+            {"id": 44, "name": "S00044", "client_order_ref": "WEB-44", "state": "sale", "date_order": "2026-11-21 10:00:00", "amount_total": 5.0, "currency_id": 1, "partner_id": 8, "partner_invoice_id": 8, "partner_shipping_id": 8, "company_id": 2},
+            {"id": 45, "name": "S00045", "state": "sale", "date_order": "2026-11-05 10:00:00", "amount_total": 20.0, "currency_id": 1, "partner_id": 11, "partner_invoice_id": 11, "partner_shipping_id": 11, "company_id": 1, "delivery_status": "full"}
         ]),
     );
     put(
@@ -131,9 +150,12 @@ pub(super) fn fill(orm: &mut Orm) {
         orm,
         "stock.picking",
         &json!([
-            {"id": 1, "name": "WH/OUT/1", "state": "done", "picking_type_id": 2, "picking_type_code": "outgoing", "scheduled_date": "2026-11-02 08:00:00", "date_done": "2026-11-02 14:07:50", "sale_id": 41, "carrier_id": 1, "carrier_tracking_ref": "EX0000041AT", "carrier_tracking_url": "https://express.example/EX0000041AT"},
-            {"id": 2, "name": "WH/PICK/1", "state": "done", "picking_type_id": 3, "picking_type_code": "internal", "scheduled_date": "2026-11-01 08:00:00", "sale_id": 41},
-            {"id": 3, "name": "WH/OUT/2", "state": "assigned", "picking_type_id": 2, "picking_type_code": "outgoing", "scheduled_date": "2026-11-25 08:00:00", "sale_id": 42}
+            {"id": 1, "name": "WH/OUT/1", "state": "done", "picking_type_id": 2, "picking_type_code": "outgoing", "location_id": 2, "location_dest_id": 3, "scheduled_date": "2026-11-02 08:00:00", "date_done": "2026-11-02 14:07:50", "sale_id": 41, "carrier_id": 1, "carrier_tracking_ref": "EX0000041AT", "carrier_tracking_url": "https://express.example/EX0000041AT"},
+            {"id": 2, "name": "WH/PICK/1", "state": "done", "picking_type_id": 3, "picking_type_code": "internal", "location_id": 2, "location_dest_id": 2, "scheduled_date": "2026-11-01 08:00:00", "sale_id": 41},
+            {"id": 3, "name": "WH/OUT/2", "state": "assigned", "picking_type_id": 2, "picking_type_code": "outgoing", "location_id": 2, "location_dest_id": 3, "scheduled_date": "2026-11-25 08:00:00", "sale_id": 42},
+            {"id": 4, "name": "DS/1", "state": "done", "picking_type_id": 4, "picking_type_code": dropship, "location_id": 1, "location_dest_id": 3, "is_dropship": true, "scheduled_date": "2026-11-06 08:00:00", "date_done": "2026-11-07 09:00:00", "sale_id": 45},
+            {"id": 5, "name": "WH/IN/5", "state": "done", "picking_type_id": 1, "picking_type_code": "incoming", "location_id": 3, "location_dest_id": 2, "scheduled_date": "2026-11-10 08:00:00", "date_done": "2026-11-12 09:00:00", "sale_id": 45},
+            {"id": 6, "name": "WH/IN/6", "state": "done", "picking_type_id": 1, "picking_type_code": "incoming", "location_id": 1, "location_dest_id": 2, "scheduled_date": "2026-11-11 08:00:00", "date_done": "2026-11-11 09:00:00", "sale_id": 45}
         ]),
     );
     put(
@@ -156,21 +178,22 @@ pub(super) fn fill(orm: &mut Orm) {
     put(
         orm,
         "helpdesk.stage",
-        &json!([{"id": 1, "name": "New", "sequence": 0}, {"id": 2, "name": "In Progress", "sequence": 1}, {"id": 3, "name": "Solved", "sequence": 2, "fold": true}]),
+        &json!([{"id": 1, "name": "New", "sequence": 0, "team_ids": [1, 2]}, {"id": 2, "name": "In Progress", "sequence": 1, "team_ids": [1, 2]}, {"id": 3, "name": "Solved", "sequence": 2, "fold": true, "team_ids": [1, 2]}]),
     );
     put(orm, "helpdesk.ticket.team", &json!([{"id": 1, "name": "Customer Care"}]));
     put(orm, "helpdesk.ticket.category", &json!([{"id": 1, "name": "Repairs"}]));
     put(
         orm,
         "helpdesk.ticket.stage",
-        &json!([{"id": 1, "name": "New", "sequence": 1}, {"id": 2, "name": "In Progress", "sequence": 2}, {"id": 3, "name": "Done", "sequence": 3, "closed": true}]),
+        &json!([{"id": 1, "name": "New", "sequence": 1}, {"id": 2, "name": "In Progress", "sequence": 2}, {"id": 3, "name": "Done", "sequence": 3, "closed": true}, {"id": 4, "name": "Repaired", "sequence": 0, "closed": true, "team_ids": [1]}]),
     );
+    let team = json!(orm.field("helpdesk.ticket", "ticket_ref").map(|_| 1));
     put(
         orm,
         "helpdesk.ticket",
         &json!([
-            {"id": 5, "name": "Steam wand drips", "number": "HT00005", "ticket_ref": "00005", "description": "<p>Since Monday</p>", "partner_id": 8, "partner_email": "erika@example.test", "stage_id": 2, "active": true, "create_date": "2026-11-10 09:00:00", "write_date": "2026-11-11 09:00:00", "priority": "1"},
-            {"id": 6, "name": "Invoice", "number": "HT00006", "ticket_ref": "00006", "description": "<p>Wrong</p>", "partner_id": 7, "partner_email": "einkauf@muster.example", "stage_id": 3, "active": true, "create_date": "2026-11-12 09:00:00", "write_date": "2026-11-12 09:00:00", "priority": "1"}
+            {"id": 5, "name": "Steam wand drips", "number": "HT00005", "ticket_ref": "00005", "team_id": team, "description": "<p>Since Monday</p>", "partner_id": 8, "partner_email": "erika@example.test", "stage_id": 2, "active": true, "create_date": "2026-11-10 09:00:00", "write_date": "2026-11-11 09:00:00", "priority": "1"},
+            {"id": 6, "name": "Invoice", "number": "HT00006", "ticket_ref": "00006", "team_id": team, "description": "<p>Wrong</p>", "partner_id": 7, "partner_email": "einkauf@muster.example", "stage_id": 3, "active": true, "create_date": "2026-11-12 09:00:00", "write_date": "2026-11-12 09:00:00", "priority": "1"}
         ]),
     );
     put(
@@ -180,6 +203,12 @@ pub(super) fn fill(orm: &mut Orm) {
             {"id": 1, "model": "helpdesk.ticket", "res_id": 5, "date": "2026-11-10 09:00:00", "author_id": 8, "body": "<p>It drips &amp; drips</p>", "message_type": "comment", "subtype_id": 1},
             {"id": 2, "model": "helpdesk.ticket", "res_id": 5, "date": "2026-11-11 09:00:00", "author_id": 1, "body": "<p>Internal: rude customer</p>", "message_type": "comment", "subtype_id": 2, "is_internal": true}
         ]),
+    );
+    put(orm, "project.project", &json!([{"id": 3, "name": "Support"}]));
+    put(
+        orm,
+        "project.task.type",
+        &json!([{"id": 1, "name": "New", "sequence": 1, "project_ids": [3]}, {"id": 2, "name": "Done", "sequence": 2, "fold": true, "project_ids": [3]}, {"id": 3, "name": "Somebody's own", "sequence": 0, "fold": true, "user_id": 2}]),
     );
     orm.german.insert(("product.product".into(), 1), "Espressomaschine".into());
     orm.quants = vec![
