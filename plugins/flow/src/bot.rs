@@ -5,6 +5,7 @@
 //! Labels survive a change of the definition as long as the flow still asks that question.
 
 use crate::entities::Entities;
+use crate::format::Zone;
 use crate::nlu::Nlu;
 use crate::template::Expression;
 use crate::texts::{Standard, Text};
@@ -16,6 +17,8 @@ pub(crate) struct Bot {
     pub(crate) name: String,
     /// Language codes; the first one is the default.
     pub(crate) languages: Vec<String>,
+    /// The clock that visitors read; none for UTC, which is then said.
+    pub(crate) zone: Option<Zone>,
     pub(crate) entities: Entities,
     pub(crate) intents: Vec<Intent>,
     pub(crate) slots: Vec<Slot>,

@@ -5,7 +5,10 @@
 //! | money | €1,349.00 | 1.349,00 € | 1 349,00 € | 1.349,00 € | 1.349,00 € | € 1.349,00 |
 //! | date | 22 November 2026 | 22. November 2026 | 22 novembre 2026 | 22 de noviembre de 2026 | 22 novembre 2026 | 22 november 2026 |
 
-use minijinja::value::Value;
+use jiff::{Timestamp, tz::TimeZone};
+use minijinja::value::{Object, Value};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A number without needless zeros, with the language's decimal sign. An unknown language has the point.
 pub(crate) fn number(value: &Value, lang: &str) -> String {
@@ -182,11 +185,38 @@ const MONTHS: [(&str, [&str; 12]); 6] = [
     ),
 ];
 
+/// The clock that visitors read.
+#[derive(Clone, Debug)]
+pub(crate) struct Zone(TimeZone);
+
+impl Zone {
+    /// By its name in the IANA database, which this component brings along.
+    pub(crate) fn named(name: &str) -> Option<Zone> {
+        TimeZone::get(name).ok().map(Zone)
+    }
+}
+
+impl Object for Zone {
+    fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.iana_name().unwrap_or("UTC"))
+    }
+}
+
+/// A timestamp as clocks of the zone show it. Midnight in UTC is how systems that keep days write a day: it stays that day.
+fn local<'t>(text: &'t str, zone: Option<&Zone>) -> Cow<'t, str> {
+    let is_day = text.len() <= 10 || text.ends_with("T00:00:00Z");
+    match (zone, text.parse::<Timestamp>()) {
+        (Some(Zone(zone)), Ok(at)) if !is_day => at.to_zoned(zone.clone()).datetime().to_string().into(),
+        _ => text.into(),
+    }
+}
+
 /// A moment as it is told: the clock, and the day too when it is another one than `now`'s.
-pub(crate) fn moment(at: &str, now: &str, lang: &str) -> String {
+pub(crate) fn moment(at: &str, now: &str, lang: &str, zone: Option<&Zone>) -> String {
+    let (at, now) = (local(at, zone), local(now, zone));
     let same_day = at.get(..10) == now.get(..10);
-    let clock = clock(at);
-    if same_day { clock } else { format!("{}, {clock}", date(&Value::from(at), None, lang)) }
+    let clock = clock(&at);
+    if same_day { clock } else { format!("{}, {clock}", date(&Value::from(&*at), None, lang, None)) }
 }
 
 /// The clock of an RFC 3339 timestamp: what it says, with its zone where that is UTC.
@@ -196,10 +226,11 @@ fn clock(at: &str) -> String {
 }
 
 /// The day of an RFC 3339 timestamp or date; with style `time` the clock as well, with `short` in figures, with `clock` the clock alone.
-pub(crate) fn date(value: &Value, style: Option<&str>, lang: &str) -> String {
+pub(crate) fn date(value: &Value, style: Option<&str>, lang: &str, zone: Option<&Zone>) -> String {
     let Some(text) = value.as_str() else {
         return String::new();
     };
+    let text = &*local(text, zone);
     if style == Some("clock") {
         return clock(text);
     }
@@ -255,14 +286,30 @@ mod tests {
     #[test]
     fn dates_have_names_of_months() {
         let at = Value::from("2026-11-22T10:32:00Z");
-        assert_eq!(date(&at, None, "en"), "22 November 2026");
-        assert_eq!(date(&at, None, "de"), "22. November 2026");
-        assert_eq!(date(&at, Some("time"), "fr"), "22 novembre 2026, 10:32");
-        assert_eq!(date(&at, Some("short"), "de"), "22.11.2026");
-        assert_eq!(date(&Value::from("soon"), None, "de"), "soon");
-        assert_eq!(date(&at, Some("clock"), "de"), "10:32 UTC");
-        assert_eq!(moment("2026-11-22T10:32:00Z", "2026-11-22T23:00:00Z", "en"), "10:32 UTC");
-        assert_eq!(moment("2026-11-22T10:32:00+01:00", "2026-11-22T23:00:00+01:00", "en"), "10:32");
-        assert_eq!(moment("2026-11-21T10:32:00Z", "2026-11-22T23:00:00Z", "de"), "21. November 2026, 10:32 UTC");
+        assert_eq!(date(&at, None, "en", None), "22 November 2026");
+        assert_eq!(date(&at, None, "de", None), "22. November 2026");
+        assert_eq!(date(&at, Some("time"), "fr", None), "22 novembre 2026, 10:32");
+        assert_eq!(date(&at, Some("short"), "de", None), "22.11.2026");
+        assert_eq!(date(&Value::from("soon"), None, "de", None), "soon");
+        assert_eq!(date(&at, Some("clock"), "de", None), "10:32 UTC");
+        assert_eq!(moment("2026-11-22T10:32:00Z", "2026-11-22T23:00:00Z", "en", None), "10:32 UTC");
+        assert_eq!(moment("2026-11-22T10:32:00+01:00", "2026-11-22T23:00:00+01:00", "en", None), "10:32");
+        assert_eq!(moment("2026-11-21T10:32:00Z", "2026-11-22T23:00:00Z", "de", None), "21. November 2026, 10:32 UTC");
+    }
+    #[test]
+    fn moments_are_told_by_the_clocks_of_the_zone_and_days_stay_days() {
+        let (vienna, york) = (Zone::named("Europe/Vienna"), Zone::named("America/New_York"));
+        assert!(Zone::named("Vienna").is_none());
+        let on = |text: &str, style, zone: &Option<Zone>| date(&Value::from(text), style, "en", zone.as_ref());
+        assert_eq!(on("2026-11-22T23:32:00Z", Some("time"), &vienna), "23 November 2026, 00:32");
+        // Summer time.
+        assert_eq!(on("2026-07-22T10:32:00Z", Some("clock"), &vienna), "12:32");
+        assert_eq!(on("2026-11-22T01:32:00+01:00", Some("short"), &york), "2026-11-21");
+        for day in ["2026-11-22", "2026-11-22T00:00:00Z"] {
+            assert_eq!(on(day, None, &york), "22 November 2026");
+        }
+        assert_eq!(on("soon", None, &york), "soon");
+        let told = moment("2026-11-22T22:58:00Z", "2026-11-22T23:01:00Z", "en", vienna.as_ref());
+        assert_eq!(told, "22 November 2026, 23:58");
     }
 }

@@ -10,15 +10,28 @@
 //! Sources are leaked on purpose: a definition is prepared once in the life of an instance.
 
 use crate::definition::report::{Place, Report, suggestion};
-use crate::format;
+use crate::format::{self, Zone};
 use minijinja::value::Value;
 use minijinja::{Environment, Error, Output, State, UndefinedBehavior};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// Names that are always there, besides slots and saved results.
-pub(crate) const BUILT_IN: [&str; 12] =
-    ["visitor", "now", "lang", "message", "topic", "mentioned", "event", "error", "answers", "turn", "slots", "bot"];
+pub(crate) const BUILT_IN: [&str; 13] = [
+    "visitor",
+    "now",
+    "lang",
+    "message",
+    "topic",
+    "mentioned",
+    "event",
+    "error",
+    "answers",
+    "turn",
+    "slots",
+    "bot",
+    "timezone",
+];
 
 /// Functions and the like that minijinja brings.
 const GLOBALS: [&str; 6] = ["range", "dict", "namespace", "loop", "debug", "self"];
@@ -87,7 +100,7 @@ fn environment(people: bool) -> Environment<'static> {
     env.set_formatter(move |out, state, value| print(out, state, value, people));
     env.add_filter("money", |state: &State, value: &Value| format::money(value, &lang(state)));
     env.add_filter("date", |state: &State, value: &Value, style: Option<&str>| {
-        format::date(value, style, &lang(state))
+        format::date(value, style, &lang(state), zone(state).as_ref())
     });
     env.add_filter("number", |state: &State, value: &Value| format::number(value, &lang(state)));
     env
@@ -95,6 +108,10 @@ fn environment(people: bool) -> Environment<'static> {
 
 fn lang(state: &State) -> String {
     state.lookup("lang").and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn zone(state: &State) -> Option<Zone> {
+    state.lookup("timezone").and_then(|value| value.downcast_object_ref::<Zone>().cloned())
 }
 
 fn print(out: &mut Output, state: &mut State, value: &Value, people: bool) -> Result<(), Error> {

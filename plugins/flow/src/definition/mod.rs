@@ -42,8 +42,16 @@ fn read(root: &Node, report: &mut Report) -> Option<(Bot, Vec<Example>)> {
         top.take(ignored);
     }
     let languages = sections::languages(top.take("languages"), report);
+    let zone = top.take("timezone").and_then(|node| sections::zone(node, report));
     let mut reader = Reader {
-        bot: Bot { name, texts: Standard::new(&languages), words: Words::new(&languages), languages, ..Bot::default() },
+        bot: Bot {
+            name,
+            zone,
+            texts: Standard::new(&languages),
+            words: Words::new(&languages),
+            languages,
+            ..Bot::default()
+        },
         report,
         names: BTreeSet::new(),
         bodies: BTreeMap::new(),

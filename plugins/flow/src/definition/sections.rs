@@ -6,6 +6,7 @@ use super::yaml::{Node, Yaml};
 use crate::bot::{ChoiceText, Intent, Slot, VisitorField};
 use crate::dialogue::words::folded;
 use crate::entities::{Entity, Kind, List, Normalise, Pattern};
+use crate::format::Zone;
 use crate::nlu::Example;
 use crate::texts::STANDARD;
 use regex::{Regex, RegexBuilder};
@@ -46,6 +47,17 @@ pub(super) fn languages(node: Option<&Node>, report: &mut Report) -> Vec<String>
         languages.push("en".to_owned());
     }
     languages
+}
+
+/// `timezone: Europe/Vienna`
+pub(super) fn zone(node: &Node, report: &mut Report) -> Option<Zone> {
+    let name = report::text(node, "`timezone`", report)?;
+    let zone = Zone::named(&name);
+    if zone.is_none() {
+        let help = "write a name of the IANA database: Europe/Vienna, America/New_York, UTC";
+        report.error(node.place, format!("`{name}` is no time zone"), help);
+    }
+    zone
 }
 
 impl Reader<'_> {

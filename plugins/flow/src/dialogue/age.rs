@@ -2,7 +2,7 @@
 //!
 //! The host may give an answer that was kept from an earlier call, and says so. Templates see it as
 //! `answers.NAME`, by the name under which the call saves its result. A definition that looks there in a turn has taken care of it;
-//! for all others the first reply after the call gets a sentence, when the turn is over: "(as of 10:32 UTC)".
+//! for all others the first reply after the call gets a sentence, when the turn is over: "(as of 10:32)".
 //!
 //! Not every stale answer is worth a sentence: one that is being fetched again and is younger than a minute would be told the
 //! minute that it is.
@@ -53,13 +53,13 @@ impl Session<'_> {
     pub(crate) fn say_age(&mut self) {
         let Some(stale) = self.stale.take() else { return };
         let (seen, now, lang) = {
-            let inner = self.scope.lock();
-            (inner.facts.answers_seen, confab_plugin_sdk::dates::of_millis(inner.facts.now), inner.facts.lang.clone())
+            let facts = &self.scope.lock().facts;
+            (facts.answers_seen, confab_plugin_sdk::dates::of_millis(facts.now), facts.lang.clone())
         };
         if seen {
             return;
         }
-        let when = format::moment(&stale.as_of, &now, &lang);
+        let when = format::moment(&stale.as_of, &now, &lang, self.bot.zone.as_ref());
         let scope = Value::from_pairs([("when", Value::from(when)), ("lang", Value::from(lang))]);
         match self.bot.texts.as_of.render(self.language, self.turn, &scope) {
             Ok(sentence) => {

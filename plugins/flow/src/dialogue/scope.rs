@@ -5,6 +5,7 @@
 
 use super::state::Variables;
 use crate::bot::VisitorField;
+use crate::format::Zone;
 use confab_plugin_sdk::dialogue::Visitor;
 use minijinja::value::{Object, Value};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,7 @@ pub(crate) struct Facts {
     pub(crate) visitor: Visitor,
     pub(crate) now: u64,
     pub(crate) lang: String,
+    pub(crate) zone: Option<Zone>,
     pub(crate) message: String,
     /// Words of the message that the bot doesn't know.
     pub(crate) topic: String,
@@ -95,6 +97,7 @@ impl Object for Scope {
         Some(match key {
             "answers" => Value::from(facts.answers.clone()),
             "lang" => Value::from(facts.lang.as_str()),
+            "timezone" => facts.zone.clone().map_or(Value::UNDEFINED, Value::from_object),
             "message" => Value::from(facts.message.as_str()),
             "topic" => Value::from(facts.topic.as_str()),
             "turn" => Value::from(facts.turn),

@@ -42,6 +42,7 @@ pub(crate) fn handle(bot: &Bot, turn: Turn, now: u64, capabilities: &mut dyn Cap
         visitor: turn.visitor,
         now,
         lang,
+        zone: bot.zone.clone(),
         message: reading.text.trim().to_owned(),
         topic: reading.topic.clone(),
         mentioned: mentioned(bot, &reading),

@@ -30,6 +30,19 @@ fn a_stale_answer_is_told_with_its_time_and_a_fresh_one_as_ever() {
 }
 
 #[test]
+fn times_are_those_of_the_bots_time_zone() {
+    let source =
+        super::shop_source().replacen("languages: [en, de]\n", "languages: [en, de]\ntimezone: Europe/Vienna\n", 1);
+    let mut chat = Chat::new(bot(&source)).with(super::shop::system);
+    let stale = from("2026-11-22T10:02:00Z", true, Some("unavailable"));
+    assert!(asks(&mut chat, stale).ends_with("(as of 11:02)"));
+    let (none, found) = crate::definition::compile("name: b\ntimezone: Vienna\n");
+    assert!(
+        none.is_none() && found.iter().any(|d| d.line == Some(2) && d.message.contains("`Vienna` is no time zone"))
+    );
+}
+
+#[test]
 fn a_definition_that_looks_says_it_in_its_own_words_or_not_at_all() {
     let source = |say: &str, more: &str| {
         format!(
