@@ -9,7 +9,7 @@
 //!
 //! The description and comments cannot be searched by SOQL; see [`Org::search_cases`].
 
-use crate::org::{Made, Object, Org, owned};
+use crate::org::{Like, Made, Object, Org, owned};
 use crate::rest::Part;
 use crate::soql::{containing, forms, literal, numbers};
 use confab_plugin_sdk::prelude::*;
@@ -101,7 +101,7 @@ impl Org {
 
         // What has to be known first, in one request: the contact, the queue, and whether the case is there already.
         let mut questions = Vec::new();
-        let ask_contact = person.email.as_deref().filter(|_| object.fields.get("ContactId").is_some_and(|f| f.create));
+        let ask_contact = person.email.as_deref().filter(|_| object.creates("ContactId"));
         questions.extend(ask_contact.map(|email| Part::query("contact", &Org::only_contact(email))));
         questions.extend(queue.as_deref().map(|name| Part::query("queue", &queue_named(name))));
         if !questions.is_empty() {
@@ -124,18 +124,16 @@ impl Org {
                 values.insert("OwnerId".into(), id.into());
             }
         }
-        let like = format!(
-            "Subject = {}{}",
-            literal(&subject),
-            match (&person.email, &person.phone) {
-                (Some(email), _) if object.has("SuppliedEmail") => format!(" AND SuppliedEmail = {}", literal(email)),
-                (None, Some(phone)) if object.has("SuppliedPhone") =>
-                    format!(" AND SuppliedPhone = {}", literal(phone)),
-                _ => String::new(),
-            }
-        );
+        // A subject alone may be somebody else's.
+        let by = [("SuppliedEmail", &person.email), ("SuppliedPhone", &person.phone)];
+        let by =
+            by.into_iter().find_map(|(field, value)| Some((field, value.as_ref()?)).filter(|(f, _)| object.creates(f)));
+        let like = by.map(|(field, value)| Like {
+            condition: format!("Subject = {} AND {field} = {}", literal(&subject), literal(value)),
+            first_line: None,
+        });
         let by_rule = !values.contains_key("OwnerId");
-        match self.make(&object, values, &select, &like, by_rule)? {
+        match self.make(&object, values, &select, like.as_ref(), by_rule)? {
             Made::Record(record) => Ok(self.ticket(&record)),
             Made::Refused(_) => Err(error(Code::Conflict, "a duplicate rule of the org refuses this case")),
         }

@@ -2,10 +2,11 @@
 //!
 //! A lead has no field for what it is about: the description's first line is the subject. States are values of the
 //! Status picklist: those of the settings, or the names that orgs usually have. `converted` is for salespeople.
-//! When a duplicate rule of the org refuses a lead because there is one, what was said is added to that one.
+//! When a duplicate rule of the org refuses a lead because there is one with the same address or number, what was said is
+//! added to that one, with the name it was said under. Rules find also people of like names: theirs is left alone.
 
-use crate::org::{Made, Object, Org, owned};
-use crate::people::{UNKNOWN, names};
+use crate::org::{Like, Made, Object, Org, owned};
+use crate::people::{PHONES, UNKNOWN, names, numbers};
 use crate::rest::Part;
 use crate::soql::{id, literal};
 use confab_plugin_sdk::leads::{Lead, LeadInput, Qualification};
@@ -15,6 +16,8 @@ use serde_json::{Map, Value};
 
 /// What Description of a lead holds.
 const TEXT: usize = 32_000;
+/// Leads that a duplicate rule names and that are compared.
+const NAMED: usize = 50;
 const SELECT: [&str; 6] = ["Id", "Status", "Description", "IsConverted", "ConvertedContactId", "Rating"];
 /// Names that orgs usually have for a state, in Salesforce's languages for new orgs of Europe and America.
 const USUAL: [(&str, &[&str]); 3] = [
@@ -62,23 +65,53 @@ impl Org {
         if let Some(name) = &settings.record_type {
             values.insert("RecordTypeId".into(), object.record_type(name)?.into());
         }
-        let like = match (&person.email, &person.phone) {
-            (Some(email), _) => format!("Email = {}", literal(email)),
-            (None, phone) => format!("Phone = {}", literal(phone.as_deref().unwrap_or_default())),
-        };
+        let by = [("Email", &person.email), ("Phone", &person.phone)];
+        let by =
+            by.into_iter().find_map(|(field, value)| Some((field, value.as_ref()?)).filter(|(f, _)| object.creates(f)));
+        // Without a description nobody knows what a lead is about.
+        let like = by.filter(|_| object.creates("Description")).map(|(field, value)| Like {
+            condition: format!("{field} = {}", literal(value)),
+            first_line: Some(text.clone()),
+        });
         let select = object.readable(SELECT).join(", ");
-        match self.make(&object, values, &select, &like, settings.owner.is_none())? {
+        match self.make(&object, values, &select, like.as_ref(), settings.owner.is_none())? {
             Made::Record(record) => Ok(self.lead(&record)),
             Made::Refused(because) => {
-                let known = because.iter().find(|(of, _)| of == "Lead").map(|(_, id)| id);
-                let Some(known) = known else {
-                    let message = "a duplicate rule of the org refuses this lead because of a contact: let the rule warn instead, or leave out the integration user";
-                    return Err(error(Code::Conflict, message));
-                };
-                let record = self.lead_record(&object, known)?;
-                self.write_lead(&object, &record, Map::new(), Some(&text))
+                let record = self.refused_for(&object, &person, &because)?;
+                self.write_lead(&object, &record, Map::new(), Some(&format!("{}\n{text}", said_by(&person))))
             }
         }
+    }
+
+    /// The lead of this person among those because of which a duplicate rule refused theirs.
+    fn refused_for(&self, object: &Object, person: &Person, because: &[(String, String)]) -> Result<Value> {
+        let refused = |because: &str| {
+            let message = format!(
+                "a duplicate rule of the org refuses this lead because of {because}: let the rule warn instead, or leave out the integration user"
+            );
+            error(Code::Conflict, message)
+        };
+        let leads = because.iter().filter(|(of, _)| of == "Lead").filter_map(|(_, lead)| id(lead, "00Q"));
+        let leads: Vec<String> = leads.take(NAMED).map(literal).collect();
+        if leads.is_empty() {
+            return Err(refused("a contact"));
+        }
+        if !object.updates("Description") {
+            return Err(refused("a lead whose description the integration user may not change"));
+        }
+        let select = object.readable(SELECT.into_iter().chain(["Email"]).chain(PHONES)).join(", ");
+        let soql = format!("SELECT {select} FROM Lead WHERE Id IN ({}) ORDER BY CreatedDate", leads.join(", "));
+        let found = self.rest.query(&soql, NAMED).map_err(|e| self.failed::<()>("Lead", Err(e)))?;
+        let same = |lead: &Value| {
+            let email = json::text(lead, "/Email");
+            let by_email = email.zip(person.email.as_ref()).is_some_and(|(own, email)| people::same_email(&own, email));
+            by_email
+                || person.phone.as_ref().is_some_and(|n| numbers(lead).iter().any(|own| people::same_phone(own, n)))
+        };
+        let mut theirs: Vec<Value> = found.into_iter().filter(same).collect();
+        // One that has been converted can't be added to.
+        theirs.sort_by_key(|lead| json::flag(lead, "/IsConverted"));
+        theirs.into_iter().next().ok_or_else(|| refused("leads with another e-mail address and phone number"))
     }
 
     fn lead_record(&self, object: &Object, lead: &str) -> Result<Value> {
@@ -111,8 +144,8 @@ impl Org {
                 "Cold"
             };
             let kept = match &self.settings.leads.score_field {
-                Some(field) => object.put(&mut values, field, Some(score)),
-                None => object.put(&mut values, "Rating", object.value("Rating", &[rating])),
+                Some(field) => object.change(&mut values, field, Some(score)),
+                None => object.change(&mut values, "Rating", object.value("Rating", &[rating])),
             };
             if !kept {
                 note = Some(format!("{}Score: {score}", note.map(|n| n + "\n").unwrap_or_default()));
@@ -140,7 +173,9 @@ impl Org {
                     format!("the lead's description would have more than {TEXT} characters"),
                 ));
             }
-            object.put(&mut values, "Description", Some(whole));
+            if !object.change(&mut values, "Description", Some(whole)) {
+                log::warn("the integration user may not change Lead.Description: a note was not kept");
+            }
         }
         if values.is_empty() {
             return Ok(self.lead(record));
@@ -196,6 +231,12 @@ impl Org {
             contact_id: json::text(record, "/ConvertedContactId"),
         }
     }
+}
+
+/// Who said what is added to a lead: the person may write their name or number in another way than the lead has it.
+fn said_by(person: &Person) -> String {
+    let parts = [&person.name, &person.email, &person.phone, &person.company];
+    parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// The description of a new lead; its first line is what the lead is about.

@@ -6,6 +6,7 @@
 
 use crate::rest::{Part, Rest};
 use crate::soql::{self, literal};
+use confab_plugin_sdk::json::{flag, text};
 use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::{dates, once};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Fields of which the picklist's values are kept.
-const PICKLISTS: [&str; 6] = ["Status", "Priority", "Type", "Origin", "LeadSource", "Rating"];
+const PICKLISTS: [(&str, &[&str]); 2] =
+    [("Lead", &["Status", "LeadSource", "Rating"]), ("Case", &["Type", "Priority", "Origin"])];
 /// Fields that are kept whatever the settings say.
 const FIELDS: &str = "AccountId BillToContactId BillingPostalCode CaseNumber Company ContactEmail ContactId ContactMobile ContactPhone \
     CreatedDate LastModifiedDate CurrencyIsoCode Description EffectiveDate Email FirstName HomePhone IsClosed IsConverted LastName LeadSource MasterRecordId \
@@ -22,6 +24,8 @@ const FIELDS: &str = "AccountId BillToContactId BillingPostalCode CaseNumber Com
     SuppliedPhone TotalAmount TotalPrice Type ConvertedContactId";
 /// How far the clocks of host and org may differ when a repeated call looks for what the first one made.
 const SKEW_MS: u64 = 300_000;
+/// Records that such a call looks at.
+const ALIKE: usize = 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -121,10 +125,33 @@ pub(crate) struct OrderSettings {
     pub(crate) tracking: BTreeMap<String, String>,
 }
 
+impl Settings {
+    /// Fields that the settings name, as the object has them: of `Account.Phone` that is `AccountId`.
+    fn named(&self) -> Vec<String> {
+        let orders = [&self.orders.number_fields, &self.orders.email_fields, &self.orders.phone_fields];
+        let paths = orders.into_iter().flatten().chain(self.orders.tracking.values());
+        let paths = paths.chain(&self.leads.score_field).chain(&self.cases.order_field).chain([&self.key_field]);
+        paths.map(|path| own_field(path)).collect()
+    }
+}
+
+/// The field of an object that a path begins with.
+fn own_field(path: &str) -> String {
+    match path.split_once('.') {
+        Some((relation, _)) => match relation.strip_suffix("__r") {
+            Some(custom) => format!("{custom}__c"),
+            None => format!("{relation}Id"),
+        },
+        None => path.to_owned(),
+    }
+}
+
 /// What an object has, as far as this connector looks at it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Object {
     read_at: u64,
+    /// The settings' names that it was read for.
+    named: Vec<String>,
     pub(crate) name: String,
     pub(crate) create: bool,
     pub(crate) update: bool,
@@ -148,14 +175,7 @@ impl Object {
 
     /// Those of these paths that can be asked for. `Contact.Email` can when there is a `ContactId`.
     pub(crate) fn readable<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Vec<&'p str> {
-        let known = |path: &&str| match path.split_once('.') {
-            Some((relation, _)) => match relation.strip_suffix("__r") {
-                Some(custom) => self.has(&format!("{custom}__c")),
-                None => self.has(&format!("{relation}Id")),
-            },
-            None => *path == "Id" || self.has(path),
-        };
-        paths.into_iter().filter(known).collect()
+        paths.into_iter().filter(|path| *path == "Id" || self.has(&own_field(path))).collect()
     }
 
     /// The active value of a picklist that is one of these, whatever its case; the first that fits.
@@ -164,10 +184,26 @@ impl Object {
         wanted.iter().find_map(|w| values.iter().find(|v| v.to_lowercase() == w.to_lowercase())).cloned()
     }
 
-    /// Puts a value under a field that may be written; says whether it did.
-    pub(crate) fn put(&self, values: &mut Map<String, Value>, field: &str, value: Option<impl Into<Value>>) -> bool {
-        let may = self.fields.get(field).is_some_and(|f| f.create);
-        if let (true, Some(value)) = (may, value) {
+    /// Whether a new record may be given this field.
+    pub(crate) fn creates(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|f| f.create)
+    }
+
+    /// Whether this field of a record that exists may be changed.
+    pub(crate) fn updates(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|f| f.update)
+    }
+
+    /// Puts a value of a new record under a field that may be written.
+    pub(crate) fn put(&self, values: &mut Map<String, Value>, field: &str, value: Option<impl Into<Value>>) {
+        if let (true, Some(value)) = (self.creates(field), value) {
+            values.insert(field.to_owned(), value.into());
+        }
+    }
+
+    /// Puts a value under a field of a record that exists, if it may be changed; says whether it did.
+    pub(crate) fn change(&self, values: &mut Map<String, Value>, field: &str, value: Option<impl Into<Value>>) -> bool {
+        if let (true, Some(value)) = (self.updates(field), value) {
             values.insert(field.to_owned(), value.into());
             return true;
         }
@@ -240,6 +276,15 @@ struct Claim {
     id: Option<String>,
 }
 
+/// How a record that an earlier try may have made is known where there is no key field.
+#[derive(Debug)]
+pub(crate) struct Like {
+    /// A condition with the person's address or number. Without these it might be anybody's.
+    pub(crate) condition: String,
+    /// The first line of its description, where that says what it is about.
+    pub(crate) first_line: Option<String>,
+}
+
 impl Org {
     pub(crate) fn of_call() -> Result<Org> {
         let settings: Settings = host::settings()?;
@@ -250,17 +295,23 @@ impl Org {
     /// An object's description, from memory or from Salesforce.
     pub(crate) fn object(&self, name: &str) -> Result<Object> {
         let key = format!("object:{}:{name}", self.settings.api_version);
-        let fresh = |o: &Object| self.now.saturating_sub(o.read_at) < self.settings.describe_minutes * 60_000;
+        let named = self.settings.named();
+        let fresh = |o: &Object| {
+            o.named == named && self.now.saturating_sub(o.read_at) < self.settings.describe_minutes * 60_000
+        };
         // What an older version of this plugin kept may have another shape: then it is read anew.
         if let Some(known) = kv::get_json::<Object>(&key).ok().flatten().filter(fresh) {
             return Ok(known);
         }
         let object = self.described(name)?;
-        kv::set_json(&key, &object)?;
+        if let Err(e) = kv::set_json(&key, &object) {
+            log::warn(format!("the description of {name} is not kept, and read anew each time: {}", e.message));
+        }
         Ok(object)
     }
 
-    /// An object's description as it is now.
+    /// An object's description as it is now. Only what is used of it: large orgs have hundreds of fields, and the store
+    /// keeps 64 KiB.
     pub(crate) fn described(&self, name: &str) -> Result<Object> {
         let body = self.rest.get(&format!("/sobjects/{name}/describe"))?.ok().map_err(|e| {
             let hidden = e.code == Code::NotFound.as_str() || e.code == Code::Misconfigured.as_str();
@@ -268,10 +319,12 @@ impl Org {
             if hidden { error(Code::Misconfigured, message) } else { e }
         })?;
         let described: Described = serde_json::from_value(body)?;
-        let wanted = |f: &DescribedField| f.name.ends_with("__c") || FIELDS.split_whitespace().any(|own| own == f.name);
+        let named = self.settings.named();
+        let wanted = |f: &DescribedField| named.contains(&f.name) || FIELDS.split_whitespace().any(|own| own == f.name);
+        let picklists = PICKLISTS.iter().find(|(object, _)| *object == name).map_or(&[][..], |(_, fields)| *fields);
         let fields = described.fields.into_iter().filter(wanted).map(|f| {
             let active = f.picklist_values.into_iter().filter(|v| v.active).map(|v| v.value);
-            let values = if PICKLISTS.contains(&f.name.as_str()) { active.collect() } else { Vec::new() };
+            let values = if picklists.contains(&f.name.as_str()) { active.collect() } else { Vec::new() };
             let field = Field {
                 create: f.createable,
                 update: f.updateable,
@@ -281,13 +334,17 @@ impl Org {
             };
             (f.name, field)
         });
-        let types = described.record_type_infos.into_iter().filter(|t| t.available);
+        let own_types = [&self.settings.leads.record_type, &self.settings.cases.record_type];
+        let used = |t: &RecordType| t.available && own_types.contains(&&t.developer_name);
+        let types = described.record_type_infos.into_iter().filter(used);
+        let fields = fields.collect();
         Ok(Object {
             read_at: self.now,
+            named,
             name: described.name,
             create: described.createable,
             update: described.updateable,
-            fields: fields.collect(),
+            fields,
             record_types: types.filter_map(|t| Some((t.developer_name?, t.record_type_id))).collect(),
         })
     }
@@ -308,14 +365,14 @@ impl Org {
     /// Creates a record, or gives the one that an earlier call with the same key made.
     ///
     /// With the key field: searched, then upserted by it, so that two at once make one. Without: the first call leaves
-    /// its time in the store, and a repeat looks for a record like it (`like`, a condition) since then.
+    /// its time in the store, and a repeat looks for a record like it since then that no other call has.
     /// The refusal of a duplicate rule is given back for the caller to deal with.
     pub(crate) fn make(
         &self,
         object: &Object,
         values: Map<String, Value>,
         select: &str,
-        like: &str,
+        like: Option<&Like>,
         by_rule: bool,
     ) -> Result<Made> {
         let name = object.name.as_str();
@@ -337,12 +394,13 @@ impl Org {
         }
         let claim = format!("made:{name}:{}", once::token(&self.key));
         if let (false, Some(earlier)) = (self.key.is_empty(), self.claim(&claim)?) {
-            let condition = match &earlier.id {
-                Some(id) => format!("Id = {}", literal(id)),
-                None => format!("{like} AND CreatedDate >= {}", dates::of_millis(earlier.at.saturating_sub(SKEW_MS))),
+            let known = match &earlier.id {
+                Some(id) => {
+                    self.rest.query(&format!("SELECT {select} FROM {name} WHERE Id = {}", literal(id)), 1)?.pop()
+                }
+                None => self.alike(object, select, like, earlier.at)?,
             };
-            let query = format!("SELECT {select} FROM {name} WHERE {condition} ORDER BY CreatedDate LIMIT 1");
-            if let Some(known) = self.rest.query(&query, 1)?.into_iter().next() {
+            if let Some(known) = known {
                 return Ok(Made::Record(known));
             }
         }
@@ -352,11 +410,44 @@ impl Org {
         if written.fault().as_deref() == Some("DUPLICATES_DETECTED") {
             return Ok(Made::Refused(written.duplicates()));
         }
-        let id = confab_plugin_sdk::json::text(&written.ok().map_err(|e| self.failed::<()>(name, Err(e)))?, "/id");
-        if !self.key.is_empty() {
-            kv::set_json(&claim, &Claim { at: self.now, id })?;
+        let id = text(&written.ok().map_err(|e| self.failed::<()>(name, Err(e)))?, "/id");
+        if let (false, Some(id)) = (self.key.is_empty(), &id) {
+            let kept = self.hold(name, id);
+            let kept = kept.and_then(|_| Ok(kv::set_json(&claim, &Claim { at: self.now, id: Some(id.clone()) })?));
+            if let Err(e) = kept {
+                log::warn(format!("{name} {id} was made, but that is not noted: {}", e.message));
+            }
         }
         first(read.ok()?).map(Made::Record)
+    }
+
+    /// What an earlier try with this key may have made: a record like it, made since then, that no other call has made.
+    fn alike(&self, object: &Object, select: &str, like: Option<&Like>, since: u64) -> Result<Option<Value>> {
+        let Some(like) = like else { return Ok(None) };
+        let since = dates::of_millis(since.saturating_sub(SKEW_MS));
+        let query = format!(
+            "SELECT {select} FROM {} WHERE {} AND CreatedDate >= {since} ORDER BY CreatedDate LIMIT {ALIKE}",
+            object.name, like.condition
+        );
+        let found = self.rest.query(&query, ALIKE).map_err(|e| self.failed::<()>(&object.name, Err(e)))?;
+        let line = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
+        for record in found {
+            let own = text(&record, "/Description").unwrap_or_default();
+            let same = like.first_line.as_deref().is_none_or(|wanted| line(wanted) == line(&own));
+            if let (true, Some(id)) = (same, text(&record, "/Id"))
+                && self.hold(&object.name, &id)?
+            {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes that this call made a record; not if another call did.
+    fn hold(&self, name: &str, id: &str) -> Result<bool> {
+        let token = once::token(&self.key);
+        let holder = kv::insert(&format!("held:{name}:{id}"), token.as_bytes())?;
+        Ok(holder.is_none_or(|holder| holder == token.as_bytes()))
     }
 
     /// What was wrong; a description that may be old is forgotten.
@@ -388,10 +479,10 @@ impl Org {
         let master = if object.has("MasterRecordId") { ", MasterRecordId" } else { "" };
         let soql = format!("SELECT {select}, IsDeleted{master} FROM {} WHERE {condition} LIMIT 2", object.name);
         let found = self.rest.query_all(&soql, 2).map_err(|e| self.failed::<()>(&object.name, Err(e)))?;
-        if let Some(alive) = found.iter().find(|r| !confab_plugin_sdk::json::flag(r, "/IsDeleted")) {
+        if let Some(alive) = found.iter().find(|r| !flag(r, "/IsDeleted")) {
             return Ok(Some(alive.clone()));
         }
-        let Some(into) = found.iter().find_map(|r| confab_plugin_sdk::json::text(r, "/MasterRecordId")) else {
+        let Some(into) = found.iter().find_map(|r| text(r, "/MasterRecordId")) else {
             return Ok(None);
         };
         let Some(id) = soql::id(&into, "") else { return Ok(None) };

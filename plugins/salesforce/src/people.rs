@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// Contacts that are looked at: numbers are compared here, because each is written in its own way.
 const MOST: usize = 400;
-const PHONES: [&str; 3] = ["Phone", "MobilePhone", "HomePhone"];
+pub(crate) const PHONES: [&str; 3] = ["Phone", "MobilePhone", "HomePhone"];
 /// What Salesforce itself writes where a name or company has to stand and nobody knows it.
 pub(crate) const UNKNOWN: &str = "[not provided]";
 
@@ -140,7 +140,8 @@ pub(crate) fn names(person: &Person) -> (Option<String>, String) {
     }
 }
 
-fn numbers(record: &Value) -> Vec<String> {
+/// The telephone numbers of a contact or lead.
+pub(crate) fn numbers(record: &Value) -> Vec<String> {
     PHONES.iter().filter_map(|field| json::text(record, &format!("/{field}"))).collect()
 }
 

@@ -111,7 +111,7 @@ async fn a_lead_is_made_once_qualified_and_refused_when_converted() -> Result<()
     let org = org.org();
     let text =
         org.store.record(first["id"].as_str().unwrap_or_default()).context("gone")?.values["Description"].clone();
-    ensure!(text == "Tea\nCups\n[confab:turn-6]", "{text}");
+    ensure!(text == "Tea\nanna@example.test\nCups\n[confab:turn-6]", "{text}");
     Ok(())
 }
 
@@ -220,7 +220,8 @@ async fn a_case_is_made_once_shown_to_its_requester_commented_and_closed() -> Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_told_to_whom_it_belongs_with_its_lines() -> Result<()> {
-    let House { org, crm, host: _host, _server } = open("{ currency: EUR }").await?;
+    let House { org, crm, host: _host, _server } =
+        open("{ currency: EUR, orders: { phone_fields: [Account.Phone] } }").await?;
     let (contact, order) = {
         let mut org = org.org();
         let account = org.store.seed("Account", json!({"Name": "Muster & Söhne GmbH", "Phone": "+43 1 5550100"}));
