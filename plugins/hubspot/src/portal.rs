@@ -8,12 +8,17 @@ use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::{dates, json, once};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// Records that one batch reads.
 const BATCH: usize = 100;
 /// How far the clocks of host and HubSpot may differ.
 const SKEW_MS: u64 = 300_000;
+/// What the store keeps under a key.
+const LARGEST: usize = 64 * 1024;
+/// Records like the first one's that a repeat looks at.
+const ALIKE: usize = 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -89,8 +94,10 @@ pub(crate) struct Stage {
     pub(crate) id: String,
     pub(crate) label: String,
     /// Tickets: counts as closed. Deals: won or lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) closed: bool,
     /// Deals: 0 is lost, 1 is won.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) probability: Option<f64>,
 }
 
@@ -133,24 +140,38 @@ pub(crate) struct Portal {
     pub(crate) settings: Settings,
     pub(crate) now: u64,
     pub(crate) key: String,
+    /// What this call has read of the account.
+    read: RefCell<BTreeMap<String, Value>>,
 }
 
 impl Portal {
     pub(crate) fn of_call() -> Result<Portal> {
-        Ok(Portal { settings: host::settings()?, now: host::now_millis(), key: host::context().idempotency_key })
+        let key = host::context().idempotency_key;
+        Ok(Portal { settings: host::settings()?, now: host::now_millis(), key, read: RefCell::default() })
     }
 
-    /// From memory, or read anew.
+    /// From this call's memory or the store, or read anew. What is too large for the store is read once a call.
     fn remembered<T: Serialize + DeserializeOwned>(&self, key: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        let seen = self.read.borrow().get(key).cloned();
+        if let Some(seen) = seen {
+            return Ok(serde_json::from_value(seen)?);
+        }
         let fresh = |r: &Remembered<T>| self.now.saturating_sub(r.at) < self.settings.remember_minutes * 60_000;
         // What an older version kept may have another shape: then it is read anew.
-        if let Some(known) = kv::get_json::<Remembered<T>>(key).ok().flatten().filter(fresh) {
-            return Ok(known.value);
-        }
-        let value = read()?;
-        let kept = Remembered { at: self.now, value };
-        kv::set_json(key, &kept)?;
-        Ok(kept.value)
+        let known = kv::get_json::<Remembered<T>>(key).ok().flatten().filter(fresh);
+        let value = match known {
+            Some(known) => known.value,
+            None => {
+                let new = Remembered { at: self.now, value: read()? };
+                let bytes = serde_json::to_vec(&new)?;
+                if bytes.len() > LARGEST || kv::set(key, &bytes).is_err() {
+                    log::warn(format!("{key} can't be kept ({} bytes), and is read anew by each call", bytes.len()));
+                }
+                new.value
+            }
+        };
+        self.read.borrow_mut().insert(key.to_owned(), serde_json::to_value(&value)?);
+        Ok(value)
     }
 
     /// Pipelines of an object that are in use, in the account's order.
@@ -201,6 +222,7 @@ impl Portal {
 
     /// Forgets what is remembered: something was not as it should be.
     pub(crate) fn forget(&self) -> Result<()> {
+        self.read.borrow_mut().clear();
         for prefix in ["pipelines:", "property:"] {
             for entry in kv::scan(prefix, None, 40)? {
                 kv::delete(&entry.key)?;
@@ -275,7 +297,8 @@ impl Portal {
     /// Creates a record, or gives the one that an earlier call with the same key made.
     ///
     /// With the key property: read by it, then created with it, which HubSpot refuses a second time. Without: the first
-    /// call leaves its time in the store, and a repeat looks among the contact's records for one like it (`name`) since then.
+    /// call leaves its time in the store, and a repeat looks among the contact's records for one like it (`name`) since then
+    /// that no other call has.
     pub(crate) fn make(
         &self,
         object: &str,
@@ -319,19 +342,32 @@ impl Portal {
             let since = earlier.at.saturating_sub(SKEW_MS);
             let mut wanted = read.to_vec();
             wanted.push(name_property);
-            let alike = self.batch(object, associated(&of_contact, object), &wanted)?.into_iter().find(|r| {
+            let alike = self.batch(object, associated(&of_contact, object), &wanted)?.into_iter().filter(|r| {
                 json::text(r, &format!("/properties/{name_property}")).as_deref() == Some(name)
                     && json::text(r, "/createdAt").and_then(|at| dates::millis(&at)).is_some_and(|at| at >= since)
             });
-            if let Some(known) = alike {
-                return Ok(known);
+            for known in alike.take(ALIKE) {
+                if self.hold(object, &json::text(&known, "/id").unwrap_or_default())? {
+                    return Ok(known);
+                }
             }
         }
         let made = self.created(api::post(&path, &body(properties)?)?)?;
-        if !self.key.is_empty() {
-            kv::set_json(&claim, &Claim { at: self.now, id: json::text(&made, "/id") })?;
+        if let (false, Some(id)) = (self.key.is_empty(), json::text(&made, "/id")) {
+            let kept = self.hold(object, &id);
+            let kept = kept.and_then(|_| Ok(kv::set_json(&claim, &Claim { at: self.now, id: Some(id.clone()) })?));
+            if let Err(e) = kept {
+                log::warn(format!("{object} {id} was made, but that is not noted: {}", e.message));
+            }
         }
         Ok(made)
+    }
+
+    /// Notes that this call made a record; not if another call did.
+    fn hold(&self, object: &str, id: &str) -> Result<bool> {
+        let token = once::token(&self.key);
+        let holder = kv::insert(&format!("held:{object}:{id}"), token.as_bytes())?;
+        Ok(holder.is_none_or(|holder| holder == token.as_bytes()))
     }
 
     fn created(&self, answer: Answer) -> Result<Value> {

@@ -109,6 +109,60 @@ fn without_the_key_property_a_repeat_finds_the_ticket_whose_answer_was_lost() {
 }
 
 #[test]
+fn a_second_ticket_of_the_same_name_is_not_the_one_that_another_call_made() {
+    let (tickets, lose) = (Rc::new(RefCell::new(Vec::<Value>::new())), Rc::new(RefCell::new(false)));
+    let (kept, lost) = (tickets.clone(), lose.clone());
+    let host = Host::new().on(move |request| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", p) if p.contains("/pipelines/") => pipelines(),
+        ("GET", p) if p.contains("/contacts/51?") => {
+            let mut contact = record("51", json!({}));
+            contact["associations"] = json!({"tickets": {"results": *kept.borrow()}});
+            Answer::json(200, contact)
+        }
+        ("GET", p) if p.contains("/contacts/") => Answer::json(200, record("51", json!({"email": "ada@example.test"}))),
+        ("POST", "/crm/v3/objects/tickets/batch/read") => Answer::json(200, json!({"results": *kept.borrow()})),
+        ("POST", "/crm/v3/objects/tickets") if lost.replace(false) => Answer::fail("timeout", "no answer in time"),
+        ("POST", "/crm/v3/objects/tickets") => {
+            let made = record(
+                &format!("{}", 70 + kept.borrow().len()),
+                json!({"subject": "Tea is cold", "hs_pipeline_stage": "1"}),
+            );
+            kept.borrow_mut().push(made.clone());
+            Answer::json(201, made)
+        }
+        _ => Answer::status(404),
+    });
+    let create = |key: &str| {
+        host.set_key(key);
+        host.run(|| <Connector as Tickets>::create(ticket_input())).map(|t| t.number).map_err(|e| e.code)
+    };
+    assert_eq!(create("turn-1").unwrap(), "70");
+    *lose.borrow_mut() = true;
+    assert_eq!(create("turn-2").unwrap_err(), "timeout");
+    assert_eq!(create("turn-2").unwrap(), "71", "the first call's ticket was taken for the second's");
+    assert_eq!((create("turn-1").unwrap(), create("turn-2").unwrap()), ("70".to_owned(), "71".to_owned()));
+    assert_eq!(tickets.borrow().len(), 2);
+}
+
+#[test]
+fn pipelines_that_are_too_many_to_be_kept_are_read_once_a_call() {
+    let stage = |n: usize| json!({"id": format!("{n}"), "label": format!("A stage with quite a long label, as people write them {n}"), "displayOrder": n, "metadata": {"ticketState": "OPEN"}});
+    let all: Vec<Value> = (0..50)
+        .map(|p| json!({"id": format!("p{p}"), "label": format!("Pipeline {p}"), "displayOrder": p, "stages": (0..40).map(|s| stage(p * 100 + s)).collect::<Vec<_>>()}))
+        .collect();
+    let host = Host::new().on(move |request| match request.path.as_str() {
+        p if p.contains("/pipelines/") => Answer::json(200, json!({"results": all})),
+        p if p.contains("/properties/") => Answer::status(404),
+        p if p.contains("/contacts/") => Answer::json(200, record("51", json!({"email": "ada@example.test"}))),
+        _ => Answer::json(201, record("77", json!({"subject": "Tea is cold", "hs_pipeline_stage": "0"}))),
+    });
+    host.run(|| <Connector as Tickets>::create(ticket_input())).unwrap();
+    assert_eq!(host.sent().iter().filter(|r| r.path.contains("/pipelines/")).count(), 1);
+    assert!(host.kv().values().all(|kept| kept.len() <= 64 * 1024), "the store refuses that");
+    assert!(host.logged().iter().any(|line| line.contains("pipelines:tickets")), "{:?}", host.logged());
+}
+
+#[test]
 fn a_merged_lead_is_changed_under_its_new_id() {
     let host = Host::new().on(|request| match (request.method.as_str(), request.path.as_str()) {
         ("GET", p) if p.contains("/pipelines/") => Answer::json(200, json!({"results": [{"id": "p", "label": "Leads", "stages": [{"id": "n", "label": "New"}, {"id": "q", "label": "Qualified"}]}]})),
