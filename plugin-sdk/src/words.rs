@@ -13,9 +13,15 @@ const EMPTY: &str = " and any are buy can does for from get good have how like l
 /// The words, lower case, each once, in the visitor's order; at most eight. Only letters, digits and `-` are in them, so that none is a
 /// wildcard or an operator anywhere.
 pub fn of(question: &str) -> Vec<String> {
+    with(question, &['-'])
+}
+
+/// The same with other signs than `-` inside of words, for systems whose article numbers have them (`AB_1/2`). Those that are wildcards or
+/// operators there are the connector's to escape.
+pub fn with(question: &str, signs: &[char]) -> Vec<String> {
     let cut: String = question.to_lowercase().chars().take(LONGEST).collect();
     let mut words: Vec<String> = Vec::new();
-    for word in cut.split(|c: char| !(c.is_alphanumeric() || c == '-')).map(|w| w.trim_matches('-')) {
+    for word in cut.split(|c: char| !(c.is_alphanumeric() || signs.contains(&c))).map(|w| w.trim_matches(signs)) {
         let says = word.chars().count() > 2 && !EMPTY.contains(&format!(" {word} "));
         if says && words.len() < MOST && !words.iter().any(|w| w == word) {
             words.push(word.to_owned());
@@ -39,6 +45,7 @@ mod tests {
     fn only_words_that_say_something_are_kept_each_once() {
         assert_eq!(of("Do you have the Kaffeemühle, or a GRÜN kaffeemühle?"), ["kaffeemühle", "grün"]);
         assert_eq!(of("SKU-1001 -- 'x%y_z' OR (tag:vip)"), ["sku-1001", "tag", "vip"]);
+        assert_eq!(with("is SKU_1001/a there?  v1.5.", &['_', '/', '.']), ["sku_1001/a", "v1.5"]);
         assert!(of("have you any of the").is_empty());
         assert_eq!(of(&"abc1 abc2 abc3 abc4 abc5 abc6 abc7 abc8 abc9".repeat(50)).len(), 8);
     }
