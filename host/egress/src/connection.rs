@@ -224,10 +224,18 @@ impl Connection {
         self.endpoints.iter().map(|(name, endpoint)| (name.clone(), endpoint.health.state())).collect()
     }
 
-    /// Call an endpoint again at once, because somebody has repaired it. False when there is no such endpoint.
-    pub fn reset_breaker(&self, endpoint: &str) -> bool {
-        let found = self.endpoints.get(endpoint);
-        found.inspect(|endpoint| endpoint.health.reset()).is_some()
+    /// Call an endpoint again at once, because somebody has repaired it: its breaker is closed, and a pause that it asked
+    /// for is over, on this host. False when there is no such endpoint.
+    pub async fn reset(&self, endpoint: &str) -> bool {
+        let Some(endpoint) = self.endpoints.get(endpoint) else { return false };
+        endpoint.health.reset();
+        endpoint.budget.resume().await;
+        true
+    }
+
+    /// How long an endpoint still wants to be left alone (`Retry-After` and its like), as far as this host knows.
+    pub fn paused(&self, endpoint: &str) -> Option<Duration> {
+        self.endpoints.get(endpoint)?.budget.paused()
     }
 
     fn unknown(&self, endpoint: &str) -> SendError {

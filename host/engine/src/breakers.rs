@@ -12,6 +12,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +24,8 @@ pub enum State {
     Open,
     /// One call is under way that decides.
     Probing,
+    /// It asked to be left alone, so it is not called; calls that have the time wait.
+    Paused,
 }
 
 /// An endpoint of a connection.
@@ -113,14 +116,16 @@ impl Troubles {
     }
 }
 
+/// In milliseconds since 1970.
+fn moment_in(wait: Duration) -> u64 {
+    now_millis().saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}
+
 fn state(state: BreakerState) -> (State, Option<u64>) {
     match state {
         BreakerState::Closed => (State::Closed, None),
         BreakerState::Probing => (State::Probing, None),
-        BreakerState::Open { retry_after, .. } => {
-            let wait = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-            (State::Open, Some(now_millis().saturating_add(wait)))
-        }
+        BreakerState::Open { retry_after, .. } => (State::Open, Some(moment_in(retry_after))),
     }
 }
 
@@ -144,7 +149,10 @@ impl Engine {
         let mut all = Breakers::default();
         for connection in self.ready_connections(tenant) {
             for (endpoint, breaker) in connection.egress.breakers() {
-                let (state, until) = state(breaker);
+                let (state, until) = match (state(breaker), connection.egress.paused(&endpoint)) {
+                    ((State::Closed, _), Some(pause)) => (State::Paused, Some(moment_in(pause))),
+                    (standing, _) => standing,
+                };
                 let trouble = connection.troubles.of(&endpoint);
                 let since = trouble.as_ref().and_then(|trouble| trouble.since).filter(|_| state != State::Closed);
                 all.endpoints.push(EndpointBreaker {
@@ -175,12 +183,15 @@ impl Engine {
         all
     }
 
-    /// Calls an endpoint again at once. False when the tenant has no such connection that is ready, or it no such endpoint.
-    pub fn reset_endpoint(&self, tenant: &TenantId, connection: &ConnectionId, endpoint: &str) -> bool {
-        let registry = self.registry();
-        let Some(Slot::Ready(connection)) = registry.connection(tenant, connection) else { return false };
+    /// Calls an endpoint again at once: its breaker is closed, and a pause that it asked for is over. False when the tenant has
+    /// no such connection that is ready, or it no such endpoint.
+    pub async fn reset_endpoint(&self, tenant: &TenantId, connection: &ConnectionId, endpoint: &str) -> bool {
+        let connection = match self.registry().connection(tenant, connection) {
+            Some(Slot::Ready(connection)) => connection.clone(),
+            Some(Slot::Broken(_)) | None => return false,
+        };
         connection.troubles.over(endpoint);
-        connection.egress.reset_breaker(endpoint)
+        connection.egress.reset(endpoint).await
     }
 
     /// Runs a plugin again at once at a tenant, in all versions. False when it has not run there since the host's start.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use confab_egress::{Rate, SharedBudget, SharedBudgetError, Slot};
-use confab_store::{Pace, PaceStep, Paced, Store, StoreError};
+use confab_store::{LanePause, Pace, PaceStep, Paced, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,13 +32,23 @@ impl SharedBudget for StoreBudget {
             lane: endpoint.to_owned(),
             paces: rates.iter().map(pace).collect(),
             take_within: Some(within),
-            pause: Duration::ZERO,
+            pause: LanePause::Keep,
         };
         let Paced { wait, taken, paused } = self.0.pace(step).await.map_err(failed)?;
         Ok(Slot { wait, taken, paused })
     }
 
     async fn pause(&self, connection: &str, endpoint: &str, pause: Duration) -> Result<(), SharedBudgetError> {
+        self.change(connection, endpoint, LanePause::AtLeast(pause)).await
+    }
+
+    async fn resume(&self, connection: &str, endpoint: &str) -> Result<(), SharedBudgetError> {
+        self.change(connection, endpoint, LanePause::End).await
+    }
+}
+
+impl StoreBudget {
+    async fn change(&self, connection: &str, endpoint: &str, pause: LanePause) -> Result<(), SharedBudgetError> {
         let step = PaceStep {
             schedule: connection.to_owned(),
             lane: endpoint.to_owned(),

@@ -151,8 +151,20 @@ pub struct PaceStep {
     pub paces: Vec<Pace>,
     /// Take a place if it comes within this time. None only looks, and pauses.
     pub take_within: Option<Duration>,
-    /// Nothing of the lane may go for this long; a longer pause that is known already stays. Zero pauses nothing.
-    pub pause: Duration,
+    /// What becomes of the lane's pause, before all else.
+    pub pause: LanePause,
+}
+
+/// A change of a lane's pause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LanePause {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// Nothing of the lane may go for this long; a longer pause that is known already stays.
+    AtLeast(Duration),
+    /// It is over.
+    End,
 }
 
 /// What a schedule says.

@@ -36,8 +36,8 @@ use std::sync::Arc;
 
 pub use address::Address;
 pub use api::{
-    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, Pace, PaceStep, Paced, Store,
-    StoredAnswer, Taking, Tally, TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, LanePause, Lease, LeaseOptions, OpenTurn, Pace, PaceStep, Paced,
+    Store, StoredAnswer, Taking, Tally, TurnCommit,
 };
 pub use clock::Clock;
 pub use embedded::Embedded;

@@ -81,6 +81,11 @@ impl Lane {
         news
     }
 
+    /// Forgets all that it was told: it may be sent to at once.
+    pub(super) fn resume(&mut self) {
+        (self.paused_until, self.held_until, self.allowance, self.guesses) = (None, None, None, 0);
+    }
+
     /// What request `number`, which is still counted as under way, was told about the others.
     pub(super) fn allow(&mut self, number: u64, now: Instant, said: Allowance) {
         // Which of those under way it has counted, nobody knows.

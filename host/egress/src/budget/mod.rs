@@ -217,6 +217,32 @@ impl Budget {
         }
     }
 
+    /// How long the system still wants to be left alone; none when it doesn't.
+    pub(crate) fn paused(&self) -> Option<Duration> {
+        let now = Instant::now();
+        self.lane.lock().blocked(now).map(|until| until.saturating_duration_since(now))
+    }
+
+    /// Forget what the system asked for, because somebody knows better. The schedule stays.
+    pub(crate) async fn resume(&self) {
+        let was_paused = self.paused().is_some();
+        self.lane.lock().resume();
+        self.changed.notify_waiters();
+        let (tenant, connection, endpoint) = (&self.tenant, &self.connection, &self.endpoint);
+        if was_paused {
+            tracing::info!(tenant, connection, endpoint, "a pause that the system asked for was ended by hand");
+        }
+        if let Some(shared) = &self.shared {
+            match timeout(SHARED_PATIENCE, shared.resume(&self.key, endpoint)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(tenant, connection, %error, "other hosts can't be told of a pause's end")
+                }
+                Err(_) => tracing::warn!(tenant, connection, "other hosts can't be told of a pause's end in time"),
+            }
+        }
+    }
+
     /// When a request that comes now could be sent, if there were no other.
     pub(crate) fn next(&self) -> Instant {
         self.estimate(0)

@@ -46,4 +46,10 @@ pub trait SharedBudget: Send + Sync + 'static {
     /// # Errors
     /// When nobody can be told.
     async fn pause(&self, connection: &str, endpoint: &str, pause: Duration) -> Result<(), SharedBudgetError>;
+
+    /// The endpoint may be called again, whatever it asked for. Hosts that know of its pause keep to it all the same.
+    ///
+    /// # Errors
+    /// When nobody can be told.
+    async fn resume(&self, connection: &str, endpoint: &str) -> Result<(), SharedBudgetError>;
 }

@@ -132,6 +132,11 @@ impl SharedBudget for Together {
         *self.1.lock() = Some(Instant::now() + pause);
         Ok(())
     }
+
+    async fn resume(&self, _: &str, _: &str) -> Result<(), SharedBudgetError> {
+        *self.1.lock() = None;
+        Ok(())
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,6 +159,32 @@ impl SharedBudget for Down {
     }
     async fn pause(&self, _: &str, _: &str, _: Duration) -> Result<(), SharedBudgetError> {
         std::future::pending().await
+    }
+    async fn resume(&self, _: &str, _: &str) -> Result<(), SharedBudgetError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_ended_by_hand_is_over_for_those_who_wait_and_for_the_next_host() {
+    for hosts in [None, Some(Together::new(None))] {
+        let shared = hosts.clone().map(|hosts| hosts as Arc<dyn SharedBudget>);
+        let (budget, places) = (budget(None, shared.clone()), Semaphore::new(32));
+        let (deadline, time) = in_time(5_000);
+        let entered = budget.enter(&places, deadline, time).await.unwrap();
+        let lesson = Lesson { pause: Some((Duration::from_secs(3_600), "retry-after")), ..Lesson::default() };
+        budget.learn(entered.turn.number(), 429, lesson).await;
+        drop(entered);
+        assert!(budget.paused().is_some_and(|pause| pause > Duration::from_secs(3_590)));
+        let (deadline, time) = in_time(5_000);
+        assert!(budget.enter(&places, deadline, time).await.is_err());
+        budget.resume().await;
+        assert_eq!(budget.paused(), None);
+        let (deadline, time) = in_time(5_000);
+        assert_eq!(budget.enter(&places, deadline, time).await.unwrap().waited, Duration::ZERO);
+        let next = self::budget(None, shared);
+        let (deadline, time) = in_time(5_000);
+        assert!(next.enter(&places, deadline, time).await.is_ok());
     }
 }
 

@@ -273,8 +273,8 @@ async fn an_operator_can_close_it() {
     let connection = system.connect(&egress);
     system.answers(500, None);
     times(5, &connection).await;
-    assert!(is_open(&connection) && !connection.reset_breaker("other"));
-    assert!(connection.reset_breaker("api"));
+    assert!(is_open(&connection) && !connection.reset("other").await);
+    assert!(connection.reset("api").await);
     system.answers(200, None);
     assert_eq!(send(&connection, get("/x")).await.unwrap().status, 200);
 }

@@ -157,7 +157,7 @@ async fn only_a_fifth_of_many_calls_is_repeated() {
             Ok(answer) => repeated += answer.sent.attempts as usize - 1,
             Err(error) => assert_eq!(error.code, ErrorCode::Unavailable, "{error}"),
         }
-        connection.reset_breaker("api");
+        connection.reset("api").await;
     }
     // A fifth of sixty, two for a quiet connection, and one each ten seconds that this took.
     assert!((8..=20).contains(&repeated), "{repeated}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::api::{PaceStep, Paced};
+use crate::api::{LanePause, PaceStep, Paced};
 
 /// Below this many schedules nothing is pruned.
 const FIRST_PRUNE: usize = 1_024;
@@ -54,9 +54,15 @@ impl Paces {
         }
         let schedule = schedules.entry(step.schedule).or_default();
         schedule.empty.resize(step.paces.len(), 0);
-        if !step.pause.is_zero() {
-            let until = schedule.paused.entry(step.lane.clone()).or_default();
-            *until = (*until).max(now.saturating_add(us(step.pause)));
+        match step.pause {
+            LanePause::Keep => {}
+            LanePause::AtLeast(pause) => {
+                let until = schedule.paused.entry(step.lane.clone()).or_default();
+                *until = (*until).max(now.saturating_add(us(pause)));
+            }
+            LanePause::End => {
+                schedule.paused.remove(&step.lane);
+            }
         }
         let paused = schedule.paused.get(&step.lane).copied().unwrap_or(0);
         let limits = step.paces.iter().zip(&mut schedule.empty);
@@ -85,7 +91,7 @@ mod tests {
                 lane: "l".to_owned(),
                 paces: Vec::new(),
                 take_within: Some(Duration::ZERO),
-                pause: Duration::from_micros(5),
+                pause: LanePause::AtLeast(Duration::from_micros(5)),
             };
             assert!(!paces.step_at(step, n).taken);
         }

@@ -12,8 +12,8 @@ use super::RedisStore;
 use super::keys::{self, ConversationKeys};
 use super::link::{Repeat, ScriptCall};
 use crate::api::{
-    ConversationKey, CounterIncrement, DocumentChange, Lease, LeaseOptions, OpenTurn, PaceStep, Paced, Store, Taking,
-    Tally, TurnCommit,
+    ConversationKey, CounterIncrement, DocumentChange, LanePause, Lease, LeaseOptions, OpenTurn, PaceStep, Paced,
+    Store, Taking, Tally, TurnCommit,
 };
 use crate::clock::millis;
 use crate::error::StoreError;
@@ -268,7 +268,11 @@ impl Store for RedisStore {
             .text(step.lane)
             .number(u64::from(step.take_within.is_some()))
             .number(us(step.take_within.unwrap_or_default()))
-            .number(us(step.pause));
+            .text(match step.pause {
+                LanePause::Keep => "0".to_owned(),
+                LanePause::AtLeast(pause) => us(pause).to_string(),
+                LanePause::End => "-1".to_owned(),
+            });
         for pace in &step.paces {
             call = call.number(pace.interval_us.min(MOST_US)).number(pace.tolerance_us.min(MOST_US));
         }

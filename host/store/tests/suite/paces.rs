@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use confab_store::{Pace, PaceStep, Paced, Store};
+use confab_store::{LanePause, Pace, PaceStep, Paced, Store};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -17,7 +17,7 @@ fn hourly(burst: u64) -> Vec<Pace> {
 
 fn step(schedule: &str, paces: Vec<Pace>, within: Duration) -> PaceStep {
     let (schedule, lane) = (schedule.to_owned(), "api".to_owned());
-    PaceStep { schedule, lane, paces, take_within: Some(within), pause: Duration::ZERO }
+    PaceStep { schedule, lane, paces, take_within: Some(within), pause: LanePause::Keep }
 }
 
 /// Whole hours, rounded: a few seconds of a slow machine are none.
@@ -45,7 +45,11 @@ pub(crate) async fn places_are_spaced_and_one_that_comes_too_late_is_not_taken(s
 }
 
 pub(crate) async fn a_pause_meets_its_lane_only_and_the_longer_one_stays(store: Arc<dyn Store>) {
-    let pause = |hours: u32| PaceStep { take_within: None, pause: HOUR * hours, ..step("paused", Vec::new(), DAY) };
+    let pause = |hours: u32| PaceStep {
+        take_within: None,
+        pause: LanePause::AtLeast(HOUR * hours),
+        ..step("paused", Vec::new(), DAY)
+    };
     assert_eq!(hours(store.pace(pause(3)).await.unwrap()), (3, false));
     let still = store.pace(pause(1)).await.unwrap();
     assert_eq!(hours(still), (3, false));
@@ -55,6 +59,9 @@ pub(crate) async fn a_pause_meets_its_lane_only_and_the_longer_one_stays(store: 
     assert_eq!(hours(store.pace(step("paused", Vec::new(), HOUR)).await.unwrap()), (3, false));
     assert_eq!(hours(store.pace(step("paused", hourly(1), DAY)).await.unwrap()), (3, true));
     assert_eq!(hours(store.pace(step("paused", hourly(1), DAY)).await.unwrap()), (4, true));
+    store.pace(PaceStep { pause: LanePause::End, ..pause(0) }).await.unwrap();
+    let over = store.pace(step("paused", Vec::new(), HOUR)).await.unwrap();
+    assert_eq!((hours(over), over.paused), ((0, true), Duration::ZERO));
 }
 
 pub(crate) async fn hosts_at_once_get_places_apart(store: Arc<dyn Store>) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use confab_store::{LeaseOptions, StoreError};
+use confab_store::{LanePause, LeaseOptions, StoreError};
 use tokio::time::timeout;
 
 use crate::documents::{MIB, large, put};
@@ -259,7 +259,7 @@ async fn passwords_work_and_stay_out_of_errors() {
 async fn three_hosts_share_a_schedule_and_its_pause() {
     let (_server, url) = shared();
     let hour = Duration::from_secs(3_600);
-    let step = |take_within: Option<Duration>, pause: Duration| confab_store::PaceStep {
+    let step = |take_within: Option<Duration>, pause: LanePause| confab_store::PaceStep {
         schedule: "shop/erp".to_owned(),
         lane: "api".to_owned(),
         paces: vec![confab_store::Pace { interval_us: 3_600_000_000, tolerance_us: 3 * 3_600_000_000 }],
@@ -272,7 +272,7 @@ async fn three_hosts_share_a_schedule_and_its_pause() {
     }
     let tasks: Vec<_> = (0..12)
         .map(|number| {
-            let (host, step) = (Arc::clone(&hosts[number % 3]), step(Some(hour * 100), Duration::ZERO));
+            let (host, step) = (Arc::clone(&hosts[number % 3]), step(Some(hour * 100), LanePause::Keep));
             tokio::spawn(async move { host.pace(step).await.unwrap() })
         })
         .collect();
@@ -284,8 +284,8 @@ async fn three_hosts_share_a_schedule_and_its_pause() {
     }
     hours.sort_unstable();
     assert_eq!(hours, [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
-    hosts[0].pace(step(None, hour * 50)).await.unwrap();
-    let seen = hosts[2].pace(step(Some(hour), Duration::ZERO)).await.unwrap();
+    hosts[0].pace(step(None, LanePause::AtLeast(hour * 50))).await.unwrap();
+    let seen = hosts[2].pace(step(Some(hour), LanePause::Keep)).await.unwrap();
     assert!(!seen.taken && seen.paused > hour * 49, "{seen:?}");
     // It goes with what it says: nothing is kept for ever.
     let keys = raw(&url, redis::cmd("PTTL").arg("confab:pace:shop/erp")).await;

@@ -67,7 +67,7 @@ pub(crate) async fn reset(
     let plugin = bounded("/plugin", query.plugin, NAME_CHARS)?;
     match (query.connection, endpoint, plugin) {
         (Some(connection), Some(endpoint), None) => {
-            if !app.engine.reset_endpoint(&tenant, &connection, &endpoint) {
+            if !app.engine.reset_endpoint(&tenant, &connection, &endpoint).await {
                 return Err(Problem::not_found(format!(
                     "tenant `{tenant}` has no connection `{connection}` with an endpoint `{}` that is ready",
                     endpoint.escape_debug()

@@ -1,5 +1,5 @@
--- Takes a place in a schedule. KEYS: schedule. ARGV: lane, take (0/1), within, pause, then interval and tolerance of each
--- pace. All times are microseconds; they stay below 2^53, so a Lua number holds them exactly.
+-- Takes a place in a schedule. KEYS: schedule. ARGV: lane, take (0/1), within, pause (0 keeps what is, -1 ends it), then
+-- interval and tolerance of each pace. All times are microseconds; they stay below 2^53, so a Lua number holds them exactly.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local function number(field) return tonumber(redis.call('HGET', KEYS[1], field) or '0') end
@@ -7,7 +7,10 @@ local function set(field, value) redis.call('HSET', KEYS[1], field, string.forma
 local lane = 'p/' .. ARGV[1]
 local paused = number(lane)
 local pause = tonumber(ARGV[4])
-if pause > 0 and now + pause > paused then
+if pause < 0 then
+  paused = 0
+  redis.call('HDEL', KEYS[1], lane)
+elseif pause > 0 and now + pause > paused then
   paused = now + pause
   set(lane, paused)
 end
