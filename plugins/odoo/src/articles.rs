@@ -5,34 +5,37 @@
 //! (optional and alternative products, accessories), from what was sold together, from the visitor's words, then from the
 //! same category; goods that are counted and gone are left out.
 
-use crate::session::{Odoo, id, literal, named, one, parse_id, text};
-use crate::stock::{KIND, is_counted};
-use confab_plugin_sdk::catalog::{Interest, Product, Recommendation};
+use crate::session::{Odoo, any, exact, id, literal, many, named, one, parse_id, text};
+use crate::stock::is_counted;
+use confab_plugin_sdk::catalog::{Interest, Picks, Product, Recommendation, most_often};
+use confab_plugin_sdk::inventory::no_article;
 use confab_plugin_sdk::prelude::*;
-use confab_plugin_sdk::{json, money};
+use confab_plugin_sdk::{filled, json, money, words};
 use serde_json::{Value, json};
-use std::collections::HashMap;
 
 const MOST: u32 = 30;
-/// Words of a query that are looked at; each is four clauses of the domain.
-const WORDS: usize = 6;
 /// Order lines that are looked at for what is bought together: the newest.
 const LINES: u32 = 300;
 const FIELDS: [&str; 7] =
     ["default_code", "name", "description_sale", "lst_price", "currency_id", "categ_id", "product_tmpl_id"];
-const OPTIONAL: [&str; 4] = ["optional_product_ids", "accessory_product_ids", "alternative_product_ids", "website_url"];
-/// Words that say nothing about an article, in the languages that bots speak here.
-const STOP: &str = " and any are buy can for have looking need please something the want what which with would you your der die das \
-     den dem ein eine einen einer gibt haben habt ich ihr ist mit oder sie suche und von ";
+/// What not every version and app has. Stock is read with them, too.
+pub(crate) const OPTIONAL: [&str; 9] = [
+    "qty_available",
+    "free_qty",
+    "type",
+    "detailed_type",
+    "is_storable",
+    "optional_product_ids",
+    "accessory_product_ids",
+    "alternative_product_ids",
+    "website_url",
+];
 
 impl Odoo {
     pub(crate) fn article(&mut self, sku: &str) -> Result<Product> {
         let sku = sku.trim();
-        let found = self.products(vec![json!(["default_code", "=ilike", literal(sku)])], 5)?;
-        let exact = found.iter().position(|p| text(p, "default_code").as_deref() == Some(sku)).unwrap_or(0);
-        let shown: String = sku.chars().take(64).collect();
-        let found = found.get(exact).ok_or_else(|| error(Code::NotFound, format!("there is no article {shown}")))?;
-        Ok(self.product(found))
+        let found = self.products([json!(["default_code", "=ilike", literal(sku)])])?;
+        exact(found, "default_code", sku).map(|p| self.product(&p)).ok_or_else(|| no_article(sku))
     }
 
     pub(crate) fn articles(&mut self, query: &str, limit: u32) -> Result<Vec<Product>> {
@@ -42,43 +45,30 @@ impl Odoo {
 
     /// Articles that fit the words, best first.
     fn matching(&mut self, query: &str) -> Result<Vec<Value>> {
-        let words = words(query);
+        let words = words::with(query, &['-', '_', '.', '/']);
         if words.is_empty() {
             return Ok(Vec::new());
         }
-        let clause = |word: &String| {
+        let clauses = |word: &String| {
             let word = literal(word);
-            let part = |field: &str| json!([field, "ilike", word]);
-            let fields = ["default_code", "name", "description_sale", "categ_id.name"];
-            [json!("|"), json!("|"), json!("|")].into_iter().chain(fields.map(part)).collect::<Vec<Value>>()
+            ["default_code", "name", "description_sale", "categ_id.name"].map(|field| json!([field, "ilike", word]))
         };
-        let mut found = self.products(words.iter().flat_map(clause).collect(), MOST)?;
+        let mut found = self.products(words.iter().flat_map(|word| any(clauses(word))))?;
         if found.is_empty() && words.len() > 1 {
-            let ors = std::iter::repeat_n(json!("|"), words.len() - 1);
-            found = self.products(ors.chain(words.iter().flat_map(clause)).collect(), MOST)?;
+            found = self.products(any(words.iter().flat_map(clauses)))?;
         }
-        let score = |p: &Value| -> usize {
-            let has = |field: &str, word: &str| text(p, field).is_some_and(|t| t.to_lowercase().contains(word));
-            let points = |w: &String| {
-                4 * usize::from(has("default_code", w))
-                    + 3 * usize::from(has("name", w))
-                    + usize::from(has("description_sale", w))
-            };
-            words.iter().map(points).sum()
-        };
-        found.sort_by_key(|p| std::cmp::Reverse(score(p)));
+        let told = |p: &Value| ["default_code", "name", "description_sale"].map(|f| text(p, f).unwrap_or_default());
+        found.sort_by_key(|p| std::cmp::Reverse(words::fit(&words, &told(p).each_ref().map(String::as_str))));
         Ok(found)
     }
 
-    fn products(&mut self, domain: Vec<Value>, limit: u32) -> Result<Vec<Value>> {
-        let optional = self.fields("product.template", &OPTIONAL)?;
-        let kind = self.fields("product.product", &KIND)?;
-        let fields: Vec<&str> = FIELDS.into_iter().chain(optional.iter().chain(&kind).map(String::as_str)).collect();
+    fn products(&mut self, domain: impl IntoIterator<Item = Value>) -> Result<Vec<Value>> {
+        let fields = self.fields("product.product", &FIELDS, &OPTIONAL)?;
         let company = self.session()?.company;
-        let mut all = vec![json!(["sale_ok", "=", true]), json!(["default_code", "!=", false])];
-        all.extend([json!("|"), json!(["company_id", "=", false]), json!(["company_id", "=", company])]);
+        let mut all = any([json!(["company_id", "=", false]), json!(["company_id", "=", company])]);
+        all.extend([json!(["sale_ok", "=", true]), json!(["default_code", "!=", false])]);
         all.extend(domain);
-        self.find("product.product", Value::Array(all), &fields, "default_code, id", limit, Value::Null)
+        self.find("product.product", all, fields, "default_code, id", MOST, Value::Null)
     }
 
     fn product(&self, product: &Value) -> Product {
@@ -103,62 +93,48 @@ impl Odoo {
     }
 
     pub(crate) fn recommended(&mut self, interest: &Interest, limit: u32) -> Result<Vec<Recommendation>> {
-        let (german, limit) = (self.german(), limit.min(MOST) as usize);
-        let skus = interest.skus.iter().map(|s| s.trim()).filter(|s| !s.is_empty()).take(10);
-        let mut domain: Vec<Value> = skus.map(|s| json!(["default_code", "=ilike", literal(s)])).collect();
-        if let Some(bought) = self.bought_by(interest.customer_id.as_deref())? {
-            domain.push(json!(["id", "in", bought]));
-        }
-        let mut has = Vec::new();
-        if !domain.is_empty() {
-            let ors = std::iter::repeat_n(json!("|"), domain.len() - 1);
-            has = self.products(ors.chain(domain).collect(), MOST)?;
-        }
-        let ids: Vec<i64> = has.iter().map(id).collect();
-        let with = has.first().and_then(|p| text(p, "name")).unwrap_or_default();
-        let say = |en: String, de: String| if german { de } else { en };
-        let mut found: Vec<(Value, String)> = Vec::new();
-        let mut add = |products: Vec<Value>, reason: String| {
-            for product in products {
-                let gone = is_counted(&product) && json::number(&product, "/free_qty").is_some_and(|q| q <= 0.0);
-                if !gone && !ids.contains(&id(&product)) && !found.iter().any(|(known, _)| id(known) == id(&product)) {
-                    found.push((product, reason.clone()));
-                }
-            }
+        let skus = interest.skus.iter().filter_map(|sku| filled(Some(sku))).take(10);
+        let mut theirs: Vec<Value> = skus.map(|sku| json!(["default_code", "=ilike", literal(sku)])).collect();
+        theirs.extend(self.bought_by(interest.customer_id.as_deref())?.map(|bought| json!(["id", "in", bought])));
+        let has = if theirs.is_empty() { Vec::new() } else { self.products(any(theirs))? };
+        let number = |p: &Value| text(p, "default_code").unwrap_or_default();
+        let mut picks = Picks::besides(has.iter().map(number));
+        let mut found: Vec<Value> = Vec::new();
+        let mut add = |mut products: Vec<Value>, reason: &str| {
+            products.retain(|p| !is_counted(p) || json::number(p, "/free_qty").is_none_or(|left| left > 0.0));
+            picks.add(products.iter().map(number), reason);
+            found.extend(products);
         };
-        if !has.is_empty() {
-            let set = |field: &str| -> Vec<i64> {
-                has.iter().flat_map(|p| json::list(p, &format!("/{field}"))).filter_map(Value::as_i64).collect()
-            };
-            let (accessories, optional, other) =
-                (set("accessory_product_ids"), set("optional_product_ids"), set("alternative_product_ids"));
-            if !accessories.is_empty() || !optional.is_empty() {
-                let domain = json!(["|", ["id", "in", accessories], ["product_tmpl_id", "in", optional]]);
-                let goes = self.products(json::list(&domain, "").to_vec(), MOST)?;
-                add(goes, say(format!("goes with {with}"), format!("passt zu {with}")));
+        if let Some(first) = has.first() {
+            let with = text(first, "name").unwrap_or_default();
+            let set = |field: &str| has.iter().flat_map(|p| many(p, field)).collect::<Vec<i64>>();
+            let goes = (set("accessory_product_ids"), set("optional_product_ids"));
+            if !goes.0.is_empty() || !goes.1.is_empty() {
+                let goes = any([json!(["id", "in", goes.0]), json!(["product_tmpl_id", "in", goes.1])]);
+                add(self.products(goes)?, &format!("{} {with}", host::say("goes with", "passt zu")));
             }
-            if !other.is_empty() {
-                let instead = self.products(vec![json!(["product_tmpl_id", "in", other])], MOST)?;
-                add(instead, say(format!("an alternative to {with}"), format!("eine Alternative zu {with}")));
+            let instead = set("alternative_product_ids");
+            if !instead.is_empty() {
+                let instead = self.products([json!(["product_tmpl_id", "in", instead])])?;
+                add(instead, &format!("{} {with}", host::say("an alternative to", "eine Alternative zu")));
             }
-            let together = self.sold_with(&ids)?;
-            let reason = say(format!("often bought with {with}"), format!("wird oft zusammen mit {with} gekauft"));
-            add(together, reason);
+            let reason =
+                host::say(format!("often bought with {with}"), format!("wird oft zusammen mit {with} gekauft"));
+            add(self.sold_with(&has.iter().map(id).collect::<Vec<_>>())?, &reason);
         }
         if let Some(query) = interest.query.as_deref() {
-            let fits = self.matching(query)?;
-            add(fits, say("fits what you are looking for".into(), "passt zu dem, was Sie suchen".into()));
+            add(self.matching(query)?, host::say("fits what you are looking for", "passt zu dem, was Sie suchen"));
         }
         let categories: Vec<i64> = has.iter().filter_map(|p| one(p, "categ_id")).collect();
         if !categories.is_empty() {
-            let same = self.products(vec![json!(["categ_id", "in", categories])], MOST)?;
-            add(same, say("from the same category".into(), "aus derselben Kategorie".into()));
+            let same = self.products([json!(["categ_id", "in", categories])])?;
+            add(same, host::say("from the same category", "aus derselben Kategorie"));
         }
-        found.truncate(limit);
-        Ok(found
-            .iter()
-            .map(|(p, reason)| Recommendation { product: self.product(p), reason: reason.clone() })
-            .collect())
+        let recommended = picks.skus(limit.min(MOST) as usize).into_iter().filter_map(|sku| {
+            let product = self.product(found.iter().find(|p| number(p) == sku)?);
+            Some(Recommendation { product, reason: picks.reason(&sku)?.to_owned() })
+        });
+        Ok(recommended.collect())
     }
 
     /// What a customer bought lately.
@@ -166,50 +142,28 @@ impl Odoo {
         let Some(partner) = customer.and_then(parse_id) else {
             return Ok(None);
         };
-        let domain = json!([
-            ["order_partner_id", "child_of", partner],
-            ["state", "in", ["sale", "done"]],
-            ["product_id", "!=", false]
-        ]);
-        let lines = self.find("sale.order.line", domain, &["product_id"], "id desc", 30, Value::Null)?;
-        let bought: Vec<i64> = lines.iter().filter_map(|line| one(line, "product_id")).collect();
+        let bought = self.sold([json!(["order_partner_id", "child_of", partner])], 30)?;
         Ok(Some(bought).filter(|bought| !bought.is_empty()))
     }
 
     /// Articles that were sold with any of these, most often first. Down payments and shipping have no number.
     fn sold_with(&mut self, ids: &[i64]) -> Result<Vec<Value>> {
-        let domain = json!([
-            ["order_id.order_line.product_id", "in", ids],
-            ["state", "in", ["sale", "done"]],
-            ["product_id", "!=", false],
-            ["product_id", "not in", ids]
-        ]);
-        let lines = self.find("sale.order.line", domain, &["product_id"], "id desc", LINES, Value::Null)?;
-        let mut times: HashMap<i64, usize> = HashMap::new();
-        for product in lines.iter().filter_map(|line| one(line, "product_id")) {
-            *times.entry(product).or_default() += 1;
-        }
-        if times.is_empty() {
+        let beside = [json!(["order_id.order_line.product_id", "in", ids]), json!(["product_id", "not in", ids])];
+        let mut ranked = most_often(self.sold(beside, LINES)?);
+        ranked.truncate(MOST as usize);
+        if ranked.is_empty() {
             return Ok(Vec::new());
         }
-        let mut ranked: Vec<i64> = times.keys().copied().collect();
-        ranked.sort_by_key(|product| (std::cmp::Reverse(times.get(product).copied().unwrap_or_default()), *product));
-        ranked.truncate(MOST as usize);
-        let mut found = self.products(vec![json!(["id", "in", ranked]), json!(["type", "!=", "service"])], MOST)?;
+        let mut found = self.products([json!(["id", "in", ranked]), json!(["type", "!=", "service"])])?;
         found.sort_by_key(|p| ranked.iter().position(|product| *product == id(p)));
         Ok(found)
     }
-}
 
-/// The words of a query that can say something about an article, in lower case.
-fn words(query: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    for word in query.to_lowercase().split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_' | '.' | '/')) {
-        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
-        if word.chars().count() > 2 && !STOP.contains(&format!(" {word} ")) && !words.iter().any(|w| w == word) {
-            words.push(word.to_owned());
-        }
+    /// The articles of order lines, newest first.
+    fn sold(&mut self, lines: impl IntoIterator<Item = Value>, most: u32) -> Result<Vec<i64>> {
+        let mut domain = vec![json!(["state", "in", ["sale", "done"]]), json!(["product_id", "!=", false])];
+        domain.extend(lines);
+        let found = self.find("sale.order.line", domain, ["product_id"], "id desc", most, Value::Null)?;
+        Ok(found.iter().filter_map(|line| one(line, "product_id")).collect())
     }
-    words.truncate(WORDS);
-    words
 }

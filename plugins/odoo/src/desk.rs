@@ -8,7 +8,7 @@
 //!
 //! Enterprise and OCA are told apart by their fields. Stages may be some teams' only, so a ticket's state depends on its team.
 
-use crate::session::{Odoo, id, one, text};
+use crate::session::{Odoo, any, id, many, one, text};
 use confab_plugin_sdk::json;
 use confab_plugin_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ impl Desk {
         let stages = json!(["stage_id", "in", stages]);
         match (self.has("state"), state) {
             (false, _) => vec![stages],
-            (true, "closed") => vec![json!("|"), stages, json!(["state", "in", CLOSED])],
+            (true, "closed") => any([stages, json!(["state", "in", CLOSED])]),
             (true, _) => vec![stages, json!(["state", "not in", CLOSED])],
         }
     }
@@ -129,20 +129,22 @@ impl Odoo {
     }
 
     fn look_for_desk(&mut self) -> Result<Desk> {
-        let there = match self.fields("helpdesk.ticket", &OPTIONAL) {
+        let there = match self.fields("helpdesk.ticket", &[], &OPTIONAL) {
             // The model is not there.
             Err(e) if e.code == Code::Misconfigured.as_str() => Vec::new(),
             other => other?,
         };
-        let (kind, fields) = if there.iter().any(|f| f == "ticket_ref") {
-            (Kind::Enterprise, there)
-        } else if there.iter().any(|f| f == "number") {
-            (Kind::Oca, there)
-        } else if let Some(project) = self.settings.ticket_project {
-            (Kind::Tasks(project), self.fields("project.task", &["access_url", "priority", "state"])?)
-        } else {
-            let message = "this Odoo has no helpdesk: install Helpdesk (Enterprise) or helpdesk_mgmt (OCA), or name a project in the setting `ticket_project`";
-            return Err(error(Code::Unsupported, message));
+        let has = |field: &str| there.iter().any(|f| f == field);
+        let (kind, fields) = match self.settings.ticket_project {
+            _ if has("ticket_ref") => (Kind::Enterprise, there),
+            _ if has("number") => (Kind::Oca, there),
+            Some(project) => {
+                (Kind::Tasks(project), self.fields("project.task", &[], &["access_url", "priority", "state"])?)
+            }
+            None => {
+                let message = "this Odoo has no helpdesk: install Helpdesk (Enterprise) or helpdesk_mgmt (OCA), or name a project in the setting `ticket_project`";
+                return Err(error(Code::Unsupported, message));
+            }
         };
         let stages = self.desk_stages(kind)?;
         Ok(Desk { kind, fields, stages })
@@ -155,15 +157,12 @@ impl Odoo {
             Kind::Tasks(project) => ("project.task.type", "fold", None, json!([["project_ids", "in", [project]]])),
         };
         let fields: Vec<&str> = ["name", closed].into_iter().chain(teams).collect();
-        let found = self.find(model, domain, &fields, "sequence, id", 100, Value::Null)?;
-        let ids = |stage: &Value, field: &str| {
-            json::list(stage, &format!("/{field}")).iter().filter_map(Value::as_i64).collect::<Vec<_>>()
-        };
+        let found = self.find(model, domain, fields, "sequence, id", 100, Value::Null)?;
         let stage = |stage: &Value| Stage {
             id: id(stage),
             name: text(stage, "name").unwrap_or_default(),
             closed: json::flag(stage, &format!("/{closed}")),
-            teams: teams.map(|field| ids(stage, field)).unwrap_or_default(),
+            teams: many(stage, "team_ids"),
         };
         Ok(found.iter().map(stage).collect())
     }

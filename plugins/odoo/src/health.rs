@@ -23,23 +23,22 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 16..=18;
 impl Odoo {
     pub(crate) fn findings(&mut self) -> Vec<Finding> {
         // What is remembered may be what is wrong.
-        let session = self.forget().and_then(|()| self.session());
-        let session = match session {
+        let session = match self.forget().and_then(|()| self.session()) {
             Ok(session) => session,
-            Err(e) => return vec![finding("sign in", "error", e.message)],
+            Err(e) => return vec![Finding::error("sign in", e.message)],
         };
-        let mut found = vec![finding("sign in", "ok", format!("user {}, company {}", session.uid, session.company))];
+        let mut found = vec![Finding::ok("sign in", format!("user {}, company {}", session.uid, session.company))];
         let version = format!("Odoo {}", session.version);
-        found.push(if VERSIONS.contains(&session.version) {
-            finding("version", "ok", version)
-        } else {
-            finding("version", "warning", format!("{version}: this connector was written for 16 to 18"))
+        found.push(match VERSIONS.contains(&session.version) {
+            true => Finding::ok("version", version),
+            false => Finding::warning("version", format!("{version}: this connector was written for 16 to 18")),
         });
-        found.push(if session.can_write {
-            finding("e-mail address", "ok", "messages can be written")
-        } else {
-            let message = "the user has no e-mail address, and Odoo lets nobody write notes or comments without one";
-            finding("e-mail address", "error", message)
+        found.push(match session.can_write {
+            true => Finding::ok("e-mail address", "messages can be written"),
+            false => Finding::error(
+                "e-mail address",
+                "the user has none, and Odoo lets nobody write notes or comments without one",
+            ),
         });
         found.extend(RIGHTS.map(|(name, model, right, app)| self.right(name, model, right, app)));
         match self.desk() {
@@ -50,19 +49,13 @@ impl Odoo {
                     Kind::Tasks(_) => "tasks of a project",
                 };
                 let closes = desk.has("state") || desk.stages.iter().any(|s| s.closed);
-                found.push(match closes {
-                    true => finding("helpdesk", "ok", name),
-                    false => finding(
-                        "helpdesk",
-                        "warning",
-                        format!("{name}: no stage is closed or folded, so tickets can't be closed"),
-                    ),
-                });
+                let cannot = format!("{name}: no stage is closed or folded, so tickets can't be closed");
+                found.push(if closes { Finding::ok("helpdesk", name) } else { Finding::warning("helpdesk", cannot) });
                 found.push(self.right("create tickets", desk.model(), "create", "Helpdesk"));
             }
             // No helpdesk is no fault of a connection that is not used for tickets.
-            Err(e) if e.code == Code::Unsupported.as_str() => found.push(finding("helpdesk", "warning", e.message)),
-            Err(e) => found.push(finding("helpdesk", "error", e.message)),
+            Err(e) if e.code == Code::Unsupported.as_str() => found.push(Finding::warning("helpdesk", e.message)),
+            Err(e) => found.push(Finding::error("helpdesk", e.message)),
         }
         found
     }
@@ -70,28 +63,19 @@ impl Odoo {
     fn right(&mut self, name: &str, model: &str, right: &str, app: &str) -> Finding {
         // Renamed in 18, which keeps the old one as deprecated.
         let allowed = match self.session() {
-            Ok(session) if session.version >= 18 => {
-                self.call(model, "has_access", json!([[], right]), Value::Null, Value::Null)
-            }
-            _ => {
-                let quiet = json!({"raise_exception": false});
-                self.call(model, "check_access_rights", json!([right]), quiet, Value::Null)
-            }
+            Ok(session) if session.version >= 18 => self.call(model, "has_access", json!([[], right]), Value::Null),
+            _ => self.call(model, "check_access_rights", json!([right]), json!({"raise_exception": false})),
         };
         match allowed {
-            Ok(Value::Bool(true)) => finding(name, "ok", "allowed"),
+            Ok(Value::Bool(true)) => Finding::ok(name, "allowed"),
             Ok(_) => {
                 let message = format!("the user may not {right} {model}: give it a role in {app} (Settings, Users)");
-                finding(name, "error", message)
+                Finding::error(name, message)
             }
             Err(e) if e.code == Code::Misconfigured.as_str() => {
-                finding(name, "warning", format!("there is no {model}: install {app} if bots need it"))
+                Finding::warning(name, format!("there is no {model}: install {app} if bots need it"))
             }
-            Err(e) => finding(name, "error", e.message),
+            Err(e) => Finding::error(name, e.message),
         }
     }
-}
-
-fn finding(name: &str, status: &str, message: impl Into<String>) -> Finding {
-    Finding { name: name.into(), status: status.into(), message: message.into() }
 }

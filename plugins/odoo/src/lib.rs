@@ -6,7 +6,7 @@
 //! | `session` | user, company, languages, which fields and stages there are: read once, remembered; each call's context |
 //! | `orders`, `stock`, `articles`, `parties`, `leads`, `tickets` | the capabilities, each with what it maps to |
 //! | `desk` | the three helpdesks that an Odoo can have |
-//! | `html` | text into Odoo's rich text fields, and out of them |
+//! | `writes` | records and messages that are made once |
 //! | `health` | version, rights and modules |
 //!
 //! All are one type, [`session::Odoo`]. Versions differ in their fields, so what is not in all of them is asked for
@@ -16,7 +16,6 @@
 mod articles;
 mod desk;
 mod health;
-mod html;
 mod leads;
 mod orders;
 mod parties;
@@ -24,6 +23,7 @@ mod rpc;
 mod session;
 mod stock;
 mod tickets;
+mod writes;
 
 #[cfg(test)]
 mod tests;
@@ -108,9 +108,7 @@ impl Tickets for Connector {
 
 impl Health for Connector {
     fn check() -> Vec<Finding> {
-        Odoo::new()
-            .map(|mut odoo| odoo.findings())
-            .unwrap_or_else(|e| vec![Finding { name: "settings".into(), status: "error".into(), message: e.message }])
+        Odoo::new().map(|mut odoo| odoo.findings()).unwrap_or_else(|e| vec![Finding::error("settings", e.message)])
     }
 }
 

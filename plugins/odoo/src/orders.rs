@@ -14,6 +14,7 @@
 //! | transfer `draft`, `waiting`, `confirmed`, `assigned` | `pending` |
 //! | transfer `done` | `shipped`; of a return `returned` |
 
+use crate::parties::{known, missing};
 use crate::session::{Odoo, id, literal, moment, named, one, parse_id, text};
 use confab_plugin_sdk::orders::{Order, OrderLine, Tracking, TrackingEvent};
 use confab_plugin_sdk::people::{self, Known};
@@ -48,7 +49,7 @@ impl Odoo {
     pub(crate) fn order(&mut self, number: &str, proof: &Proof) -> Result<Order> {
         let found = self.proven(number, proof)?;
         let order = self.with_lines(vec![found])?.into_iter().next();
-        order.ok_or_else(missing)
+        order.ok_or_else(|| missing("order"))
     }
 
     pub(crate) fn orders_of(&mut self, customer_id: &str, limit: u32) -> Result<Vec<Order>> {
@@ -63,9 +64,8 @@ impl Odoo {
     }
 
     fn sales(&mut self, domain: Value, order: &str, limit: u32) -> Result<Vec<Value>> {
-        let optional = self.fields("sale.order", &OPTIONAL)?;
-        let fields: Vec<&str> = FIELDS.into_iter().chain(optional.iter().map(String::as_str)).collect();
-        self.find("sale.order", domain, &fields, order, limit, Value::Null)
+        let fields = self.fields("sale.order", &FIELDS, &OPTIONAL)?;
+        self.find("sale.order", domain, fields, order, limit, Value::Null)
     }
 
     /// The newest order with this number or reference that the proof fits.
@@ -73,7 +73,7 @@ impl Odoo {
         let proof = people::given(proof)?;
         let number = number.trim();
         if number.is_empty() || number.chars().count() > 64 {
-            return Err(missing());
+            return Err(missing("order"));
         }
         let (company, number) = (self.session()?.company, literal(number));
         let domain = json!([
@@ -83,30 +83,9 @@ impl Odoo {
             ["client_order_ref", "=ilike", number]
         ]);
         let found = self.sales(domain, "id desc", CANDIDATES)?;
-        let partners: Vec<i64> = found.iter().flat_map(|sale| OWNERS.iter().filter_map(|o| one(sale, o))).collect();
-        let partners = self.partners(&partners)?;
-        for sale in found {
-            if self.owners(&sale, &partners).proves(&proof, || missing().message).is_ok() {
-                return Ok(sale);
-            }
-        }
-        Err(missing())
-    }
-
-    /// Who can show that an order is theirs.
-    fn owners(&self, sale: &Value, partners: &HashMap<i64, Value>) -> Known {
-        let mut known = Known::default();
-        for owner in OWNERS.iter().filter_map(|o| partners.get(&one(sale, o)?)) {
-            known.emails.extend(text(owner, "email"));
-            known.phones.extend(["phone", "mobile"].into_iter().filter_map(|f| text(owner, f)));
-            known.postal_codes.extend(text(owner, "zip"));
-        }
-        if let Some(customer) = one(sale, "partner_id") {
-            known.customer_ids.push(customer.to_string());
-            let company = partners.get(&customer).and_then(|p| one(p, "commercial_partner_id"));
-            known.customer_ids.extend(company.map(|id| id.to_string()));
-        }
-        known
+        let partners = self.partners(&found, &OWNERS)?;
+        let is_theirs = |sale: &Value| owners(sale, &partners).proves(&proof, String::new).is_ok();
+        found.into_iter().find(is_theirs).ok_or_else(|| missing("order"))
     }
 
     fn with_lines(&mut self, sales: Vec<Value>) -> Result<Vec<Order>> {
@@ -117,37 +96,22 @@ impl Odoo {
         // Sections and notes are lines too.
         let domain = json!([["order_id", "in", ids], ["display_type", "=", false]]);
         let fields = ["order_id", "product_id", "name", "product_uom_qty", "price_total"];
-        let lines = self.find("sale.order.line", domain, &fields, "order_id, sequence, id", LINES, Value::Null)?;
-        let mut products: Vec<i64> = lines.iter().filter_map(|line| one(line, "product_id")).collect();
-        products.sort_unstable();
-        products.dedup();
-        let products = self.products_of(&products)?;
+        let lines = self.find("sale.order.line", domain, fields, "order_id, sequence, id", LINES, Value::Null)?;
+        let products = lines.iter().filter_map(|line| one(line, "product_id")).collect();
+        let products = self.by_id("product.product", products, ["default_code", "name"])?;
         Ok(sales.iter().map(|sale| order(sale, &lines, &products)).collect())
-    }
-
-    /// Numbers and names of articles, archived ones too.
-    fn products_of(&mut self, ids: &[i64]) -> Result<HashMap<i64, Value>> {
-        if ids.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let all = json!({"active_test": false});
-        let domain = json!([["id", "in", ids]]);
-        let found = self.find("product.product", domain, &["default_code", "name"], "", LINES, all)?;
-        Ok(found.into_iter().map(|product| (id(&product), product)).collect())
     }
 
     pub(crate) fn tracking(&mut self, number: &str, proof: &Proof) -> Result<Vec<Tracking>> {
         let sale = self.proven(number, proof)?;
-        let known = self.fields("stock.picking", &CARRIER).or_else(|e| match e.code.as_str() {
-            // Without the Inventory app there are no transfers.
-            "misconfigured" => Ok(Vec::new()),
-            _ => Err(e),
-        })?;
-        if !known.iter().any(|f| f == "sale_id") {
+        let always = ["state", "picking_type_code", "scheduled_date", "date_done"];
+        let fields = match self.fields("stock.picking", &always, &CARRIER) {
+            Err(e) if e.code == Code::Misconfigured.as_str() => Vec::new(),
+            other => other?,
+        };
+        if !fields.iter().any(|f| f == "sale_id") {
             return Err(error(Code::Unsupported, "this Odoo does not track deliveries: install the Inventory app"));
         }
-        let fields = ["state", "picking_type_code", "scheduled_date", "date_done"];
-        let fields: Vec<&str> = fields.into_iter().chain(known.iter().map(String::as_str)).collect();
         let domain = json!([
             ["sale_id", "=", id(&sale)],
             ["state", "!=", "cancel"],
@@ -159,21 +123,29 @@ impl Odoo {
             ["location_id.usage", "=", "customer"],
             ["state", "=", "done"]
         ]);
-        let found = self.find("stock.picking", domain, &fields, "scheduled_date, id", 50, Value::Null)?;
+        let found = self.find("stock.picking", domain, fields, "scheduled_date, id", 50, Value::Null)?;
         let cancelled = text(&sale, "state").as_deref() == Some("cancel");
         if found.is_empty() && !cancelled {
             let expected_at = moment(&sale, "commitment_date");
             return Ok(vec![Tracking { state: "pending".into(), expected_at, ..Tracking::default() }]);
         }
-        let german = self.german();
-        Ok(found.iter().map(|picking| parcel(picking, german)).collect())
+        Ok(found.iter().map(parcel).collect())
     }
 }
 
-fn missing() -> Error {
-    let message =
-        "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer";
-    error(Code::NotFound, message)
+/// Who can show that an order is theirs.
+fn owners(sale: &Value, partners: &HashMap<i64, Value>) -> Known {
+    let mut owners = Known::default();
+    for owner in OWNERS.iter().filter_map(|o| partners.get(&one(sale, o)?)) {
+        let Known { emails, phones, postal_codes, .. } = known(owner);
+        owners.emails.extend(emails);
+        owners.phones.extend(phones);
+        owners.postal_codes.extend(postal_codes);
+    }
+    let customer = one(sale, "partner_id");
+    let company = customer.and_then(|id| one(partners.get(&id)?, "commercial_partner_id"));
+    owners.customer_ids.extend([customer, company].into_iter().flatten().map(|id| id.to_string()));
+    owners
 }
 
 fn order(sale: &Value, lines: &[Value], products: &HashMap<i64, Value>) -> Order {
@@ -206,28 +178,27 @@ fn order(sale: &Value, lines: &[Value], products: &HashMap<i64, Value>) -> Order
 }
 
 fn state(sale: &Value) -> String {
-    let delivery = text(sale, "delivery_status");
-    match text(sale, "state").as_deref().unwrap_or_default() {
-        "draft" | "sent" => "draft".to_owned(),
-        "cancel" => "cancelled".to_owned(),
-        "sale" | "done" => match delivery.as_deref() {
-            Some("full") => "shipped".to_owned(),
-            Some("started" | "partial") => "processing".to_owned(),
-            _ => "confirmed".to_owned(),
-        },
-        own => own.to_owned(),
-    }
+    let (own, delivery) = (text(sale, "state").unwrap_or_default(), text(sale, "delivery_status"));
+    let state = match (own.as_str(), delivery.as_deref()) {
+        ("draft" | "sent", _) => "draft",
+        ("cancel", _) => "cancelled",
+        ("sale" | "done", Some("full")) => "shipped",
+        ("sale" | "done", Some("started" | "partial")) => "processing",
+        ("sale" | "done", _) => "confirmed",
+        (own, _) => own,
+    };
+    state.to_owned()
 }
 
-fn parcel(picking: &Value, german: bool) -> Tracking {
+fn parcel(picking: &Value) -> Tracking {
     let done = text(picking, "state").as_deref() == Some("done");
     // What a supplier sends to the customer is `incoming` too in 16.
     let comes = matches!(text(picking, "picking_type_code").as_deref(), Some("incoming" | "dropship"));
     let back = comes && !json::flag(picking, "/is_dropship");
     let (state, happened) = match (done, back) {
         (false, _) => ("pending", ""),
-        (true, true) => ("returned", if german { "Ist zurückgekommen" } else { "Came back" }),
-        (true, false) => ("shipped", if german { "Hat das Lager verlassen" } else { "Left the warehouse" }),
+        (true, true) => ("returned", host::say("Came back", "Ist zurückgekommen")),
+        (true, false) => ("shipped", host::say("Left the warehouse", "Hat das Lager verlassen")),
     };
     let event = moment(picking, "date_done").filter(|_| done);
     Tracking {

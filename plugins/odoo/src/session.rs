@@ -9,6 +9,7 @@ use confab_plugin_sdk::{dates, json};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
 /// The connection's settings; see `settings.schema.json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,32 +41,15 @@ pub(crate) struct Session {
     pub(crate) languages: Vec<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Kept<T> {
-    at: u64,
-    value: T,
-}
-
 /// One call of a capability.
 pub(crate) struct Odoo {
     pub(crate) settings: Settings,
-    pub(crate) now: u64,
-    /// The idempotency key; empty for none.
-    pub(crate) once: String,
-    pub(crate) locale: String,
     session: Option<Session>,
 }
 
 impl Odoo {
     pub(crate) fn new() -> Result<Odoo> {
-        let context = host::context();
-        Ok(Odoo {
-            settings: host::settings()?,
-            now: host::now_millis(),
-            once: context.idempotency_key,
-            locale: context.locale.unwrap_or_default(),
-            session: None,
-        })
+        Ok(Odoo { settings: host::settings()?, session: None })
     }
 
     pub(crate) fn session(&mut self) -> Result<Session> {
@@ -118,33 +102,19 @@ impl Odoo {
         name: &str,
         read: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        let key = format!("about/{name}");
         let most = self.settings.cache_minutes.saturating_mul(60_000);
-        // What an older version kept in another shape counts as nothing.
-        if let Some(bytes) = kv::get(&key)?
-            && let Ok(kept) = serde_json::from_slice::<Kept<T>>(&bytes)
-            && self.now.saturating_sub(kept.at) < most
-        {
-            return Ok(kept.value);
-        }
-        let kept = Kept { at: self.now, value: read(self)? };
-        kv::set_json(&key, &kept)?;
-        Ok(kept.value)
+        kv::remembered(&format!("about/{name}"), most, || read(self))
     }
 
-    /// Calls a method of a model.
-    pub(crate) fn call(&mut self, model: &str, method: &str, args: Value, kwargs: Value, more: Value) -> Result<Value> {
+    /// Calls a method of a model; a context among `kwargs` is completed.
+    pub(crate) fn call(&mut self, model: &str, method: &str, args: Value, kwargs: Value) -> Result<Value> {
         let session = self.session()?;
-        let mut context =
-            json!({"lang": self.language(&session), "tz": "UTC", "allowed_company_ids": [session.company]});
-        if let (Some(context), Value::Object(more)) = (context.as_object_mut(), more) {
-            context.extend(more);
-        }
-        let mut kwargs = match kwargs {
-            Value::Object(kwargs) => kwargs,
-            _ => Map::new(),
-        };
-        kwargs.insert("context".into(), context);
+        let mut kwargs = without_nulls(kwargs);
+        let mut context = kwargs.remove("context").map(without_nulls).unwrap_or_default();
+        context.insert("lang".into(), json!(language(&session)));
+        context.insert("tz".into(), json!("UTC"));
+        context.insert("allowed_company_ids".into(), json!([session.company]));
+        kwargs.insert("context".into(), Value::Object(context));
         let call = json!([self.settings.database, session.uid, null, model, method, args, kwargs]);
         let answer = rpc::call("object", "execute_kw", call, &format!("{model} {method}"));
         if answer.as_ref().is_err_and(|e| e.message == rpc::KEY_REFUSED) {
@@ -153,63 +123,103 @@ impl Odoo {
         answer
     }
 
-    /// Records that fit a domain, in an order, archived ones left out unless `more` has `active_test: false`.
+    /// Records that fit a domain, in an order; archived ones are left out unless the context is [`archived_too`].
     pub(crate) fn find(
         &mut self,
         model: &str,
-        domain: Value,
-        fields: &[&str],
+        domain: impl Serialize,
+        fields: impl Serialize,
         order: &str,
         limit: u32,
-        more: Value,
+        context: Value,
     ) -> Result<Vec<Value>> {
-        let mut kwargs = json!({"fields": fields, "limit": limit});
-        if let Some(kwargs) = kwargs.as_object_mut().filter(|_| !order.is_empty()) {
-            kwargs.insert("order".into(), json!(order));
-        }
-        match self.call(model, "search_read", json!([domain]), kwargs, more)? {
+        let kwargs = json!({"fields": fields, "limit": limit, "order": order, "context": context});
+        match self.call(model, "search_read", json!([domain]), kwargs)? {
             Value::Array(records) => Ok(records),
             _ => Err(error(Code::Internal, format!("{model}: Odoo gave no list"))),
         }
     }
 
-    /// Creates one record; gives its id. The connection's user does not follow it: answers are for people.
+    /// Records by their ids, archived ones too.
+    pub(crate) fn by_id(
+        &mut self,
+        model: &str,
+        mut ids: Vec<i64>,
+        fields: impl Serialize,
+    ) -> Result<HashMap<i64, Value>> {
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let found = self.find(model, json!([["id", "in", ids]]), fields, "id", limit, archived_too())?;
+        Ok(found.into_iter().map(|record| (id(&record), record)).collect())
+    }
+
+    /// Creates one record; gives its id. What is null is left to Odoo, which computes it. The connection's user does not
+    /// follow the record: answers are for people.
     pub(crate) fn create(&mut self, model: &str, values: Value) -> Result<i64> {
-        let made = self.call(model, "create", json!([values]), Value::Null, unfollowed())?;
+        let made = self.call(model, "create", json!([without_nulls(values)]), json!({"context": unfollowed()}))?;
         let id = made.as_i64().or_else(|| made.get(0)?.as_i64());
         id.ok_or_else(|| error(Code::Internal, format!("{model}: Odoo gave no id for what it created")))
     }
 
+    /// Changes what is not null.
     pub(crate) fn write(&mut self, model: &str, id: i64, values: Value) -> Result<()> {
-        self.call(model, "write", json!([[id], values]), Value::Null, Value::Null).map(|_| ())
+        let values = without_nulls(values);
+        if !values.is_empty() {
+            self.call(model, "write", json!([[id], values]), Value::Null)?;
+        }
+        Ok(())
     }
 
-    /// Which of these fields a model has here, for this user. Editions, versions and apps differ.
-    pub(crate) fn fields(&mut self, model: &str, wanted: &[&str]) -> Result<Vec<String>> {
-        self.remembered(&format!("fields/{model}"), |odoo| {
-            let there =
-                odoo.call(model, "fields_get", json!([wanted]), json!({"attributes": ["type"]}), Value::Null)?;
-            Ok(wanted.iter().filter(|f| there.get(**f).is_some()).map(|f| (*f).to_owned()).collect())
-        })
+    /// These fields of a model and those of the optional ones that it has here, for this user: editions, versions and
+    /// apps differ.
+    pub(crate) fn fields(&mut self, model: &str, always: &[&str], optional: &[&str]) -> Result<Vec<String>> {
+        let there = self.remembered(&format!("fields/{model}"), |odoo| {
+            let there = odoo.call(model, "fields_get", json!([optional]), json!({"attributes": ["type"]}))?;
+            Ok(optional.iter().filter(|f| there.get(**f).is_some()).map(|f| (*f).to_owned()).collect::<Vec<_>>())
+        })?;
+        Ok(always.iter().map(|f| (*f).to_owned()).chain(there).collect())
     }
+}
 
-    /// The visitor's language where Odoo has it, else English.
-    fn language(&self, session: &Session) -> String {
-        let wanted = self.locale.replace('-', "_");
-        let short = wanted.split('_').next().unwrap_or_default();
-        let has = |code: &&String| code.split(['_', '@']).next() == Some(short) && !short.is_empty();
-        let exact = session.languages.iter().find(|code| **code == wanted);
-        exact.or_else(|| session.languages.iter().find(has)).cloned().unwrap_or_else(|| "en_US".to_owned())
-    }
+/// The visitor's language where Odoo has it, else English.
+fn language(session: &Session) -> String {
+    let wanted = host::context().locale.unwrap_or_default().replace('-', "_");
+    let exact = session.languages.iter().find(|code| **code == wanted);
+    let close = || session.languages.iter().find(|code| code.split(['_', '@']).next() == wanted.split('_').next());
+    exact.or_else(close).cloned().unwrap_or_else(|| "en_US".to_owned())
+}
 
-    pub(crate) fn german(&self) -> bool {
-        self.locale.get(..2).is_some_and(|l| l.eq_ignore_ascii_case("de"))
-    }
+/// The context in which archived records are found, too.
+pub(crate) fn archived_too() -> Value {
+    json!({"active_test": false})
 }
 
 /// The context in which the user who makes a record, or writes in it, does not become its follower.
 pub(crate) fn unfollowed() -> Value {
     json!({"mail_create_nosubscribe": true})
+}
+
+fn without_nulls(values: Value) -> Map<String, Value> {
+    match values {
+        Value::Object(values) => values.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        _ => Map::new(),
+    }
+}
+
+/// The part of a domain that is fulfilled when one of these clauses is.
+pub(crate) fn any(clauses: impl IntoIterator<Item = Value>) -> Vec<Value> {
+    let clauses: Vec<Value> = clauses.into_iter().collect();
+    std::iter::repeat_n(json!("|"), clauses.len().saturating_sub(1)).chain(clauses).collect()
+}
+
+/// The record with just this number among those that have it in any case; else the first.
+pub(crate) fn exact(found: Vec<Value>, field: &str, number: &str) -> Option<Value> {
+    let at = found.iter().position(|record| text(record, field).as_deref() == Some(number)).unwrap_or_default();
+    found.into_iter().nth(at)
 }
 
 /// An id as the contract has it, back as Odoo has it.
@@ -227,14 +237,19 @@ pub(crate) fn one(record: &Value, field: &str) -> Option<i64> {
     record.get(field)?.get(0)?.as_i64()
 }
 
+/// Ids of related records: `[7, 8]`.
+pub(crate) fn many(record: &Value, field: &str) -> Vec<i64> {
+    json::list(record, &format!("/{field}")).iter().filter_map(Value::as_i64).collect()
+}
+
 /// Name of a related record.
 pub(crate) fn named(record: &Value, field: &str) -> Option<String> {
     json::text(record, &format!("/{field}/1"))
 }
 
-/// A text that is not empty. Odoo writes `false` for an empty one.
+/// A text that is not empty.
 pub(crate) fn text(record: &Value, field: &str) -> Option<String> {
-    record.get(field)?.as_str().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
+    json::text(record, &format!("/{field}"))
 }
 
 /// A moment; Odoo's are UTC without saying so.

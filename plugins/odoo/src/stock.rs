@@ -4,17 +4,16 @@
 //! Odoo 16 and 17, `warehouse_id` in 18: both are given, and each version leaves the other's alone. One request a
 //! warehouse, and one more for the next receipt when nothing is left.
 
-use crate::session::{Odoo, id, literal, moment, named, text};
-use confab_plugin_sdk::inventory::StockLevel;
-use confab_plugin_sdk::json;
+use crate::articles::OPTIONAL;
+use crate::session::{Odoo, exact, id, literal, moment, named, text};
+use confab_plugin_sdk::inventory::{StockLevel, no_article, no_place, same_place};
 use confab_plugin_sdk::prelude::*;
+use confab_plugin_sdk::{filled, json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Warehouses that are asked without `location`: the host allows 16 requests a call.
 const WAREHOUSES: usize = 5;
-/// What tells goods that are counted from those that are not; `detailed_type` until 17, `is_storable` from 18.
-pub(crate) const KIND: [&str; 5] = ["qty_available", "free_qty", "type", "detailed_type", "is_storable"];
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Warehouse {
@@ -26,30 +25,26 @@ struct Warehouse {
 impl Odoo {
     pub(crate) fn availability(&mut self, sku: &str, location: Option<&str>) -> Result<Vec<StockLevel>> {
         let sku = sku.trim();
-        let kind = self.fields("product.product", &KIND)?;
-        if !kind.iter().any(|f| f == "free_qty") {
+        let fields = self.fields("product.product", &["default_code", "name", "uom_id"], &OPTIONAL)?;
+        if !fields.iter().any(|f| f == "free_qty") {
             return Err(error(Code::Unsupported, "this Odoo keeps no stock: install the Inventory app"));
         }
-        let wanted = location.map(str::trim).filter(|l| !l.is_empty()).map(str::to_lowercase);
         let all = self.warehouses()?;
+        if all.is_empty() {
+            return Err(error(Code::Misconfigured, "Odoo has no warehouse that the connection's user can see"));
+        }
+        let wanted = filled(location);
         let is_wanted = |w: &&Warehouse| {
-            let name = |n: &str| wanted.as_deref() == Some(n.to_lowercase().as_str());
-            wanted.is_none() || name(&w.name) || w.code.as_deref().is_some_and(name)
+            wanted.is_none_or(|place| same_place(&w.name, place) || w.code.iter().any(|code| same_place(code, place)))
         };
         let places: Vec<Warehouse> = all.iter().filter(is_wanted).take(WAREHOUSES).cloned().collect();
         if places.is_empty() {
             let known: Vec<&str> = all.iter().map(|w| w.name.as_str()).collect();
-            return Err(match known.as_slice() {
-                [] => error(Code::Misconfigured, "Odoo has no warehouse that the connection's user can see"),
-                known => error(Code::NotFound, format!("there is no such warehouse; known ones: {}", known.join(", "))),
-            });
+            return Err(no_place(&known));
         }
         let mut levels = Vec::new();
         for place in places {
-            let Some(product) = self.stocked(sku, &kind, &place)? else {
-                let shown: String = sku.chars().take(64).collect();
-                return Err(error(Code::NotFound, format!("there is no article {shown}")));
-            };
+            let product = self.stocked(sku, &fields, &place)?.ok_or_else(|| no_article(sku))?;
             if !is_counted(&product) {
                 return Ok(Vec::new());
             }
@@ -72,21 +67,18 @@ impl Odoo {
     fn warehouses(&mut self) -> Result<Vec<Warehouse>> {
         self.remembered("warehouses", |odoo| {
             let domain = json!([["company_id", "=", odoo.session()?.company]]);
-            let found = odoo.find("stock.warehouse", domain, &["name", "code"], "sequence, id", 50, Value::Null)?;
+            let found = odoo.find("stock.warehouse", domain, ["name", "code"], "sequence, id", 50, Value::Null)?;
             let warehouse = |w: &Value| Some(Warehouse { id: id(w), name: text(w, "name")?, code: text(w, "code") });
             Ok(found.iter().filter_map(warehouse).collect())
         })
     }
 
-    /// The article with what is in a warehouse. Case doesn't matter unless two articles differ by nothing else.
-    fn stocked(&mut self, sku: &str, kind: &[String], place: &Warehouse) -> Result<Option<Value>> {
-        let fields: Vec<&str> =
-            ["default_code", "name", "uom_id"].into_iter().chain(kind.iter().map(String::as_str)).collect();
+    /// The article with what is in a warehouse.
+    fn stocked(&mut self, sku: &str, fields: &[String], place: &Warehouse) -> Result<Option<Value>> {
         let there = json!({"warehouse": place.id, "warehouse_id": place.id});
         let domain = json!([["default_code", "=ilike", literal(sku)]]);
-        let found = self.find("product.product", domain, &fields, "id", 5, there)?;
-        let exact = found.iter().position(|p| text(p, "default_code").as_deref() == Some(sku)).unwrap_or(0);
-        Ok(found.into_iter().nth(exact))
+        let found = self.find("product.product", domain, fields, "id", 5, there)?;
+        Ok(exact(found, "default_code", sku))
     }
 
     /// When a supplier's delivery of it is planned.
@@ -97,12 +89,12 @@ impl Odoo {
             ["picking_type_id.code", "=", "incoming"],
             ["picking_type_id.warehouse_id", "=", place.id]
         ]);
-        let moves = self.find("stock.move", domain, &["date"], "date, id", 1, Value::Null)?;
+        let moves = self.find("stock.move", domain, ["date"], "date, id", 1, Value::Null)?;
         Ok(moves.first().and_then(|m| moment(m, "date")))
     }
 }
 
-/// Whether Odoo counts it: services and consumables have no stock.
+/// Whether Odoo counts it: services and consumables have no stock. `detailed_type` says so until 17, `is_storable` from 18.
 pub(crate) fn is_counted(product: &Value) -> bool {
     match product.get("is_storable").and_then(Value::as_bool) {
         Some(storable) => storable,

@@ -343,7 +343,7 @@ fn a_lead_is_made_once_whatever_happens_to_the_answer() {
         let stored = orm.borrow().all("crm.lead").remove(0);
         assert_eq!(
             stored["description"],
-            "<p>For our &lt;offices&gt; &amp; \"labs\"</p><p>Articles: SKU-1001<br/>Source: chat</p>"
+            "<p>For our &lt;offices&gt; &amp; \"labs\"<br/>Articles: SKU-1001<br/>Source: chat</p>"
         );
         assert_eq!(
             (stored["phone"].as_str(), stored["referred"].as_str()),

@@ -44,6 +44,17 @@ fn a_ticket_is_opened_once_in_whichever_helpdesk_there_is() {
 }
 
 #[test]
+fn the_settings_team_gets_what_has_no_category_of_a_team() {
+    let (orm, host) = odoo(Orm::new(17, Helpdesk::Enterprise), json!({"ticket_team": 1}));
+    for (category, team) in [(None, 1), (Some("repairs"), 2)] {
+        host.set_key(&format!("key-{team}"));
+        let input = TicketInput { category: category.map(str::to_owned), ..ticket("ada@example.test", "") };
+        host.run(|| <Connector as Tickets>::create(input)).unwrap();
+        assert_eq!(orm.borrow().all("helpdesk.ticket").pop().unwrap()["team_id"], team);
+    }
+}
+
+#[test]
 fn a_ticket_is_shown_to_its_requester_without_what_the_staff_says_among_themselves() {
     each(|_, host, version| {
         let number = if version == 17 { "00005" } else { "ht00005" };
