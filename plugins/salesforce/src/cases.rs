@@ -10,15 +10,20 @@
 //! The description and comments cannot be searched by SOQL; see [`Org::search_cases`].
 
 use crate::org::{Like, Made, Object, Org, owned};
-use crate::rest::Part;
+use crate::people::cut;
+use crate::rest::{Part, unreferenced};
 use crate::soql::{containing, forms, literal, numbers};
 use confab_plugin_sdk::prelude::*;
-use confab_plugin_sdk::tickets::{Ticket, TicketComment, TicketInput, TicketQuery};
-use confab_plugin_sdk::{dates, json, people};
-use serde_json::{Value, json};
+use confab_plugin_sdk::tickets::{self, Priority, Ticket, TicketComment, TicketInput, TicketQuery};
+use confab_plugin_sdk::{dates, filled, json, people};
+use serde_json::{Map, Value, json};
 
 const SUBJECT: usize = 255;
-const TEXT: usize = 32_000;
+/// What Description holds is 32,000; an order number comes on top.
+const TEXT: usize = 31_700;
+/// Words that are looked for, and characters of each: a query is part of a URL, and that has 16 kB.
+const WORDS: usize = 8;
+const WORD: usize = 60;
 /// What `CommentBody` holds.
 const COMMENT: usize = 4_000;
 const MOST: u32 = 50;
@@ -59,17 +64,11 @@ const USUAL: [(&str, &[&str]); 4] = [
 
 impl Org {
     pub(crate) fn create_case(&self, input: &TicketInput) -> Result<Ticket> {
-        let person = people::valid(&input.requester)?;
-        let subject = people::one_line(&input.subject);
-        let order = input.order_number.as_deref().map(people::one_line).filter(|o| !o.is_empty());
-        let mut text = input.body.trim().to_owned();
-        if let Some(order) = &order {
+        let input = tickets::valid(input, SUBJECT, TEXT)?;
+        let (subject, person) = (&input.subject, &input.requester);
+        let mut text = input.body.clone();
+        if let Some(order) = &input.order_number {
             text.push_str(&format!("\n\nOrder: {order}"));
-        }
-        if subject.is_empty() || subject.chars().count() > SUBJECT || text.chars().count() > TEXT {
-            let message =
-                format!("a case needs a subject of at most {SUBJECT} characters and a text of at most {TEXT}");
-            return Err(error(Code::InvalidInput, message));
         }
         let object = self.object("Case")?;
         let settings = &self.settings.cases;
@@ -78,32 +77,31 @@ impl Org {
         let supplied = [
             ("Subject", Some(subject.clone())),
             ("Description", Some(text)),
-            ("SuppliedName", person.name.clone()),
+            ("SuppliedName", person.name.as_deref().map(|name| cut(name, 80))),
             ("SuppliedEmail", person.email.clone()),
             ("SuppliedPhone", person.phone.clone()),
-            ("SuppliedCompany", person.company.clone()),
+            ("SuppliedCompany", person.company.as_deref().map(|name| cut(name, 80))),
             ("Origin", object.value("Origin", &[&settings.origin])),
-            ("Priority", input.priority.as_deref().map(|p| priority(&object, p)).transpose()?.flatten()),
+            ("Priority", tickets::priority(&input)?.and_then(|p| priority(&object, p))),
         ];
         for (field, value) in supplied {
             object.put(&mut values, field, value);
         }
         if let Some(field) = &settings.order_field {
-            object.put(&mut values, field, order);
+            object.put(&mut values, field, input.order_number.clone());
         }
         if let Some(name) = &settings.record_type {
             values.insert("RecordTypeId".into(), object.record_type(name)?.into());
         }
-        let category = input.category.as_deref().map(people::one_line).filter(|c| !c.is_empty());
-        let kind = category.as_deref().and_then(|c| object.value("Type", &[c]));
-        let queue = category.filter(|_| kind.is_none());
+        let kind = input.category.as_deref().and_then(|c| object.value("Type", &[c]));
+        let queue = input.category.as_deref().filter(|_| kind.is_none());
         object.put(&mut values, "Type", kind);
 
         // What has to be known first, in one request: the contact, the queue, and whether the case is there already.
         let mut questions = Vec::new();
         let ask_contact = person.email.as_deref().filter(|_| object.creates("ContactId"));
         questions.extend(ask_contact.map(|email| Part::query("contact", &Org::only_contact(email))));
-        questions.extend(queue.as_deref().map(|name| Part::query("queue", &queue_named(name))));
+        questions.extend(queue.map(|name| Part::query("queue", &queue_named(name))));
         if !questions.is_empty() {
             let mut answers = self.rest.composite(questions, false)?.into_iter();
             if ask_contact.is_some() {
@@ -113,7 +111,7 @@ impl Org {
                     object.put(&mut values, "ContactId", json::text(only, "/Id"));
                 }
             }
-            if let Some(name) = &queue {
+            if let Some(name) = queue {
                 let found = answers.next().map(|a| a.ok()).transpose()?.unwrap_or_default();
                 let Some(id) = json::text(&found, "/records/0/QueueId") else {
                     let types = object.fields.get("Type").map(|f| f.values.join(", ")).unwrap_or_default();
@@ -124,14 +122,9 @@ impl Org {
                 values.insert("OwnerId".into(), id.into());
             }
         }
-        // A subject alone may be somebody else's.
-        let by = [("SuppliedEmail", &person.email), ("SuppliedPhone", &person.phone)];
-        let by =
-            by.into_iter().find_map(|(field, value)| Some((field, value.as_ref()?)).filter(|(f, _)| object.creates(f)));
-        let like = by.map(|(field, value)| Like {
-            condition: format!("Subject = {} AND {field} = {}", literal(&subject), literal(value)),
-            first_line: None,
-        });
+        let by = object.of_person(person, "SuppliedEmail", "SuppliedPhone").filter(|_| object.creates("Subject"));
+        let subject = literal(&unreferenced(subject));
+        let like = by.map(|by| Like { condition: format!("Subject = {subject} AND {by}"), first_line: None });
         let by_rule = !values.contains_key("OwnerId");
         match self.make(&object, values, &select, like.as_ref(), by_rule)? {
             Made::Record(record) => Ok(self.ticket(&record)),
@@ -160,23 +153,17 @@ impl Org {
     }
 
     pub(crate) fn comment_case(&self, number: &str, text: &str, proof: &Proof) -> Result<Ticket> {
-        let text = text.trim();
-        if text.is_empty() || text.chars().count() > COMMENT {
-            return Err(error(Code::InvalidInput, format!("a comment has 1 to {COMMENT} characters")));
-        }
+        let text = tickets::said(text, COMMENT)?;
         let object = self.object("Case")?;
         let record = self.proven_case(&object, number, proof)?;
-        if self.is_said(&record, text)? {
+        if self.is_said(&record, &text)? {
             return Ok(self.ticket(&record));
         }
-        self.change_case(&object, &record, Some(text), None)
+        self.change_case(&object, &record, Some(&text), None)
     }
 
     pub(crate) fn close_case(&self, number: &str, reason: Option<&str>, proof: &Proof) -> Result<Ticket> {
-        let reason = reason.map(str::trim).filter(|r| !r.is_empty());
-        if reason.is_some_and(|r| r.chars().count() > COMMENT) {
-            return Err(error(Code::InvalidInput, format!("a reason has at most {COMMENT} characters")));
-        }
+        let reason = tickets::reason(reason, COMMENT)?;
         let object = self.object("Case")?;
         let record = self.proven_case(&object, number, proof)?;
         // Comment and status are written together or not at all: what is closed needs nothing more.
@@ -184,7 +171,7 @@ impl Org {
             return Ok(self.ticket(&record));
         }
         let status = self.closed_status()?;
-        self.change_case(&object, &record, reason, Some(&status))
+        self.change_case(&object, &record, reason.as_deref(), Some(&status))
     }
 
     /// The Status that closing gives.
@@ -206,10 +193,11 @@ impl Org {
     /// the same words since the first call.
     fn is_said(&self, record: &Value, text: &str) -> Result<bool> {
         let Some(since) = self.said_before("comment")? else { return Ok(false) };
-        let since = dates::millis(&since).unwrap_or_default();
         let comments = json::list(record, "/CaseComments/records");
+        let wanted = unreferenced(text);
         Ok(comments.iter().any(|c| {
-            json::text(c, "/CommentBody").as_deref() == Some(text)
+            // Line ends may come back as others.
+            json::text(c, "/CommentBody").is_some_and(|own| own.lines().eq(wanted.lines()))
                 && json::text(c, "/CreatedDate").and_then(|at| dates::millis(&at)).is_some_and(|at| at >= since)
         }))
     }
@@ -224,11 +212,13 @@ impl Org {
         let id = json::text(record, "/Id").unwrap_or_default();
         let mut parts = Vec::new();
         parts.extend(comment.map(|text| {
-            let body = json!({"ParentId": id, "CommentBody": text, "IsPublished": true});
+            let body = [("ParentId", json!(id)), ("CommentBody", json!(text)), ("IsPublished", json!(true))];
+            let body = body.map(|(field, value)| (field.to_owned(), value)).into_iter().collect();
             Part::write("comment", "POST", "/sobjects/CaseComment".into(), body)
         }));
         parts.extend(status.map(|status| {
-            Part::write("status", "PATCH", format!("/sobjects/Case/{id}"), json!({"Status": status})).assigned(false)
+            let body = Map::from_iter([("Status".to_owned(), json!(status))]);
+            Part::write("status", "PATCH", format!("/sobjects/Case/{id}"), body).assigned(false)
         }));
         parts.push(Part::query("read", &format!("SELECT {} FROM Case WHERE Id = {}", selected(object), literal(&id))));
         let mut read = None;
@@ -238,7 +228,7 @@ impl Org {
         let (refusals, answers): (Vec<_>, Vec<_>) =
             answers.into_iter().partition(|a| a.fault().is_some() && !halted(a));
         for refused in refusals {
-            refused.ok().map_err(|e| self.failed::<()>("Case", Err(e)))?;
+            refused.ok().map_err(|e| self.failed("Case", e))?;
         }
         for answer in answers {
             read = Some(answer.ok()?);
@@ -251,12 +241,14 @@ impl Org {
     /// an operator's tool asks for, in the subject of all.
     pub(crate) fn search_cases(&self, query: &TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
         let object = self.object("Case")?;
-        let given = |value: &Option<String>| value.as_ref().map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
-        let (email, state, text) = (given(&query.requester_email), given(&query.state), given(&query.text));
-        let words: Vec<String> =
-            text.iter().flat_map(|t| t.split_whitespace()).take(8).map(str::to_lowercase).collect();
+        let [email, state, text] = [&query.requester_email, &query.state, &query.text].map(|v| filled(v.as_deref()));
+        if email.is_some_and(|email| !people::is_email(email)) {
+            return Ok(Vec::new());
+        }
+        let words = text.unwrap_or_default().split_whitespace().take(WORDS);
+        let words: Vec<String> = words.map(|word| cut(&word.to_lowercase(), WORD)).collect();
         let mut conditions = Vec::new();
-        if let Some(email) = &email {
+        if let Some(email) = email {
             let email = literal(email);
             let fields = object.readable(["SuppliedEmail", "Contact.Email"]);
             let any: Vec<String> = fields.iter().map(|field| format!("{field} = {email}")).collect();
@@ -270,14 +262,14 @@ impl Org {
         } else {
             conditions.extend(words.iter().map(|word| format!("Subject LIKE {}", containing(word))));
         }
-        conditions.extend(state.as_deref().map(|state| self.in_state(state)));
+        conditions.extend(state.map(|state| self.in_state(&cut(state, WORD))));
         let condition =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         let limit = limit.clamp(1, MOST) as usize;
         let most = if words.is_empty() || email.is_none() { limit } else { LOOKED_THROUGH };
         let fields = object.readable(SELECT).join(", ");
         let soql = format!("SELECT {fields} FROM Case{condition} ORDER BY CreatedDate DESC LIMIT {most}");
-        let found = self.rest.query(&soql, most).map_err(|e| self.failed::<()>("Case", Err(e)))?;
+        let found = self.rest.query(&soql, most).map_err(|e| self.failed("Case", e))?;
         let has = |record: &Value| {
             let part = |field: &str| json::text(record, field).unwrap_or_default().to_lowercase();
             let whole = format!("{}\n{}", part("/Subject"), part("/Description"));
@@ -363,15 +355,13 @@ fn known(record: &Value) -> people::Known {
     }
 }
 
-fn priority(object: &Object, word: &str) -> Result<Option<String>> {
-    let names: &[&str] = match word.trim().to_lowercase().as_str() {
-        "" => return Ok(None),
-        "low" => &["Low", "Niedrig"],
-        "normal" => &["Medium", "Normal", "Mittel"],
-        "high" => &["High", "Hoch"],
-        "urgent" => &["Urgent", "Critical", "Dringend", "Kritisch", "High", "Hoch"],
-        _ => return Err(error(Code::InvalidInput, "the priority is low, normal, high or urgent")),
+/// The org's word for a priority; an org with other words keeps its default.
+fn priority(object: &Object, priority: Priority) -> Option<String> {
+    let names: &[&str] = match priority {
+        Priority::Low => &["Low", "Niedrig"],
+        Priority::Normal => &["Medium", "Normal", "Mittel"],
+        Priority::High => &["High", "Hoch"],
+        Priority::Urgent => &["Urgent", "Critical", "Dringend", "Kritisch", "High", "Hoch"],
     };
-    // An org with other words keeps its default.
-    Ok(object.value("Priority", names))
+    object.value("Priority", names)
 }

@@ -14,21 +14,21 @@ impl Org {
         let mut found = Vec::new();
         match self.limits() {
             Ok(finding) => found.push(finding),
-            Err(e) => return vec![finding("sign in", "error", e.message)],
+            Err(e) => return vec![Finding::error("sign in", e.message)],
         }
         found.push(self.version());
         let objects = ["Contact", "Lead", "Case", "Order", "OrderItem", "CaseComment"];
         for (name, object) in objects.map(|name| (name, self.described(name))) {
             // What is remembered may be what is wrong.
-            let _ = self.forget(name);
+            self.forget(name);
             match object {
                 Ok(object) => found.extend(self.rights(&object)),
-                Err(e) => found.push(finding(&format!("read {name}"), "error", e.message)),
+                Err(e) => found.push(Finding::error(format!("read {name}"), e.message)),
             }
         }
         found.push(match self.closed_status() {
-            Ok(status) => finding("close cases", "ok", format!("Status {status}")),
-            Err(e) => finding("close cases", "error", e.message),
+            Ok(status) => Finding::ok("close cases", format!("Status {status}")),
+            Err(e) => Finding::error("close cases", e.message),
         });
         found
     }
@@ -36,13 +36,14 @@ impl Org {
     fn limits(&self) -> Result<Finding> {
         let answer = self.rest.get("/limits")?;
         if answer.status == 403 && answer.fault().as_deref() != Some("REQUEST_LIMIT_EXCEEDED") {
-            return Ok(finding("sign in", "ok", "limits are not shown to this user (View Setup and Configuration)"));
+            return Ok(Finding::ok("sign in", "limits are not shown to this user (View Setup and Configuration)"));
         }
         let body = answer.ok()?;
         let of = |what: &str| json::number(&body, &format!("/DailyApiRequests/{what}")).unwrap_or_default();
         let (left, most) = (of("Remaining"), of("Max"));
-        let status = if left < most * LEFT { "warning" } else { "ok" };
-        Ok(finding("sign in", status, format!("{left} of {most} API requests are left for these 24 hours")))
+        let message = format!("{left} of {most} API requests are left for these 24 hours");
+        let few = left < most * LEFT;
+        Ok(if few { Finding::warning("sign in", message) } else { Finding::ok("sign in", message) })
     }
 
     /// The newest version that the org speaks beside the one of the settings.
@@ -51,27 +52,26 @@ impl Org {
         let versions = Rest { base: "/services/data".into() }.get("/").and_then(|a| a.ok());
         let versions = match versions {
             Ok(list) => list,
-            Err(e) => return finding("api version", "warning", e.message),
+            Err(e) => return Finding::warning("api version", e.message),
         };
         let known: Vec<String> = json::list(&versions, "").iter().filter_map(|v| json::text(v, "/version")).collect();
         let newest = known.last().cloned().unwrap_or_default();
         if known.iter().any(|v| v == wanted) {
-            return finding("api version", "ok", format!("{wanted}; the org's newest is {newest}"));
+            return Finding::ok("api version", format!("{wanted}; the org's newest is {newest}"));
         }
-        finding("api version", "error", format!("the org does not speak {wanted}; set api_version to v{newest}"))
+        Finding::error("api version", format!("the org does not speak {wanted}; set api_version to v{newest}"))
     }
 
     fn rights(&self, object: &Object) -> Vec<Finding> {
         let name = object.name.as_str();
         let right = |what: &str, has: bool| match has {
-            true => finding(&format!("{what} {name}"), "ok", "allowed"),
-            false => finding(
-                &format!("{what} {name}"),
-                "error",
+            true => Finding::ok(format!("{what} {name}"), "allowed"),
+            false => Finding::error(
+                format!("{what} {name}"),
                 format!("give the integration user's permission set {what} on {name}"),
             ),
         };
-        let mut found = vec![finding(&format!("read {name}"), "ok", "allowed")];
+        let mut found = vec![Finding::ok(format!("read {name}"), "allowed")];
         if matches!(name, "Contact" | "Lead" | "Case" | "CaseComment") {
             found.push(right("create", object.create));
         }
@@ -90,12 +90,11 @@ impl Org {
         let hidden: Vec<&str> = seen.iter().copied().filter(|field| !object.has(field)).collect();
         if !hidden.is_empty() {
             let message = format!("not visible to the integration user: {}", hidden.join(", "));
-            found.push(finding(&format!("fields of {name}"), "warning", message));
+            found.push(Finding::warning(format!("fields of {name}"), message));
         }
         if name == "Order" && self.settings.currency.is_none() && !object.has("CurrencyIsoCode") {
-            found.push(finding(
+            found.push(Finding::warning(
                 "currency",
-                "warning",
                 "the org has one currency only: name it in the settings, or orders have no amounts",
             ));
         }
@@ -110,20 +109,15 @@ impl Org {
             object.name
         );
         match object.fields.get(field) {
-            None => finding(&name, "warning", how),
-            Some(f) if !f.external_id || !f.create => finding(
+            None => Finding::warning(&name, how),
+            Some(f) if !f.external_id || !f.create => Finding::warning(
                 &name,
-                "warning",
                 format!("{field} is no External ID, or may not be edited by the integration user"),
             ),
             Some(f) if !f.unique => {
-                finding(&name, "warning", format!("{field} is not Unique: two calls at once may make two records"))
+                Finding::warning(&name, format!("{field} is not Unique: two calls at once may make two records"))
             }
-            Some(_) => finding(&name, "ok", format!("{field}: records are created once")),
+            Some(_) => Finding::ok(&name, format!("{field}: records are created once")),
         }
     }
-}
-
-fn finding(name: &str, status: &str, message: impl Into<String>) -> Finding {
-    Finding { name: name.into(), status: status.into(), message: message.into() }
 }

@@ -9,11 +9,12 @@ use crate::org::{Like, Made, Object, Org, owned};
 use crate::people::{PHONES, UNKNOWN, names, numbers};
 use crate::rest::Part;
 use crate::soql::{id, literal};
-use confab_plugin_sdk::leads::{Lead, LeadInput, Qualification};
+use confab_plugin_sdk::leads::{self, Lead, LeadInput, Qualification};
 use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::{json, once, people};
 use serde_json::{Map, Value};
 
+const SUBJECT: usize = 255;
 /// What Description of a lead holds.
 const TEXT: usize = 32_000;
 /// Leads that a duplicate rule names and that are compared.
@@ -41,44 +42,42 @@ const USUAL: [(&str, &[&str]); 3] = [
 
 impl Org {
     pub(crate) fn create_lead(&self, input: &LeadInput) -> Result<Lead> {
-        let person = people::valid(&input.person)?;
-        let object = self.object("Lead")?;
-        let text = about(input);
+        let input = leads::valid(input, SUBJECT, TEXT)?;
+        let text = [input.subject.clone(), leads::about(&input)].join("\n").trim_end().to_owned();
         if text.chars().count() > TEXT {
             return Err(error(Code::InvalidInput, format!("subject and message have more than {TEXT} characters")));
         }
-        let settings = &self.settings.leads;
+        let (object, person, settings) = (self.object("Lead")?, &input.person, &self.settings.leads);
         let mut values = owned(settings.owner.as_ref());
-        let (first, last) = names(&person);
-        object.put(&mut values, "FirstName", first);
+        let (first, last) = names(person);
         values.insert("LastName".into(), last.into());
         values.insert("Company".into(), person.company.clone().unwrap_or_else(|| UNKNOWN.into()).into());
-        object.put(&mut values, "Email", person.email.clone());
-        object.put(&mut values, "Phone", person.phone.clone());
-        object.put(&mut values, "Description", Some(text.clone()));
         let said = input.source.as_deref().and_then(|source| object.value("LeadSource", &[source]));
-        object.put(
-            &mut values,
-            "LeadSource",
-            settings.source.clone().or(said).or_else(|| object.value("LeadSource", &["Web"])),
-        );
+        let source = settings.source.clone().or(said).or_else(|| object.value("LeadSource", &["Web"]));
+        for (field, value) in [
+            ("FirstName", first),
+            ("Email", person.email.clone()),
+            ("Phone", person.phone.clone()),
+            ("Description", Some(text.clone())),
+            ("LeadSource", source),
+        ] {
+            object.put(&mut values, field, value);
+        }
         if let Some(name) = &settings.record_type {
             values.insert("RecordTypeId".into(), object.record_type(name)?.into());
         }
-        let by = [("Email", &person.email), ("Phone", &person.phone)];
-        let by =
-            by.into_iter().find_map(|(field, value)| Some((field, value.as_ref()?)).filter(|(f, _)| object.creates(f)));
         // Without a description nobody knows what a lead is about.
-        let like = by.filter(|_| object.creates("Description")).map(|(field, value)| Like {
-            condition: format!("{field} = {}", literal(value)),
-            first_line: Some(text.clone()),
-        });
+        let by = object.of_person(person, "Email", "Phone").filter(|_| object.creates("Description"));
+        let like = by.map(|condition| Like { condition, first_line: Some(text.clone()) });
         let select = object.readable(SELECT).join(", ");
         match self.make(&object, values, &select, like.as_ref(), settings.owner.is_none())? {
             Made::Record(record) => Ok(self.lead(&record)),
             Made::Refused(because) => {
-                let record = self.refused_for(&object, &person, &because)?;
-                self.write_lead(&object, &record, Map::new(), Some(&format!("{}\n{text}", said_by(&person))))
+                let record = self.refused_for(&object, person, &because)?;
+                let add = format!("{}\n{text}", leads::who(person));
+                let lead = self.write_lead(&object, &record, Map::new(), Some(&add))?;
+                // What that lead was about before is nothing for somebody who merely knows an address.
+                Ok(Lead { subject: input.subject, ..lead })
             }
         }
     }
@@ -96,22 +95,17 @@ impl Org {
         if leads.is_empty() {
             return Err(refused("a contact"));
         }
-        if !object.updates("Description") {
-            return Err(refused("a lead whose description the integration user may not change"));
-        }
         let select = object.readable(SELECT.into_iter().chain(["Email"]).chain(PHONES)).join(", ");
         let soql = format!("SELECT {select} FROM Lead WHERE Id IN ({}) ORDER BY CreatedDate", leads.join(", "));
-        let found = self.rest.query(&soql, NAMED).map_err(|e| self.failed::<()>("Lead", Err(e)))?;
-        let same = |lead: &Value| {
-            let email = json::text(lead, "/Email");
-            let by_email = email.zip(person.email.as_ref()).is_some_and(|(own, email)| people::same_email(&own, email));
-            by_email
-                || person.phone.as_ref().is_some_and(|n| numbers(lead).iter().any(|own| people::same_phone(own, n)))
+        let found = self.rest.query(&soql, NAMED).map_err(|e| self.failed("Lead", e))?;
+        // People may share a number, such as a company's: where both sides have an address, that decides.
+        let same = |lead: &&Value| match (json::text(lead, "/Email"), &person.email) {
+            (Some(own), Some(email)) => people::same_email(&own, email),
+            _ => person.phone.as_ref().is_some_and(|n| numbers(lead).iter().any(|own| people::same_phone(own, n))),
         };
-        let mut theirs: Vec<Value> = found.into_iter().filter(same).collect();
         // One that has been converted can't be added to.
-        theirs.sort_by_key(|lead| json::flag(lead, "/IsConverted"));
-        theirs.into_iter().next().ok_or_else(|| refused("leads with another e-mail address and phone number"))
+        let theirs = found.iter().filter(same).min_by_key(|lead| json::flag(lead, "/IsConverted"));
+        theirs.cloned().ok_or_else(|| refused("leads with another e-mail address or phone number"))
     }
 
     fn lead_record(&self, object: &Object, lead: &str) -> Result<Value> {
@@ -122,19 +116,15 @@ impl Org {
     }
 
     pub(crate) fn qualify_lead(&self, lead: &str, found: &Qualification) -> Result<Lead> {
-        if found.score.is_some_and(|s| s > 100) || found.note.as_ref().is_some_and(|n| n.chars().count() > TEXT) {
-            let message = format!("the score is from 0 to 100, a note has at most {TEXT} characters");
-            return Err(error(Code::InvalidInput, message));
-        }
+        let found = leads::valid_finding(found, TEXT)?;
         let object = self.object("Lead")?;
-        let state = found.state.as_ref().map(|s| s.trim()).filter(|s| !s.is_empty());
-        let status = state.map(|state| self.lead_status(&object, state)).transpose()?;
+        let status = found.state.as_deref().map(|state| self.lead_status(&object, state)).transpose()?;
         let record = self.lead_record(&object, lead)?;
         let mut values = Map::new();
         if let Some(status) = status.filter(|s| json::text(&record, "/Status").as_ref() != Some(s)) {
             values.insert("Status".into(), status.into());
         }
-        let mut note = found.note.as_ref().map(|n| n.trim().to_owned()).filter(|n| !n.is_empty());
+        let mut note = found.note;
         if let Some(score) = found.score {
             let rating = if score >= 70 {
                 "Hot"
@@ -174,7 +164,10 @@ impl Org {
                 ));
             }
             if !object.change(&mut values, "Description", Some(whole)) {
-                log::warn("the integration user may not change Lead.Description: a note was not kept");
+                return Err(error(
+                    Code::Forbidden,
+                    "the integration user may not change Lead.Description, for the note",
+                ));
             }
         }
         if values.is_empty() {
@@ -184,28 +177,26 @@ impl Org {
             return Err(error(Code::Conflict, "the lead has been converted and can't be changed"));
         }
         let lead = json::text(record, "/Id").unwrap_or_default();
-        let update =
-            Part::write("made", "PATCH", format!("/sobjects/Lead/{lead}"), Value::Object(values)).assigned(false);
+        let update = Part::write("made", "PATCH", format!("/sobjects/Lead/{lead}"), values).assigned(false);
         let select = object.readable(SELECT).join(", ");
         let (written, read) =
             self.rest.write(update, &format!("SELECT {select} FROM Lead WHERE Id = {}", literal(&lead)))?;
-        written.ok().map_err(|e| self.failed::<()>("Lead", Err(e)))?;
+        written.ok().map_err(|e| self.failed("Lead", e))?;
         let body = read.ok()?;
         Ok(self.lead(body.pointer("/records/0").unwrap_or(record)))
     }
 
     /// The org's Status for a state.
     fn lead_status(&self, object: &Object, state: &str) -> Result<String> {
-        let word = state.to_lowercase();
-        if word == "converted" {
+        if state == "converted" {
             let message =
                 "converting makes an account, a contact and an opportunity: a salesperson does that in Salesforce";
             return Err(error(Code::Unsupported, message));
         }
-        if let Some(own) = self.settings.leads.states.get(&word) {
+        if let Some(own) = self.settings.leads.states.get(state) {
             return Ok(own.clone());
         }
-        let usual = USUAL.iter().find(|(ours, _)| *ours == word).map(|(_, names)| *names);
+        let usual = USUAL.iter().find(|(ours, _)| *ours == state).map(|(_, names)| *names);
         object.value("Status", usual.unwrap_or(&[state])).ok_or_else(|| {
             let known = object.fields.get("Status").map(|f| f.values.join(", ")).unwrap_or_default();
             let code = if usual.is_some() { Code::Misconfigured } else { Code::InvalidInput };
@@ -230,43 +221,5 @@ impl Org {
             subject: about.lines().next().unwrap_or_default().to_owned(),
             contact_id: json::text(record, "/ConvertedContactId"),
         }
-    }
-}
-
-/// Who said what is added to a lead: the person may write their name or number in another way than the lead has it.
-fn said_by(person: &Person) -> String {
-    let parts = [&person.name, &person.email, &person.phone, &person.company];
-    parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// The description of a new lead; its first line is what the lead is about.
-fn about(input: &LeadInput) -> String {
-    let line = |what: &str, value: Option<String>| value.filter(|v| !v.is_empty()).map(|v| format!("{what}: {v}"));
-    let skus: Vec<String> = input.skus.iter().map(|s| people::one_line(s)).filter(|s| !s.is_empty()).collect();
-    let message = input.message.as_ref().map(|m| m.trim().to_owned()).filter(|m| !m.is_empty());
-    let parts = [
-        Some(people::one_line(&input.subject)),
-        message,
-        line("Articles", Some(skus.join(", "))),
-        line("Source", input.source.as_deref().map(people::one_line)),
-    ];
-    parts.into_iter().flatten().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_line_says_what_it_is_about() {
-        let input = LeadInput {
-            subject: " Zwölf\nMaschinen ".into(),
-            message: Some("for our offices\nin Graz".into()),
-            source: Some("chat".into()),
-            skus: vec!["SKU-1".into(), " ".into()],
-            person: Person::default(),
-        };
-        assert_eq!(about(&input), "Zwölf Maschinen\nfor our offices\nin Graz\nArticles: SKU-1\nSource: chat");
-        assert_eq!(about(&LeadInput::default()), "");
     }
 }

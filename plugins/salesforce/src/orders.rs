@@ -130,8 +130,8 @@ impl Org {
             fields.join(", ")
         );
         self.rest.query(&soql, most).map_err(|e| {
-            let _ = self.forget("OrderItem");
-            self.failed::<()>("Order", Err(e))
+            self.forget("OrderItem");
+            self.failed("Order", e)
         })
     }
 

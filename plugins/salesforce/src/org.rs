@@ -4,7 +4,7 @@
 //! connection's store for `describe_minutes`, and forgotten when Salesforce says that a field is not there. Fields that
 //! field-level security hides are not in a description, so a query asks only for what can be answered.
 
-use crate::rest::{Part, Rest};
+use crate::rest::{Part, Rest, unreferenced};
 use crate::soql::{self, literal};
 use confab_plugin_sdk::json::{flag, text};
 use confab_plugin_sdk::prelude::*;
@@ -26,6 +26,8 @@ const FIELDS: &str = "AccountId BillToContactId BillingPostalCode CaseNumber Com
 const SKEW_MS: u64 = 300_000;
 /// Records that such a call looks at.
 const ALIKE: usize = 20;
+/// How often what a record was merged into may itself have been merged.
+const MERGES: usize = 3;
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -149,9 +151,6 @@ fn own_field(path: &str) -> String {
 /// What an object has, as far as this connector looks at it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Object {
-    read_at: u64,
-    /// The settings' names that it was read for.
-    named: Vec<String>,
     pub(crate) name: String,
     pub(crate) create: bool,
     pub(crate) update: bool,
@@ -192,6 +191,16 @@ impl Object {
     /// Whether this field of a record that exists may be changed.
     pub(crate) fn updates(&self, field: &str) -> bool {
         self.fields.get(field).is_some_and(|f| f.update)
+    }
+
+    /// The condition for records with this person's address, or else number; the names are those of its fields. Without
+    /// one a record might be anybody's.
+    pub(crate) fn of_person(&self, person: &Person, email: &str, phone: &str) -> Option<String> {
+        let by = [(email, &person.email), (phone, &person.phone)];
+        by.into_iter().find_map(|(field, value)| {
+            let value = value.as_deref().filter(|_| self.creates(field))?;
+            Some(format!("{field} = {}", literal(value)))
+        })
     }
 
     /// Puts a value of a new record under a field that may be written.
@@ -292,22 +301,15 @@ impl Org {
         Ok(Org { rest, settings, now: host::now_millis(), key: host::context().idempotency_key })
     }
 
+    /// Where an object's description is kept: other settings name other fields of it.
+    fn kept_as(&self, name: &str) -> String {
+        let named = once::token(&self.settings.named().join(" "));
+        format!("object:{}:{name}:{named}", self.settings.api_version)
+    }
+
     /// An object's description, from memory or from Salesforce.
     pub(crate) fn object(&self, name: &str) -> Result<Object> {
-        let key = format!("object:{}:{name}", self.settings.api_version);
-        let named = self.settings.named();
-        let fresh = |o: &Object| {
-            o.named == named && self.now.saturating_sub(o.read_at) < self.settings.describe_minutes * 60_000
-        };
-        // What an older version of this plugin kept may have another shape: then it is read anew.
-        if let Some(known) = kv::get_json::<Object>(&key).ok().flatten().filter(fresh) {
-            return Ok(known);
-        }
-        let object = self.described(name)?;
-        if let Err(e) = kv::set_json(&key, &object) {
-            log::warn(format!("the description of {name} is not kept, and read anew each time: {}", e.message));
-        }
-        Ok(object)
+        kv::remembered(&self.kept_as(name), self.settings.describe_minutes * 60_000, || self.described(name))
     }
 
     /// An object's description as it is now. Only what is used of it: large orgs have hundreds of fields, and the store
@@ -337,21 +339,18 @@ impl Org {
         let own_types = [&self.settings.leads.record_type, &self.settings.cases.record_type];
         let used = |t: &RecordType| t.available && own_types.contains(&&t.developer_name);
         let types = described.record_type_infos.into_iter().filter(used);
-        let fields = fields.collect();
         Ok(Object {
-            read_at: self.now,
-            named,
             name: described.name,
             create: described.createable,
             update: described.updateable,
-            fields,
+            fields: fields.collect(),
             record_types: types.filter_map(|t| Some((t.developer_name?, t.record_type_id))).collect(),
         })
     }
 
-    /// Forgets a description that turned out to be old.
-    pub(crate) fn forget(&self, name: &str) -> Result<()> {
-        Ok(kv::delete(&format!("object:{}:{name}", self.settings.api_version))?)
+    /// Forgets a description that may be old. That it can't be forgotten is the lesser trouble.
+    pub(crate) fn forget(&self, name: &str) {
+        let _ = kv::delete(&self.kept_as(name));
     }
 
     /// The query of the record that a call with this key made, where the object has the key field.
@@ -377,19 +376,25 @@ impl Org {
     ) -> Result<Made> {
         let name = object.name.as_str();
         if let Some(query) = self.by_key(object, select) {
-            let known = self.rest.query(&query, 1).map_err(|e| self.failed::<()>(name, Err(e)))?;
-            if let Some(known) = known.into_iter().next() {
-                return Ok(Made::Record(known));
+            let made = || Ok::<_, Error>(self.rest.query(&query, 1).map_err(|e| self.failed(name, e))?.pop());
+            if let Some(made) = made()? {
+                return Ok(Made::Record(made));
             }
             let path = format!("/sobjects/{name}/{}/{}", self.settings.key_field, once::token(&self.key));
-            let upsert = Part::write("made", "PATCH", path, Value::Object(values.clone())).assigned(by_rule);
+            let upsert = Part::write("made", "PATCH", path, values.clone()).assigned(by_rule);
             let (written, read) = self.rest.write(upsert, &query)?;
             match written.fault().as_deref() {
                 // The field is gone since it was described: go on without it.
-                Some("NOT_FOUND" | "INVALID_FIELD") => self.forget(name)?,
+                Some("NOT_FOUND" | "INVALID_FIELD") => self.forget(name),
                 Some("DUPLICATES_DETECTED") => return Ok(Made::Refused(written.duplicates())),
-                Some(_) => return Err(self.failed(name, written.ok())),
-                None => return first(read.ok()?).map(Made::Record),
+                fault => {
+                    // Another call with this key was faster by a moment.
+                    if let (Some("DUPLICATE_VALUE"), Some(made)) = (fault, made()?) {
+                        return Ok(Made::Record(made));
+                    }
+                    written.ok().map_err(|e| self.failed(name, e))?;
+                    return first(read.ok()?).map(Made::Record);
+                }
             }
         }
         let claim = format!("made:{name}:{}", once::token(&self.key));
@@ -404,13 +409,13 @@ impl Org {
                 return Ok(Made::Record(known));
             }
         }
-        let insert = Part::write("made", "POST", format!("/sobjects/{name}"), Value::Object(values)).assigned(by_rule);
+        let insert = Part::write("made", "POST", format!("/sobjects/{name}"), values).assigned(by_rule);
         let read_back = format!("SELECT {select} FROM {name} WHERE Id = '@{{made.id}}'");
         let (written, read) = self.rest.write(insert, &read_back)?;
         if written.fault().as_deref() == Some("DUPLICATES_DETECTED") {
             return Ok(Made::Refused(written.duplicates()));
         }
-        let id = text(&written.ok().map_err(|e| self.failed::<()>(name, Err(e)))?, "/id");
+        let id = text(&written.ok().map_err(|e| self.failed(name, e))?, "/id");
         if let (false, Some(id)) = (self.key.is_empty(), &id) {
             let kept = self.hold(name, id);
             let kept = kept.and_then(|_| Ok(kv::set_json(&claim, &Claim { at: self.now, id: Some(id.clone()) })?));
@@ -429,8 +434,8 @@ impl Org {
             "SELECT {select} FROM {} WHERE {} AND CreatedDate >= {since} ORDER BY CreatedDate LIMIT {ALIKE}",
             object.name, like.condition
         );
-        let found = self.rest.query(&query, ALIKE).map_err(|e| self.failed::<()>(&object.name, Err(e)))?;
-        let line = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
+        let found = self.rest.query(&query, ALIKE).map_err(|e| self.failed(&object.name, e))?;
+        let line = |text: &str| unreferenced(text.lines().next().unwrap_or_default().trim());
         for record in found {
             let own = text(&record, "/Description").unwrap_or_default();
             let same = like.first_line.as_deref().is_none_or(|wanted| line(wanted) == line(&own));
@@ -451,11 +456,9 @@ impl Org {
     }
 
     /// What was wrong; a description that may be old is forgotten.
-    pub(crate) fn failed<T>(&self, name: &str, outcome: Result<T>) -> Error {
-        let e = outcome.err().unwrap_or_else(|| error(Code::Internal, "Salesforce: refused without a reason"));
+    pub(crate) fn failed(&self, name: &str, e: Error) -> Error {
         if e.code == Code::Misconfigured.as_str() || e.code == Code::Forbidden.as_str() {
-            // That it can't be forgotten either is the lesser trouble.
-            let _ = self.forget(name);
+            self.forget(name);
         }
         e
     }
@@ -465,29 +468,31 @@ impl Org {
         Ok(kv::insert_json(key, &Claim { at: self.now, id: None })?)
     }
 
-    /// When an earlier call with this key said the same, if there was one. For things without room for a key.
-    pub(crate) fn said_before(&self, what: &str) -> Result<Option<String>> {
+    /// When an earlier call with this key said the same, if there was one: in milliseconds, and some minutes before, as
+    /// clocks differ. For things without room for a key.
+    pub(crate) fn said_before(&self, what: &str) -> Result<Option<u64>> {
         if self.key.is_empty() {
             return Ok(None);
         }
         let earlier = self.claim(&format!("{what}:{}", once::token(&self.key)))?;
-        Ok(earlier.map(|c| dates::of_millis(c.at.saturating_sub(SKEW_MS))))
+        Ok(earlier.map(|c| c.at.saturating_sub(SKEW_MS)))
     }
 
     /// A record by its number or id, deleted or not, and instead of one that was merged the one that it was merged into.
     pub(crate) fn unmerged(&self, object: &Object, select: &str, condition: &str) -> Result<Option<Value>> {
         let master = if object.has("MasterRecordId") { ", MasterRecordId" } else { "" };
-        let soql = format!("SELECT {select}, IsDeleted{master} FROM {} WHERE {condition} LIMIT 2", object.name);
-        let found = self.rest.query_all(&soql, 2).map_err(|e| self.failed::<()>(&object.name, Err(e)))?;
-        if let Some(alive) = found.iter().find(|r| !flag(r, "/IsDeleted")) {
-            return Ok(Some(alive.clone()));
+        let mut condition = condition.to_owned();
+        for _ in 0..=MERGES {
+            let soql = format!("SELECT {select}, IsDeleted{master} FROM {} WHERE {condition} LIMIT 2", object.name);
+            let found = self.rest.query_all(&soql, 2).map_err(|e| self.failed(&object.name, e))?;
+            if let Some(alive) = found.iter().find(|r| !flag(r, "/IsDeleted")) {
+                return Ok(Some(alive.clone()));
+            }
+            let into = found.iter().find_map(|r| text(r, "/MasterRecordId"));
+            let Some(into) = into.as_deref().and_then(|id| soql::id(id, "")) else { break };
+            condition = format!("Id = {}", literal(into));
         }
-        let Some(into) = found.iter().find_map(|r| text(r, "/MasterRecordId")) else {
-            return Ok(None);
-        };
-        let Some(id) = soql::id(&into, "") else { return Ok(None) };
-        let soql = format!("SELECT {select} FROM {} WHERE Id = {}", object.name, literal(id));
-        Ok(self.rest.query(&soql, 1)?.into_iter().next())
+        Ok(None)
     }
 }
 

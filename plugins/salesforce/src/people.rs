@@ -4,13 +4,13 @@
 //! them, and a phone number added to a contact would be proof of that contact's orders and cases. What the visitor said
 //! stands in the lead or case, where a person sees it.
 
-use crate::org::{Accounts, Org, owned};
+use crate::org::{Accounts, Object, Org, owned};
 use crate::rest::Part;
 use crate::soql::{literal, phone};
 use confab_plugin_sdk::contacts::Contact;
 use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::{json, people};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 /// Contacts that are looked at: numbers are compared here, because each is written in its own way.
 const MOST: usize = 400;
@@ -51,11 +51,9 @@ impl Org {
         if described.has("IsConverted") {
             conditions.push("IsConverted = FALSE".into());
         }
-        let select: Vec<&str> = ["Id", "Name", "Email"].into_iter().chain(phones).chain([company]).collect();
-        let conditions = conditions.join(" AND ");
-        let soql =
-            format!("SELECT {} FROM {object} WHERE {conditions} ORDER BY CreatedDate LIMIT {MOST}", select.join(", "));
-        let found = self.rest.query(&soql, MOST).map_err(|e| self.failed::<()>(object, Err(e)))?;
+        let (select, conditions) = (selected(&described, company), conditions.join(" AND "));
+        let soql = format!("SELECT {select} FROM {object} WHERE {conditions} ORDER BY CreatedDate LIMIT {MOST}");
+        let found = self.rest.query(&soql, MOST).map_err(|e| self.failed(object, e))?;
         let same = |record: &Value| {
             person.phone.as_ref().is_none_or(|n| numbers(record).iter().any(|own| people::same_phone(own, n)))
         };
@@ -70,28 +68,25 @@ impl Org {
     /// The contact with this e-mail address (without one: phone number), created if there is none.
     pub(crate) fn upsert_contact(&self, person: &Person) -> Result<Contact> {
         let person = people::valid(person)?;
-        let key = match &person.email {
-            Some(_) => Person { email: person.email.clone(), ..Person::default() },
-            None => Person { phone: person.phone.clone(), ..Person::default() },
-        };
+        let key = people::key(&person);
         if let Some(known) = self.people("Contact", "Account.Name", &key)?.first() {
             return Ok(contact(known));
         }
+        let object = self.object("Contact")?;
         let mut values = owned(self.settings.contacts.owner.as_ref());
         let (first, last) = names(&person);
-        let account = match &person.company {
-            Some(company) => self.account(company)?,
-            None => None,
-        };
-        let given = [("FirstName", first), ("LastName", Some(last)), ("Email", person.email.clone())];
-        let given = given.into_iter().chain([("Phone", person.phone.clone()), ("AccountId", account)]);
-        values.extend(given.filter_map(|(field, value)| Some((field.to_owned(), value?.into()))));
-        let insert = Part::write("made", "POST", "/sobjects/Contact".into(), Value::Object(values)).assigned(false);
-        let select = "SELECT Id, Name, Email, Phone, MobilePhone, HomePhone, Account.Name FROM Contact";
+        let account = person.company.as_deref().map(|company| self.account(company)).transpose()?.flatten();
+        values.insert("LastName".into(), last.into());
+        let given = [("FirstName", first), ("Email", person.email), ("Phone", person.phone), ("AccountId", account)];
+        for (field, value) in given {
+            object.put(&mut values, field, value);
+        }
+        let insert = Part::write("made", "POST", "/sobjects/Contact".into(), values).assigned(false);
+        let select = format!("SELECT {} FROM Contact", selected(&object, "Account.Name"));
         let (written, read) = self.rest.write(insert, &format!("{select} WHERE Id = '@{{made.id}}'"))?;
         let refused = written.duplicates();
         if refused.is_empty() {
-            written.ok().map_err(|e| self.failed::<()>("Contact", Err(e)))?;
+            written.ok().map_err(|e| self.failed("Contact", e))?;
             let body = read.ok()?;
             return Ok(contact(body.pointer("/records/0").unwrap_or(&Value::Null)));
         }
@@ -103,10 +98,9 @@ impl Org {
         } else {
             self.rest.query(&format!("{select} WHERE Id IN ({})", ids.join(", ")), 20)?
         };
-        let same = alike.iter().find(|c| match (&key.email, &key.phone) {
-            (Some(email), _) => json::text(c, "/Email").is_some_and(|own| people::same_email(&own, email)),
-            (None, Some(phone)) => numbers(c).iter().any(|own| people::same_phone(own, phone)),
-            (None, None) => false,
+        let same = alike.iter().find(|c| {
+            let emails = json::text(c, "/Email").into_iter().collect();
+            people::Known { emails, phones: numbers(c), ..people::Known::default() }.fits(&key)
         });
         same.map(contact).ok_or_else(|| {
             let message = "a duplicate rule of the org refuses this contact: let the rule warn instead, or leave out the integration user";
@@ -123,7 +117,8 @@ impl Org {
         match (found.as_slice(), self.settings.contacts.accounts) {
             ([only], _) => Ok(json::text(only, "/Id")),
             ([], Accounts::Create) => {
-                let insert = Part::write("made", "POST", "/sobjects/Account".into(), json!({"Name": company}));
+                let values = Map::from_iter([("Name".to_owned(), company.into())]);
+                let insert = Part::write("made", "POST", "/sobjects/Account".into(), values);
                 let made = self.rest.composite(vec![insert.assigned(true)], true)?.into_iter().next();
                 Ok(made.map(|m| m.ok()).transpose()?.and_then(|body| json::text(&body, "/id")))
             }
@@ -132,12 +127,20 @@ impl Org {
     }
 }
 
-/// First and last name. A last name has to be there.
+/// What is read of a contact or lead, as far as it may be seen.
+fn selected(object: &Object, company: &str) -> String {
+    object.readable(["Id", "Name", "Email"].into_iter().chain(PHONES).chain([company])).join(", ")
+}
+
+/// First and last name, as long as their fields hold. A last name has to be there.
 pub(crate) fn names(person: &Person) -> (Option<String>, String) {
-    match &person.name {
-        Some(name) => people::split_name(name),
-        None => (None, UNKNOWN.to_owned()),
-    }
+    let (first, last) = person.name.as_deref().map_or((None, UNKNOWN.to_owned()), people::split_name);
+    (first.map(|name| cut(&name, 40)), cut(&last, 80))
+}
+
+/// The beginning of a text: Salesforce refuses what a field does not hold.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }
 
 /// The telephone numbers of a contact or lead.

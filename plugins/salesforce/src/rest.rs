@@ -15,7 +15,7 @@
 
 use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::{http::Request, json, pages};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Records that a page of a query has: the least Salesforce allows, as most queries want a few.
 const PAGE: &str = "batchSize=200";
@@ -129,8 +129,14 @@ impl Part {
     pub(crate) fn query(name: &'static str, soql: &str) -> Part {
         Part { method: "GET", path: query_path("query", soql), name, body: None, headers: json!({}) }
     }
-    pub(crate) fn write(name: &'static str, method: &'static str, path: String, body: Value) -> Part {
-        Part { method, path, name, body: Some(body), headers: json!({}) }
+    /// The texts of the body may be a visitor's.
+    pub(crate) fn write(name: &'static str, method: &'static str, path: String, body: Map<String, Value>) -> Part {
+        let harmless = |value| match value {
+            Value::String(text) => Value::String(unreferenced(&text)),
+            other => other,
+        };
+        let body = body.into_iter().map(|(field, value)| (field, harmless(value))).collect();
+        Part { method, path, name, body: Some(Value::Object(body)), headers: json!({}) }
     }
     /// With `Sforce-Auto-Assign` and, for duplicate rules that only warn, leave to save.
     pub(crate) fn assigned(mut self, by_rule: bool) -> Part {
@@ -140,9 +146,15 @@ impl Part {
     }
 }
 
-/// The path of a query below the version. References of composite requests (`@{made.id}`) stay what they are.
+/// The path of a query below the version.
 fn query_path(resource: &str, soql: &str) -> String {
-    format!("/{resource}?q={}", path_segment(soql).replace("%40%7Bmade.id%7D", "@{made.id}"))
+    format!("/{resource}?q={}", path_segment(soql))
+}
+
+/// A text as composite requests keep it. `@{made.id}` refers to what another part of the request answered, whoever wrote
+/// it, and there is no way to say that it is text: `@ {made.id}` is.
+pub(crate) fn unreferenced(text: &str) -> String {
+    text.replace("@{", "@ {")
 }
 
 /// The way to an org.
@@ -215,9 +227,12 @@ impl Rest {
             .collect())
     }
 
-    /// Writes and reads back what was written, all in one. The first answer is the write's; the second has the records.
+    /// Writes and reads back what was written, all in one: `read_back` may ask for `@{made.id}`. The first answer is the
+    /// write's; the second has the records.
     pub(crate) fn write(&self, write: Part, read_back: &str) -> Result<(Answer, Answer)> {
-        let mut answers = self.composite(vec![write, Part::query("read", read_back)], true)?.into_iter();
+        let mut read = Part::query("read", read_back);
+        read.path = read.path.replace("%40%7Bmade.id%7D", "@{made.id}");
+        let mut answers = self.composite(vec![write, read], true)?.into_iter();
         match (answers.next(), answers.next()) {
             (Some(written), Some(read)) => Ok((written, read)),
             _ => Err(error(Code::Internal, "Salesforce: a composite request was answered in part")),

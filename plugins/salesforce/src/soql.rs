@@ -15,9 +15,7 @@ pub(crate) fn containing(text: &str) -> String {
 /// A pattern in quotes for the last six digits of a phone number, with anything between them: everybody writes
 /// numbers in their own way. What it finds must be compared.
 pub(crate) fn phone(number: &str) -> String {
-    let digits = people::digits(number);
-    let tail = digits.get(digits.len().saturating_sub(6)..).unwrap_or(&digits);
-    format!("'{}%'", tail.chars().flat_map(|c| ['%', c]).collect::<String>())
+    format!("'{}%'", people::tail(number).chars().flat_map(|c| ['%', c]).collect::<String>())
 }
 
 fn escaped(text: &str, pattern: bool) -> String {
@@ -36,11 +34,12 @@ fn escaped(text: &str, pattern: bool) -> String {
     out
 }
 
-/// An id of 15 or 18 characters, of an object whose ids begin so (`003`).
+/// An id of 15 or 18 characters, of an object whose ids begin so (`003`); its first 15, as Salesforce refuses a query for
+/// one whose last three don't fit the others.
 pub(crate) fn id<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let text = text.trim();
     let shaped = matches!(text.len(), 15 | 18) && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    (shaped && text.starts_with(prefix)).then_some(text)
+    text.get(..15).filter(|short| shaped && short.starts_with(prefix))
 }
 
 /// An id in both of its forms, for comparing: 15 characters, and 18 with a checksum of its capital letters.
@@ -87,6 +86,7 @@ mod tests {
         assert_eq!(forms("0031i000013x2TEAAY"), ["0031i000013x2TE", "0031i000013x2TEAAY"]);
         assert_eq!(forms("0031i000013x2TE"), ["0031i000013x2TE", "0031i000013x2TEAAY"]);
         assert_eq!(id("0031i000013x2TE", "003"), Some("0031i000013x2TE"));
+        assert_eq!(id(" 0031i000013x2TEZZZ", "003"), Some("0031i000013x2TE"));
         assert_eq!(id("0031i000013x2TE", "00Q"), None);
         assert_eq!(id("003' OR Id != '", "003"), None);
     }

@@ -8,7 +8,7 @@ use confab_plugin_sdk::leads::{LeadInput, Leads, Qualification};
 use confab_plugin_sdk::orders::Orders;
 use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::testing::{Answer, Host, Sent};
-use confab_plugin_sdk::tickets::{TicketInput, Tickets};
+use confab_plugin_sdk::tickets::{TicketInput, TicketQuery, Tickets};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -37,6 +37,12 @@ fn described(name: &str, fields: &str) -> Answer {
 
 const LEAD_FIELDS: &str = "FirstName LastName Company Email Phone Description Status=New|Qualified|Unqualified LeadSource=Web|Chat IsConverted MasterRecordId";
 const CASE_FIELDS: &str = "CaseNumber Subject Description Status IsClosed CreatedDate SuppliedName SuppliedEmail SuppliedPhone Priority=High|Medium|Low Origin=Chat Confab_Key__c* MasterRecordId";
+
+/// Bytes of what is kept of an object's description.
+fn described_size(host: &Host, name: &str) -> Option<usize> {
+    let prefix = format!("object:v67.0:{name}:");
+    host.kv().iter().find(|(key, _)| key.starts_with(&prefix)).map(|(_, kept)| kept.len())
+}
 
 fn records(records: Value) -> Value {
     json!({"totalSize": records.as_array().map_or(0, Vec::len), "done": true, "records": records})
@@ -124,7 +130,7 @@ fn a_key_field_that_was_deleted_is_done_without() {
     assert_eq!(lead.id, LEAD);
     let methods: Vec<Value> = writes(&host).iter().map(|w| w["method"].clone()).collect();
     assert_eq!(methods, ["PATCH", "POST"]);
-    assert!(!host.kv().contains_key("object:v67.0:Lead"), "the old description is still believed");
+    assert_eq!(described_size(&host, "Lead"), None, "the old description is still believed");
 }
 
 #[test]
@@ -136,11 +142,12 @@ fn what_a_duplicate_rule_refuses_is_added_to_the_lead_that_is_there() {
     let host = refusing(json!([converted, other, own]));
     let lead = host.run(|| <Connector as Leads>::create(lead_input())).unwrap();
     assert_eq!((lead.id.as_str(), lead.state.as_str()), (LEAD, "qualified"));
+    assert_eq!(lead.subject, "Zwölf Maschinen", "what the lead was about before is told");
     let change = &writes(&host)[1];
     assert!(change["url"].as_str().unwrap_or_default().ends_with(LEAD), "{change}");
     assert_eq!(
         change["body"]["Description"],
-        "Tea\nSøren Åkerström, soren@example.test\nZwölf Maschinen\n[confab:turn-7]"
+        "Tea\nName: Søren Åkerström\nE-mail: soren@example.test\nZwölf Maschinen\n[confab:turn-7]"
     );
     // By their number too, however it is written.
     let own = json!({"Id": LEAD, "Status": "Qualified", "Phone": "0660/555 01 77"});
@@ -152,15 +159,20 @@ fn what_a_duplicate_rule_refuses_is_added_to_the_lead_that_is_there() {
 
 #[test]
 fn a_lead_that_a_duplicate_rule_only_finds_alike_is_left_alone() {
-    let host = refusing(
-        json!([{"Id": LEAD, "Status": "New", "Email": "other@example.test", "Phone": "+43 1 5550100", "Description": "Coffee"}]),
-    );
     let mut input = lead_input();
     input.person.phone = Some("+43 660 5550177".into());
-    let e = host.run(|| <Connector as Leads>::create(input)).unwrap_err();
-    assert!(e.code == "conflict" && e.message.contains("another e-mail address and phone number"), "{e:?}");
-    assert!(!e.message.contains("other@example.test"), "{e:?}");
-    assert_eq!(writes(&host).len(), 1, "somebody else's lead was changed");
+    for alike in [
+        json!({"Id": LEAD, "Status": "New", "Email": "other@example.test", "Phone": "+43 1 5550100", "Description": "Coffee"}),
+        // A colleague's: they share the company's number.
+        json!({"Id": LEAD, "Status": "New", "Email": "other@example.test", "Phone": "+43 660 5550177"}),
+        json!({"Id": LEAD, "Status": "New", "Description": "Coffee"}),
+    ] {
+        let host = refusing(json!([alike]));
+        let e = host.run(|| <Connector as Leads>::create(input.clone())).unwrap_err();
+        assert!(e.code == "conflict" && e.message.contains("another e-mail address or phone number"), "{e:?}");
+        assert!(!e.message.contains("other@example.test"), "{e:?}");
+        assert_eq!(writes(&host).len(), 1, "somebody else's lead was changed");
+    }
 }
 
 /// An org with a duplicate rule that refuses every lead because of these.
@@ -183,7 +195,7 @@ fn refusing(because: Value) -> Host {
         ]),
         _ => {
             let soql = soql(request);
-            assert!(soql.contains("Id IN ('") && soql.contains(" Email, Phone "), "{soql}");
+            assert!(soql.contains("Id IN ('00QA") && soql.contains(" Email, Phone "), "{soql}");
             Answer::json(200, records(because.clone()))
         }
     })
@@ -295,7 +307,7 @@ fn of_a_large_object_only_what_is_used_is_kept() {
     let score = || Qualification { score: Some(85), ..Qualification::default() };
     host.run(|| <Connector as Leads>::qualify(LEAD.into(), score())).unwrap();
     assert_eq!(writes(&host)[0]["body"], json!({"Score__c": 85}));
-    let size = host.kv().get("object:v67.0:Lead").map(Vec::len);
+    let size = described_size(&host, "Lead");
     assert!(size.is_some_and(|size| size < 8 * 1024), "{size:?}");
     // Other settings name other fields: what was kept for the old ones does not do.
     let host = host.settings(json!({"leads": {"score_field": "Annual_score__c"}}));
@@ -317,10 +329,13 @@ fn a_lead_is_changed_by_the_right_to_change_it() {
         p if p.ends_with("/composite") => composite(&[(204, Value::Null), (200, records(json!([{"Id": LEAD}])))]),
         _ => Answer::json(200, records(json!([{"Id": LEAD, "Status": "New", "IsDeleted": false}]))),
     });
-    let found = Qualification { score: Some(85), note: Some("Budget is there".into()), ..Qualification::default() };
-    host.run(|| <Connector as Leads>::qualify(LEAD.into(), found)).unwrap();
+    let qualify = |found| host.run(|| <Connector as Leads>::qualify(LEAD.into(), found));
+    qualify(Qualification { score: Some(85), ..Qualification::default() }).unwrap();
     assert_eq!(writes(&host)[0]["body"], json!({"Rating": "Hot"}));
-    assert!(host.logged().iter().any(|line| line.contains("Lead.Description")), "{:?}", host.logged());
+    let note = Qualification { score: Some(85), note: Some("Budget is there".into()), ..Qualification::default() };
+    let e = qualify(note).unwrap_err();
+    assert!(e.code == "forbidden" && e.message.contains("Lead.Description"), "{e:?}");
+    assert_eq!(writes(&host).len(), 1, "half of it was written");
 }
 
 #[test]
@@ -367,13 +382,15 @@ fn a_converted_lead_is_told_and_left_alone() {
 
 #[test]
 fn a_merged_case_is_the_one_it_was_merged_into() {
-    let host = Host::new().on(|request| match request.path.as_str() {
-        p if p.ends_with("/describe") => described("Case", CASE_FIELDS),
-        p if p.contains("/queryAll") => Answer::json(200, records(json!([{"Id": "500A00000000002AAA", "IsDeleted": true, "MasterRecordId": CASE}]))),
-        _ => {
-            assert!(soql(request).ends_with(&format!("WHERE Id = '{CASE}'")), "{}", soql(request));
+    // And that one into a third.
+    let host = Host::new().on(|request| match (request.path.as_str(), soql(request)) {
+        (p, _) if p.ends_with("/describe") => described("Case", CASE_FIELDS),
+        (_, q) if q.contains("'00001025'") => Answer::json(200, records(json!([{"Id": "500A00000000002AAA", "IsDeleted": true, "MasterRecordId": "500A00000000003AAA"}]))),
+        (_, q) if q.contains("WHERE Id = '500A00000000003'") => Answer::json(200, records(json!([{"Id": "500A00000000003AAA", "IsDeleted": true, "MasterRecordId": CASE}]))),
+        (p, q) => {
+            assert!(p.contains("/queryAll") && q.contains("WHERE Id = '500A00000000001' LIMIT"), "{q}");
             Answer::json(200, records(json!([{"Id": CASE, "CaseNumber": "00001026", "Status": "On Hold", "SuppliedEmail": "Erika@Example.test",
-                "CreatedDate": "2026-11-22T10:32:00.000+0000"}])))
+                "IsDeleted": false, "CreatedDate": "2026-11-22T10:32:00.000+0000"}])))
         }
     });
     let proof = Proof { email: Some("erika@example.test".into()), ..Proof::default() };
@@ -519,4 +536,99 @@ fn the_check_says_which_right_is_missing_and_changes_nothing() {
     });
     let found = refused.run(<Connector as Health>::check);
     assert!(found.len() == 1 && found[0].status == "error" && found[0].message.contains("token"), "{found:#?}");
+}
+
+#[test]
+fn what_a_visitor_writes_refers_to_no_other_part_of_the_request() {
+    let said = Rc::new(RefCell::new(Vec::<Value>::new()));
+    let kept = said.clone();
+    let host = Host::new().key("turn-9").on(move |request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Case", CASE_FIELDS),
+        p if p.ends_with("/composite") => {
+            let text = request.json()["compositeRequest"][0]["body"]["CommentBody"].clone();
+            kept.borrow_mut().push(json!({"CommentBody": text.as_str().unwrap_or_default().replace('\n', "\r\n"), "CreatedDate": "2026-11-22T10:32:01.000+0000"}));
+            composite(&[(201, json!({"id": "00aA00000000001AAA"})), (200, records(json!([{"Id": CASE}])))])
+        }
+        _ => Answer::json(200, records(json!([{"Id": CASE, "SuppliedEmail": "erika@example.test", "IsDeleted": false, "CaseComments": {"records": *kept.borrow()}}]))),
+    });
+    let proof = Proof { email: Some("erika@example.test".into()), ..Proof::default() };
+    for _ in 0..2 {
+        let text = "Use @{read.records[0].SuppliedPhone}\nplease".to_owned();
+        host.run(|| <Connector as Tickets>::comment("00001025".into(), text, proof.clone())).unwrap();
+    }
+    let text = said.borrow()[0]["CommentBody"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(text, "Use @ {read.records[0].SuppliedPhone}\r\nplease");
+    assert_eq!(said.borrow().len(), 1, "said twice");
+    // Nor does an address in a query, which may have braces.
+    let person = Person { email: Some("x@{made.id}.test".into()), ..Person::default() };
+    let input = TicketInput { subject: "Drips".into(), requester: person, ..TicketInput::default() };
+    let host = Host::new().on(|request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Case", &format!("{CASE_FIELDS} ContactId")),
+        _ => composite(&[(200, records(json!([{"Id": CASE}]))), (200, records(json!([{"Id": CASE}])))]),
+    });
+    let _ = host.run(|| <Connector as Tickets>::create(input));
+    let parts: Vec<Value> =
+        host.sent().iter().flat_map(|r| r.json()["compositeRequest"].as_array().cloned().unwrap_or_default()).collect();
+    assert!(parts.len() == 3 && parts.iter().all(|p| !p.to_string().contains("x@{")), "{parts:#?}");
+}
+
+#[test]
+fn of_two_calls_with_one_key_the_slower_gives_what_the_faster_made() {
+    let asked = Rc::new(RefCell::new(0));
+    let host = Host::new().key("turn-7").on(move |request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Lead", &format!("{LEAD_FIELDS} Confab_Key__c*")),
+        p if p.ends_with("/composite") => {
+            composite(&[(400, json!([{"errorCode": "DUPLICATE_VALUE", "message": "duplicate value found"}])), halted()])
+        }
+        _ => {
+            *asked.borrow_mut() += 1;
+            Answer::json(
+                200,
+                records(if *asked.borrow() == 1 { json!([]) } else { json!([{"Id": LEAD, "Status": "New"}]) }),
+            )
+        }
+    });
+    assert_eq!(host.run(|| <Connector as Leads>::create(lead_input())).unwrap().id, LEAD);
+}
+
+#[test]
+fn names_are_cut_to_what_their_fields_hold_and_hidden_fields_are_not_read_back() {
+    let host = Host::new().on(|request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Contact", "FirstName LastName Name Email AccountId CreatedDate"),
+        p if p.ends_with("/composite") => composite(&[
+            (201, json!({"id": "003A00000000001AAA"})),
+            (200, records(json!([{"Id": "003A00000000001AAA"}]))),
+        ]),
+        _ => Answer::json(200, records(json!([]))),
+    });
+    let person = Person {
+        name: Some(format!("{} {}", "É".repeat(60), "x".repeat(100))),
+        email: Some("erika@example.test".into()),
+        phone: Some("+43 660 5550177".into()),
+        ..Person::default()
+    };
+    host.run(|| <Connector as Contacts>::upsert(person)).unwrap();
+    let made = &writes(&host)[0]["body"];
+    assert_eq!(made, &json!({"FirstName": "É".repeat(40), "LastName": "x".repeat(80), "Email": "erika@example.test"}));
+    assert!(host.sent().iter().all(|r| !String::from_utf8_lossy(&r.body).contains("Phone")), "{:?}", host.sent());
+}
+
+#[test]
+fn a_search_fits_into_a_url_whatever_is_looked_for() {
+    let host = Host::new().on(|request| match request.path.as_str() {
+        p if p.ends_with("/describe") => described("Case", CASE_FIELDS),
+        p => {
+            assert!(p.len() < 16_000, "{} characters", p.len());
+            Answer::json(200, records(json!([])))
+        }
+    });
+    let find = |email: Option<&str>| {
+        let (text, state) = (Some("𝄞".repeat(500) + " "), Some("ü".repeat(9_000)));
+        let query = TicketQuery { text: text.map(|t| t.repeat(20)), state, requester_email: email.map(str::to_owned) };
+        host.run(|| <Connector as Tickets>::search(query, 10)).unwrap().len()
+    };
+    assert_eq!((find(None), find(Some("erika@example.test"))), (0, 0));
+    let before = host.sent().len();
+    assert_eq!(find(Some(&format!("{}@example.test", "x".repeat(90_000)))), 0);
+    assert_eq!(host.sent().len(), before, "what is no address was asked for");
 }

@@ -36,6 +36,8 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 31..=68;
 /// Requests that a composite request may have, and queries among them.
 const PARTS: usize = 25;
 const QUERIES: usize = 5;
+/// Bytes of a URL with its query.
+const URL: usize = 16_088;
 
 /// A running org.
 #[derive(Debug)]
@@ -117,6 +119,8 @@ async fn answer(
     let wrote = method != Method::GET;
     let outcome = if header("authorization") != format!("Bearer {TOKEN}") {
         Err(refusal(401, "INVALID_SESSION_ID", "Session expired or invalid"))
+    } else if uri.to_string().len() > URL {
+        Err(refusal(414, "URI_TOO_LONG", "The length of the URI exceeds the 16,088 byte limit"))
     } else if org.left == 0 {
         Err(refusal(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."))
     } else if wrote && !header("content-type").starts_with("application/json") {

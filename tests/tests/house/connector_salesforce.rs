@@ -108,10 +108,45 @@ async fn a_lead_is_made_once_qualified_and_refused_when_converted() -> Result<()
         )
         .await?;
     ensure!(third["id"] == first["id"], "{third}");
-    let org = org.org();
-    let text =
-        org.store.record(first["id"].as_str().unwrap_or_default()).context("gone")?.values["Description"].clone();
-    ensure!(text == "Tea\nanna@example.test\nCups\n[confab:turn-6]", "{text}");
+    let about = |lead: &Value| {
+        let org = org.org();
+        Ok::<_, anyhow::Error>(
+            org.store.record(lead["id"].as_str().unwrap_or_default()).context("gone")?.values["Description"].clone(),
+        )
+    };
+    let text = about(&first)?;
+    ensure!(
+        text == "Tea\nE-mail: anna@example.test\nCups\n[confab:turn-6]" && third["subject"] == "Cups",
+        "{text} {third}"
+    );
+    // One who is only called the same is somebody else: nothing is added, and nothing told.
+    org.org().store.duplicates = DuplicateRule::Off;
+    let called = |email: &str, subject: &str| json!({"lead": {"person": {"name": "Anna Muster", "email": email}, "subject": subject, "skus": []}});
+    let other = crm.write("leads.create", called("anna.m@example.test", "Mills"), "turn-7").await?;
+    org.org().store.duplicates = DuplicateRule::Block;
+    let alike = crm.answer("leads.create", called("a.muster@example.test", "Beans"), Some("turn-8")).await?;
+    ensure!(alike["error"]["code"] == "conflict" && !alike.to_string().contains("anna.m@"), "{alike}");
+    ensure!(about(&other)? == "Mills", "a namesake's words were added");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_org_with_hundreds_of_fields_is_described_once() -> Result<()> {
+    let House { org, crm, host: _host, _server } = open("{}").await?;
+    {
+        let mut org = org.org();
+        let lead = org.store.objects.get_mut("Lead").context("no Lead")?;
+        let field = lead.fields.get("LeadSource").context("no LeadSource")?.clone();
+        for n in 0..900 {
+            lead.fields.insert(format!("What_marketing_wanted_to_know_in_some_year_{n}__c"), field.clone());
+        }
+    }
+    for turn in ["turn-1", "turn-2"] {
+        let input = json!({"lead": {"person": erika(), "subject": "Tea", "source": "chat", "skus": []}});
+        crm.write("leads.create", input, turn).await?;
+    }
+    let described = org.org().requests.iter().filter(|(path, _)| path.contains("/describe")).count();
+    ensure!(described == 1, "described {described} times");
     Ok(())
 }
 
@@ -152,14 +187,16 @@ async fn a_case_is_made_once_shown_to_its_requester_commented_and_closed() -> Re
         .seed("CaseComment", json!({"ParentId": case, "CommentBody": "Please send a picture", "IsPublished": true}));
     let proof = json!({"email": "ERIKA@example.test"});
     let short = number.trim_start_matches('0').to_owned();
-    let say = json!({"number": short, "text": "Here it is: 'picture.png'", "proof": proof});
+    // The braces are text: they refer to nothing that another part of the request answered.
+    let say = json!({"number": short, "text": "Here it is: 'picture.png' @{read.records[0].Id}", "proof": proof});
     for _ in 0..2 {
         crm.write("tickets.comment", say.clone(), "turn-2").await?;
     }
     let shown = crm.call("tickets.get", json!({"number": number, "proof": proof})).await?;
     let said: Vec<&str> =
         shown["comments"].as_array().into_iter().flatten().filter_map(|c| c["text"].as_str()).collect();
-    ensure!(said == ["Please send a picture", "Here it is: 'picture.png'"], "{shown:#}");
+    let own = "Here it is: 'picture.png' @ {read.records[0].Id}";
+    ensure!(said == ["Please send a picture", own], "{shown:#}");
     // By the contact's number and id too; by nothing, by another address, and by a number that does not exist: the same words.
     crm.call(
         "tickets.get",
@@ -191,6 +228,8 @@ async fn a_case_is_made_once_shown_to_its_requester_commented_and_closed() -> Re
     let others = search(json!({"requester_email": "e' OR SuppliedEmail != 'x@example.test"})).await?;
     ensure!(others == json!([]), "{others}");
     ensure!(search(json!({"text": "100%_'\\"})).await? == json!([]), "a wildcard found something");
+    let long = search(json!({"text": "Dampflanze ".repeat(4_000), "state": "new"})).await?;
+    ensure!(long.as_array().map(Vec::len) == Some(1), "{long}");
     // Somebody else holds the record: nothing is written, neither reason nor status.
     let close = json!({"number": number, "reason": "It stopped", "proof": proof});
     org.org().store.locked.push(case.clone());

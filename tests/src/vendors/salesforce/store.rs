@@ -19,7 +19,7 @@ fn field_refusal(code: &str, message: &str, fields: &[&str]) -> Refusal {
     (400, json!([{"errorCode": code, "message": message, "fields": fields}]))
 }
 
-/// What a duplicate rule for leads with the same e-mail address does.
+/// What a duplicate rule for leads with the same e-mail address or name does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DuplicateRule {
     /// There is none.
@@ -386,8 +386,13 @@ impl Store {
         }
         if object == "Lead" && self.duplicates != DuplicateRule::Off {
             let email = values.get("Email").and_then(Value::as_str).unwrap_or("-");
-            let alike = self.with("Lead", "Email", email);
-            if let Some(id) = alike.first().filter(|_| self.duplicates == DuplicateRule::Block || !may_save) {
+            let name = ["FirstName", "LastName"].iter().filter_map(|f| values.get(*f)?.as_str()).collect::<Vec<_>>();
+            // Rules compare loosely: who is called the same is alike, whatever the address.
+            let mut alike = self.with("Lead", "Name", &name.join(" "));
+            alike.retain(|_| name != ["[not provided]"]);
+            alike.extend(self.with("Lead", "Email", email));
+            if !alike.is_empty() && (self.duplicates == DuplicateRule::Block || !may_save) {
+                let found: Vec<Value> = alike.iter().map(|id| json!({"additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0, "record": {"attributes": attributes("Lead", id), "Id": id}})).collect();
                 let message = "Use one of these records?";
                 return Err((
                     400,
@@ -396,8 +401,8 @@ impl Store {
                             "allowSave": self.duplicates == DuplicateRule::Alert, "duplicateRule": "Standard_Lead_Duplicate_Rule",
                             "duplicateRuleEntityType": "Lead", "errorMessage": message,
                             "matchResults": [{
-                                "entityType": "Lead", "errors": [], "matchEngine": "FuzzyMatchEngine", "rule": "Standard_Lead_Match_Rule_v1_0", "size": 1, "success": true,
-                                "matchRecords": [{"additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0, "record": {"attributes": attributes("Lead", id), "Id": id}}],
+                                "entityType": "Lead", "errors": [], "matchEngine": "FuzzyMatchEngine", "rule": "Standard_Lead_Match_Rule_v1_0", "size": found.len(), "success": true,
+                                "matchRecords": found,
                             }],
                         },
                         "errorCode": "DUPLICATES_DETECTED", "message": message,
@@ -558,7 +563,9 @@ fn attributes(object: &str, id: &str) -> Value {
 }
 
 fn is_id(text: &str) -> bool {
-    matches!(text.len(), 15 | 18) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+    let whole =
+        text.len() == 15 || text.len() == 18 && text.get(..15).is_some_and(|short| with_checksum(short) == text);
+    whole && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// An id of 18 characters out of one of 15.
