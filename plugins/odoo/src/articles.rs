@@ -34,7 +34,7 @@ pub(crate) const OPTIONAL: [&str; 9] = [
 impl Odoo {
     pub(crate) fn article(&mut self, sku: &str) -> Result<Product> {
         let sku = sku.trim();
-        let found = self.products([json!(["default_code", "=ilike", literal(sku)])])?;
+        let found = self.products(vec![json!(["default_code", "=ilike", literal(sku)])])?;
         exact(found, "default_code", sku).map(|p| self.product(&p)).ok_or_else(|| no_article(sku))
     }
 
@@ -53,7 +53,7 @@ impl Odoo {
             let word = literal(word);
             ["default_code", "name", "description_sale", "categ_id.name"].map(|field| json!([field, "ilike", word]))
         };
-        let mut found = self.products(words.iter().flat_map(|word| any(clauses(word))))?;
+        let mut found = self.products(words.iter().flat_map(|word| any(clauses(word))).collect())?;
         if found.is_empty() && words.len() > 1 {
             found = self.products(any(words.iter().flat_map(clauses)))?;
         }
@@ -62,13 +62,13 @@ impl Odoo {
         Ok(found)
     }
 
-    fn products(&mut self, domain: impl IntoIterator<Item = Value>) -> Result<Vec<Value>> {
+    fn products(&mut self, domain: Vec<Value>) -> Result<Vec<Value>> {
         let fields = self.fields("product.product", &FIELDS, &OPTIONAL)?;
         let company = self.session()?.company;
         let mut all = any([json!(["company_id", "=", false]), json!(["company_id", "=", company])]);
         all.extend([json!(["sale_ok", "=", true]), json!(["default_code", "!=", false])]);
         all.extend(domain);
-        self.find("product.product", all, fields, "default_code, id", MOST, Value::Null)
+        self.find("product.product", json!(all), json!(fields), "default_code, id", MOST, Value::Null)
     }
 
     fn product(&self, product: &Value) -> Product {
@@ -115,7 +115,7 @@ impl Odoo {
             }
             let instead = set("alternative_product_ids");
             if !instead.is_empty() {
-                let instead = self.products([json!(["product_tmpl_id", "in", instead])])?;
+                let instead = self.products(vec![json!(["product_tmpl_id", "in", instead])])?;
                 add(instead, &format!("{} {with}", host::say("an alternative to", "eine Alternative zu")));
             }
             let reason =
@@ -127,7 +127,7 @@ impl Odoo {
         }
         let categories: Vec<i64> = has.iter().filter_map(|p| one(p, "categ_id")).collect();
         if !categories.is_empty() {
-            let same = self.products([json!(["categ_id", "in", categories])])?;
+            let same = self.products(vec![json!(["categ_id", "in", categories])])?;
             add(same, host::say("from the same category", "aus derselben Kategorie"));
         }
         let recommended = picks.skus(limit.min(MOST) as usize).into_iter().filter_map(|sku| {
@@ -142,28 +142,28 @@ impl Odoo {
         let Some(partner) = customer.and_then(parse_id) else {
             return Ok(None);
         };
-        let bought = self.sold([json!(["order_partner_id", "child_of", partner])], 30)?;
+        let bought = self.sold(vec![json!(["order_partner_id", "child_of", partner])], 30)?;
         Ok(Some(bought).filter(|bought| !bought.is_empty()))
     }
 
     /// Articles that were sold with any of these, most often first. Down payments and shipping have no number.
     fn sold_with(&mut self, ids: &[i64]) -> Result<Vec<Value>> {
-        let beside = [json!(["order_id.order_line.product_id", "in", ids]), json!(["product_id", "not in", ids])];
+        let beside = vec![json!(["order_id.order_line.product_id", "in", ids]), json!(["product_id", "not in", ids])];
         let mut ranked = most_often(self.sold(beside, LINES)?);
         ranked.truncate(MOST as usize);
         if ranked.is_empty() {
             return Ok(Vec::new());
         }
-        let mut found = self.products([json!(["id", "in", ranked]), json!(["type", "!=", "service"])])?;
+        let mut found = self.products(vec![json!(["id", "in", ranked]), json!(["type", "!=", "service"])])?;
         found.sort_by_key(|p| ranked.iter().position(|product| *product == id(p)));
         Ok(found)
     }
 
     /// The articles of order lines, newest first.
-    fn sold(&mut self, lines: impl IntoIterator<Item = Value>, most: u32) -> Result<Vec<i64>> {
+    fn sold(&mut self, lines: Vec<Value>, most: u32) -> Result<Vec<i64>> {
         let mut domain = vec![json!(["state", "in", ["sale", "done"]]), json!(["product_id", "!=", false])];
         domain.extend(lines);
-        let found = self.find("sale.order.line", domain, ["product_id"], "id desc", most, Value::Null)?;
+        let found = self.find("sale.order.line", json!(domain), json!(["product_id"]), "id desc", most, Value::Null)?;
         Ok(found.iter().filter_map(|line| one(line, "product_id")).collect())
     }
 }

@@ -157,7 +157,7 @@ impl Odoo {
             Kind::Tasks(project) => ("project.task.type", "fold", None, json!([["project_ids", "in", [project]]])),
         };
         let fields: Vec<&str> = ["name", closed].into_iter().chain(teams).collect();
-        let found = self.find(model, domain, fields, "sequence, id", 100, Value::Null)?;
+        let found = self.find(model, domain, json!(fields), "sequence, id", 100, Value::Null)?;
         let stage = |stage: &Value| Stage {
             id: id(stage),
             name: text(stage, "name").unwrap_or_default(),

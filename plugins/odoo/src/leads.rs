@@ -57,14 +57,15 @@ impl Odoo {
 
     fn stages(&mut self) -> Result<Vec<Stage>> {
         self.remembered("crm.stage", |odoo| {
-            let found = odoo.find("crm.stage", json!([]), ["is_won", "team_id"], "sequence, id", 200, Value::Null)?;
+            let found =
+                odoo.find("crm.stage", json!([]), json!(["is_won", "team_id"]), "sequence, id", 200, Value::Null)?;
             let stage = |s: &Value| Stage { id: id(s), won: json::flag(s, "/is_won"), team: one(s, "team_id") };
             Ok(found.iter().map(stage).collect())
         })
     }
 
     fn lead_record(&mut self, made: i64) -> Result<Value> {
-        let found = self.by_id("crm.lead", vec![made], FIELDS)?.remove(&made);
+        let found = self.by_id("crm.lead", vec![made], json!(FIELDS))?.remove(&made);
         found.ok_or_else(|| error(Code::NotFound, format!("there is no lead {made}")))
     }
 

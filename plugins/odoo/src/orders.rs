@@ -65,7 +65,7 @@ impl Odoo {
 
     fn sales(&mut self, domain: Value, order: &str, limit: u32) -> Result<Vec<Value>> {
         let fields = self.fields("sale.order", &FIELDS, &OPTIONAL)?;
-        self.find("sale.order", domain, fields, order, limit, Value::Null)
+        self.find("sale.order", domain, json!(fields), order, limit, Value::Null)
     }
 
     /// The newest order with this number or reference that the proof fits.
@@ -96,9 +96,10 @@ impl Odoo {
         // Sections and notes are lines too.
         let domain = json!([["order_id", "in", ids], ["display_type", "=", false]]);
         let fields = ["order_id", "product_id", "name", "product_uom_qty", "price_total"];
-        let lines = self.find("sale.order.line", domain, fields, "order_id, sequence, id", LINES, Value::Null)?;
+        let lines =
+            self.find("sale.order.line", domain, json!(fields), "order_id, sequence, id", LINES, Value::Null)?;
         let products = lines.iter().filter_map(|line| one(line, "product_id")).collect();
-        let products = self.by_id("product.product", products, ["default_code", "name"])?;
+        let products = self.by_id("product.product", products, json!(["default_code", "name"]))?;
         Ok(sales.iter().map(|sale| order(sale, &lines, &products)).collect())
     }
 
@@ -123,7 +124,7 @@ impl Odoo {
             ["location_id.usage", "=", "customer"],
             ["state", "=", "done"]
         ]);
-        let found = self.find("stock.picking", domain, fields, "scheduled_date, id", 50, Value::Null)?;
+        let found = self.find("stock.picking", domain, json!(fields), "scheduled_date, id", 50, Value::Null)?;
         let cancelled = text(&sale, "state").as_deref() == Some("cancel");
         if found.is_empty() && !cancelled {
             let expected_at = moment(&sale, "commitment_date");

@@ -23,7 +23,7 @@ impl Odoo {
     pub(crate) fn partners(&mut self, records: &[Value], fields: &[&str]) -> Result<HashMap<i64, Value>> {
         let ids = records.iter().flat_map(|record| fields.iter().filter_map(|field| one(record, field))).collect();
         let fields = self.fields("res.partner", &FIELDS, &OPTIONAL)?;
-        self.by_id("res.partner", ids, fields)
+        self.by_id("res.partner", ids, json!(fields))
     }
 
     pub(crate) fn contacts(&mut self, email: Option<String>, phone: Option<String>) -> Result<Vec<Contact>> {
@@ -49,7 +49,7 @@ impl Odoo {
             let numbers = ["mobile", "phone"].into_iter().filter(|field| *field == "phone" || has(field));
             domain.extend(any(numbers.map(|field| json!([field, "like", pattern]))));
         }
-        let found = self.find("res.partner", domain, &fields, "id", CANDIDATES, Value::Null)?;
+        let found = self.find("res.partner", json!(domain), json!(fields), "id", CANDIDATES, Value::Null)?;
         Ok(found.into_iter().filter(|partner| known(partner).fits(person)).collect())
     }
 

@@ -127,8 +127,8 @@ impl Odoo {
     pub(crate) fn find(
         &mut self,
         model: &str,
-        domain: impl Serialize,
-        fields: impl Serialize,
+        domain: Value,
+        fields: Value,
         order: &str,
         limit: u32,
         context: Value,
@@ -141,12 +141,7 @@ impl Odoo {
     }
 
     /// Records by their ids, archived ones too.
-    pub(crate) fn by_id(
-        &mut self,
-        model: &str,
-        mut ids: Vec<i64>,
-        fields: impl Serialize,
-    ) -> Result<HashMap<i64, Value>> {
+    pub(crate) fn by_id(&mut self, model: &str, mut ids: Vec<i64>, fields: Value) -> Result<HashMap<i64, Value>> {
         ids.sort_unstable();
         ids.dedup();
         if ids.is_empty() {

@@ -67,7 +67,8 @@ impl Odoo {
     fn warehouses(&mut self) -> Result<Vec<Warehouse>> {
         self.remembered("warehouses", |odoo| {
             let domain = json!([["company_id", "=", odoo.session()?.company]]);
-            let found = odoo.find("stock.warehouse", domain, ["name", "code"], "sequence, id", 50, Value::Null)?;
+            let found =
+                odoo.find("stock.warehouse", domain, json!(["name", "code"]), "sequence, id", 50, Value::Null)?;
             let warehouse = |w: &Value| Some(Warehouse { id: id(w), name: text(w, "name")?, code: text(w, "code") });
             Ok(found.iter().filter_map(warehouse).collect())
         })
@@ -77,7 +78,7 @@ impl Odoo {
     fn stocked(&mut self, sku: &str, fields: &[String], place: &Warehouse) -> Result<Option<Value>> {
         let there = json!({"warehouse": place.id, "warehouse_id": place.id});
         let domain = json!([["default_code", "=ilike", literal(sku)]]);
-        let found = self.find("product.product", domain, fields, "id", 5, there)?;
+        let found = self.find("product.product", domain, json!(fields), "id", 5, there)?;
         Ok(exact(found, "default_code", sku))
     }
 
@@ -89,7 +90,7 @@ impl Odoo {
             ["picking_type_id.code", "=", "incoming"],
             ["picking_type_id.warehouse_id", "=", place.id]
         ]);
-        let moves = self.find("stock.move", domain, ["date"], "date, id", 1, Value::Null)?;
+        let moves = self.find("stock.move", domain, json!(["date"]), "date, id", 1, Value::Null)?;
         Ok(moves.first().and_then(|m| moment(m, "date")))
     }
 }

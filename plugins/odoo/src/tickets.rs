@@ -76,7 +76,8 @@ impl Odoo {
     fn category(&mut self, desk: &Desk, name: &str) -> Result<(&'static str, i64)> {
         let unknown = || error(Code::InvalidInput, "the helpdesk has no such category");
         let (field, model) = desk.category().ok_or_else(unknown)?;
-        let found = self.find(model, json!([["name", "=ilike", literal(name)]]), ["name"], "id", 1, Value::Null)?;
+        let found =
+            self.find(model, json!([["name", "=ilike", literal(name)]]), json!(["name"]), "id", 1, Value::Null)?;
         Ok((field, found.first().map(id).ok_or_else(unknown)?))
     }
 
@@ -87,7 +88,7 @@ impl Odoo {
         if let Kind::Tasks(project) = desk.kind {
             domain.push(json!(["project_id", "=", project]));
         }
-        self.find(desk.model(), domain, fields, order, limit, archived_too())
+        self.find(desk.model(), json!(domain), json!(fields), order, limit, archived_too())
     }
 
     fn ticket_by_id(&mut self, desk: &Desk, made: i64) -> Result<Ticket> {
@@ -188,7 +189,7 @@ impl Odoo {
             ["subtype_id.internal", "=", false]
         ]);
         let fields = ["date", "author_id", "email_from", "body"];
-        let mut found = self.find("mail.message", domain, fields, "id desc", COMMENTS, Value::Null)?;
+        let mut found = self.find("mail.message", domain, json!(fields), "id desc", COMMENTS, Value::Null)?;
         found.reverse();
         let comment = |message: &Value| TicketComment {
             at: moment(message, "date"),

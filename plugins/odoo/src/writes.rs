@@ -37,7 +37,7 @@ impl Odoo {
         if let Some(made) = kv::get_json::<i64>(&key)? {
             return Ok(made);
         }
-        let found = self.find(model, json!([is_it(&reference)]), ["id"], "id", 1, archived_too())?;
+        let found = self.find(model, json!([is_it(&reference)]), json!(["id"]), "id", 1, archived_too())?;
         let made = match found.first() {
             Some(found) => id(found),
             None => {
@@ -56,7 +56,7 @@ impl Odoo {
         if let Some(reference) = reference() {
             let domain =
                 json!([["model", "=", model], ["res_id", "=", record], ["body", "ilike", literal(&reference)]]);
-            if !self.find("mail.message", domain, ["id"], "id", 1, Value::Null)?.is_empty() {
+            if !self.find("mail.message", domain, json!(["id"]), "id", 1, Value::Null)?.is_empty() {
                 return Ok(());
             }
             body.push_str(&html::from_text(&format!("[{reference}]")));
