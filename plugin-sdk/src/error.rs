@@ -33,6 +33,21 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Code; 11] = [
+        Code::NotFound,
+        Code::InvalidInput,
+        Code::ProofRequired,
+        Code::Forbidden,
+        Code::Conflict,
+        Code::RateLimited,
+        Code::Unavailable,
+        Code::Timeout,
+        Code::Unsupported,
+        Code::Misconfigured,
+        Code::Internal,
+    ];
+
     /// The code as WIT has it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -29,6 +29,11 @@ pub fn id(value: &Value, pointer: &str) -> Option<String> {
     }
 }
 
+/// A moment as RFC 3339, however the system writes it; see [`dates`](crate::dates).
+pub fn moment(value: &Value, pointer: &str) -> Option<String> {
+    crate::dates::rfc3339(&text(value, pointer)?)
+}
+
 /// Whether `true` stands there.
 pub fn flag(value: &Value, pointer: &str) -> bool {
     value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
@@ -58,6 +63,8 @@ mod tests {
         assert_eq!((number(&value, "/a/s"), number(&value, "/a/b")), (Some(7.5), None));
         assert_eq!((id(&value, "/a/n").as_deref(), id(&value, "/a/f")), (Some("7"), None));
         assert_eq!((list(&value, "/a/l").len(), list(&value, "/a/b").len()), (2, 0));
+        assert_eq!(moment(&json!("2026-11-22 10:32:00"), "").as_deref(), Some("2026-11-22T10:32:00Z"));
+        assert_eq!(moment(&value, "/a/b"), None);
         assert!(!flag(&value, "/a/no") && !flag(&value, "/a/n"));
         assert_eq!(said("a\nb"), "a b");
     }

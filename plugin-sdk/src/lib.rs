@@ -66,6 +66,7 @@ pub mod log;
 pub mod money;
 pub mod odata;
 pub mod once;
+pub mod orders;
 pub mod pages;
 #[cfg(target_arch = "wasm32")]
 mod panic;
@@ -76,9 +77,9 @@ mod text;
 pub mod tickets;
 pub mod words;
 
-pub use bindings::{contacts, dialogue, files, lifecycle, orders, use_capability};
+pub use bindings::{contacts, dialogue, files, lifecycle, use_capability};
 pub use error::{Code, Result, error};
-pub use text::{filled, path_segment};
+pub use text::{extras, filled, path_segment};
 
 /// Records that several capabilities share.
 pub mod types {

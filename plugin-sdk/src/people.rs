@@ -1,5 +1,6 @@
 //! People: addresses and numbers made comparable and checked, and the proof that a record is the asker's.
 
+use crate::contacts::Contact;
 use crate::error::{Code, Result, error};
 use crate::types::{Person, Proof};
 
@@ -171,6 +172,17 @@ impl Known {
     }
 }
 
+impl From<&Contact> for Known {
+    fn from(contact: &Contact) -> Known {
+        Known {
+            emails: contact.email.iter().cloned().collect(),
+            phones: contact.phone.iter().cloned().collect(),
+            postal_codes: Vec::new(),
+            customer_ids: vec![contact.id.clone()],
+        }
+    }
+}
+
 /// The proof without its blank fields. Ask for it before anything else, so that a call without proof costs no request.
 ///
 /// # Errors
@@ -262,6 +274,9 @@ mod tests {
         assert!(known.fits(&person(None, Some("0660 5550177"))));
         assert!(!known.fits(&person(Some("erika@example.test"), Some("0660 5550178"))));
         assert!(!Known::default().fits(&person(None, Some("0660 5550177"))));
+        let contact = Contact { email: Some("Erika@example.test".into()), ..Contact::default() };
+        assert!(Known::from(&contact).fits(&person(Some("erika@example.test"), None)));
+        assert!(!Known::from(&contact).fits(&person(Some("erika@example.test"), Some("0660 5550177"))));
         let erika = person(Some("e@example.test"), Some("0660 5550177"));
         assert_eq!((key(&erika).email.is_some(), key(&erika).phone), (true, None));
         assert_eq!(key(&person(None, erika.phone.as_deref())).phone.as_deref(), Some("0660 5550177"));

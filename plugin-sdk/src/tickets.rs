@@ -80,6 +80,12 @@ pub fn reason(reason: Option<&str>, most: usize) -> Result<Option<String>> {
     reason.filter(|r| !r.trim().is_empty()).map(|reason| said(reason, most)).transpose()
 }
 
+/// `not-found` for a ticket that doesn't exist, and in the same words for one that isn't the asker's.
+pub fn no_ticket(number: &str) -> Error {
+    let shown: String = one_line(number).chars().take(32).collect();
+    error(Code::NotFound, format!("there is no ticket {shown}"))
+}
+
 /// Words that helpdesks have for their states, in the languages that bots speak here.
 const STATES: [(&str, &[&str]); 5] = [
     ("new", &["new", "neu"]),
@@ -161,6 +167,12 @@ mod tests {
             ("invalid-input".into(), "invalid-input".into())
         );
         assert_eq!((reason(Some(" "), 3).unwrap(), reason(Some(" ok"), 3).unwrap()), (None, Some("ok".into())));
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_shown_in_a_line() {
+        assert_eq!(no_ticket("5\n6").message, "there is no ticket 5 6");
+        assert!(no_ticket(&"9".repeat(99)).message.len() < 60);
     }
 
     #[test]
