@@ -4,11 +4,11 @@
 //! RT filters by type before it counts, so a page that isn't full is the last one. Texts are asked for apart from files:
 //! a scan that somebody attached would not fit into an answer.
 
-use crate::rest::{PAGE, get};
-use crate::words::{heard, plain};
+use crate::rest::{NEWEST, PAGE, get};
+use crate::words::heard;
 use confab_plugin_sdk::pages::{self, Page};
 use confab_plugin_sdk::tickets::TicketComment;
-use confab_plugin_sdk::{dates, json, prelude::*};
+use confab_plugin_sdk::{html, json, prelude::*};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -37,17 +37,8 @@ impl Said {
 pub(crate) fn of(ticket: &str, most: usize) -> Result<Vec<Said>> {
     let path = format!("/ticket/{ticket}/history");
     let types = json!([{"field": "Type", "operator": "IN", "value": ["Create", "Correspond"]}]).to_string();
-    let mut spoken = paged(
-        &path,
-        most,
-        &[
-            ("query", &types),
-            ("fields", "Created,Creator"),
-            ("fields[Creator]", "RealName"),
-            ("orderby", "id"),
-            ("order", "DESC"),
-        ],
-    )?;
+    let shown = [("query", types.as_str()), ("fields", "Created,Creator"), ("fields[Creator]", "RealName")];
+    let mut spoken = paged(&path, most, &[&shown[..], &NEWEST].concat())?;
     spoken.reverse();
     let mut texts = HashMap::new();
     for some in spoken.chunks(AT_ONCE) {
@@ -57,7 +48,7 @@ pub(crate) fn of(ticket: &str, most: usize) -> Result<Vec<Said>> {
     let said = spoken.iter().filter_map(|t| {
         let content = texts.remove(&json::id(t, "/id")?)?;
         let author = json::text(t, "/Creator/RealName").or_else(|| json::text(t, "/Creator/id")).unwrap_or_default();
-        Some(Said { at: json::text(t, "/Created").and_then(|at| dates::rfc3339(&at)), author, content })
+        Some(Said { at: json::moment(t, "/Created"), author, content })
     });
     Ok(said.collect())
 }
@@ -71,8 +62,8 @@ fn contents(transactions: &[String]) -> Result<HashMap<String, String>> {
         {"field": "TransactionId", "operator": "IN", "value": transactions},
         {"field": "ContentType", "operator": "STARTSWITH", "value": "text/"},
         {"field": "Filename", "operator": "IS", "value": "NULL"},
-    ]);
-    let query = query.to_string();
+    ])
+    .to_string();
     let parameters = [("query", query.as_str()), ("fields", "TransactionId,ContentType,Content,Filename")];
     let parts = paged("/attachments", 3 * PAGE, &parameters)?;
     let mut texts: HashMap<String, (bool, String)> = HashMap::new();
@@ -81,11 +72,11 @@ fn contents(transactions: &[String]) -> Result<HashMap<String, String>> {
         else {
             continue;
         };
-        let html = json::text(part, "/ContentType").is_some_and(|t| t.eq_ignore_ascii_case("text/html"));
+        let is_html = json::text(part, "/ContentType").is_some_and(|t| t.eq_ignore_ascii_case("text/html"));
         let is_file = json::text(part, "/Filename").is_some();
-        let better = texts.get(&transaction).is_none_or(|(was_html, _)| *was_html && !html);
+        let better = texts.get(&transaction).is_none_or(|(was_html, _)| *was_html && !is_html);
         if !is_file && better {
-            texts.insert(transaction, (html, if html { plain(&content) } else { content }));
+            texts.insert(transaction, (is_html, if is_html { html::to_text(&content) } else { content }));
         }
     }
     Ok(texts.into_iter().map(|(transaction, (_, text))| (transaction, text)).collect())

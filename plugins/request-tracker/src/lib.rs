@@ -27,25 +27,24 @@ use confab_plugin_sdk::contacts::{Contact, Contacts};
 use confab_plugin_sdk::health::{Finding, Health};
 use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::tickets::{Ticket, TicketInput, TicketQuery, Tickets};
-use settings::Settings;
 
 struct Connector;
 
 impl Tickets for Connector {
     fn create(ticket: TicketInput) -> Result<Ticket> {
-        tickets::create(&Settings::read()?, &ticket)
+        tickets::create(&host::settings()?, &ticket)
     }
     fn get(number: String, proof: Proof) -> Result<Ticket> {
-        tickets::get(&Settings::read()?, &number, &proof)
+        tickets::get(&host::settings()?, &number, &proof)
     }
     fn comment(number: String, text: String, proof: Proof) -> Result<Ticket> {
-        tickets::comment(&Settings::read()?, &number, &text, &proof)
+        tickets::comment(&host::settings()?, &number, &text, &proof)
     }
     fn search(query: TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
-        tickets::search(&Settings::read()?, &query, limit)
+        tickets::search(&host::settings()?, &query, limit)
     }
     fn close(number: String, reason: Option<String>, proof: Proof) -> Result<Ticket> {
-        tickets::close(&Settings::read()?, &number, reason.as_deref(), &proof)
+        tickets::close(&host::settings()?, &number, reason.as_deref(), &proof)
     }
 }
 

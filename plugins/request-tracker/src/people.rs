@@ -4,15 +4,16 @@
 //! somebody's address has not shown to be them. RT ignores a search by a field that the connection's user may not search
 //! by, and gives everybody; that is noticed here. Nobody may search users by number, so that goes by way of their tickets.
 
-use crate::rest::{get, post, quoted, read};
+use crate::rest::{NEWEST, get, post, quoted, read};
 use confab_plugin_sdk::contacts::Contact;
+use confab_plugin_sdk::people::Known;
 use confab_plugin_sdk::{json, people, prelude::*};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// RT's columns for numbers. They are empty for who lacks AdminUsers.
 const PHONES: [&str; 3] = ["MobilePhone", "HomePhone", "WorkPhone"];
-const FIELDS: &str = "EmailAddress,RealName,Organization,MobilePhone,HomePhone,WorkPhone";
+pub(crate) const FIELDS: &str = "EmailAddress,RealName,Organization,MobilePhone,HomePhone,WorkPhone";
 
 pub(crate) fn find(person: &Person) -> Result<Vec<Contact>> {
     let person = people::valid(person)?;
@@ -21,9 +22,7 @@ pub(crate) fn find(person: &Person) -> Result<Vec<Contact>> {
         (None, Some(phone)) => requestors(phone)?,
         (None, None) => Vec::new(),
     };
-    if let Some(phone) = &person.phone {
-        found.retain(|user| phones(user).iter().any(|own| people::same_phone(own, phone)));
-    }
+    found.retain(|user| known(user).fits(&person));
     Ok(found.iter().map(contact).collect())
 }
 
@@ -31,8 +30,8 @@ fn users(email: &str) -> Result<Vec<Value>> {
     let query = json!([{"field": "EmailAddress", "operator": "=", "value": email}]).to_string();
     let answer = get("/users", &[("query", &query), ("fields", FIELDS), ("per_page", "50")])?;
     let found = json::list(&answer, "/items").to_vec();
-    let is_theirs = |user: &Value| json::text(user, "/EmailAddress").is_some_and(|own| people::same_email(&own, email));
-    if found.iter().all(is_theirs) {
+    let asked = Person { email: Some(email.to_owned()), ..Person::default() };
+    if found.iter().all(|user| known(user).fits(&asked)) {
         return Ok(found);
     }
     let message = "RT can't be searched by e-mail address: give the user AdminUsers, or name EmailAddress in UserSummaryExtraInfo";
@@ -42,31 +41,24 @@ fn users(email: &str) -> Result<Vec<Value>> {
 /// Requestors of tickets who may have this number.
 fn requestors(phone: &str) -> Result<Vec<Value>> {
     // Its last digits with anything between them; each number is written in its own way.
-    let digits = people::digits(phone);
-    let tail = digits.get(digits.len().saturating_sub(6)..).unwrap_or(&digits);
-    let pattern: Vec<String> = tail.chars().map(String::from).collect();
+    let pattern: Vec<String> = people::tail(phone).chars().map(String::from).collect();
     let pattern = quoted(&pattern.join("%"));
     let query = PHONES.map(|field| format!("Requestor.{field} LIKE {pattern}")).join(" OR ");
     // Of many tickets the newest.
-    let parameters = [
-        ("query", query.as_str()),
-        ("fields", "Requestor"),
-        ("fields[Requestor]", FIELDS),
-        ("orderby", "id"),
-        ("order", "DESC"),
-        ("per_page", "50"),
-    ];
-    let answer = get("/tickets", &parameters)?;
+    let shown = [("query", query.as_str()), ("fields", "Requestor"), ("fields[Requestor]", FIELDS), ("per_page", "50")];
+    let answer = get("/tickets", &[&shown[..], &NEWEST].concat())?;
     let all = json::list(&answer, "/items").iter().flat_map(|ticket| json::list(ticket, "/Requestor"));
     let by_id: BTreeMap<_, _> = all.map(|user| (json::id(user, "/id"), user.clone())).collect();
-    if !by_id.is_empty() && by_id.values().all(|user| phones(user).is_empty()) {
+    if !by_id.is_empty() && by_id.values().all(|user| known(user).phones.is_empty()) {
         return Err(error(Code::Forbidden, "seeing phone numbers in RT needs the right AdminUsers"));
     }
     Ok(by_id.into_values().collect())
 }
 
-fn phones(user: &Value) -> Vec<String> {
-    PHONES.iter().filter_map(|field| json::text(user, &format!("/{field}"))).collect()
+/// What a user is known by.
+pub(crate) fn known(user: &Value) -> Known {
+    let all = |fields: &[&str]| fields.iter().filter_map(|field| json::text(user, &format!("/{field}"))).collect();
+    Known { emails: all(&["EmailAddress"]), phones: all(&PHONES), customer_ids: all(&["id"]), ..Known::default() }
 }
 
 fn contact(user: &Value) -> Contact {
@@ -76,7 +68,7 @@ fn contact(user: &Value) -> Contact {
     Contact {
         name: text("/RealName").unwrap_or_else(|| id.clone()),
         email: text("/EmailAddress"),
-        phone: phones(user).into_iter().next(),
+        phone: known(user).phones.into_iter().next(),
         company: text("/Organization"),
         extra: Vec::new(),
         id,
@@ -85,11 +77,7 @@ fn contact(user: &Value) -> Contact {
 
 pub(crate) fn upsert(person: &Person) -> Result<Contact> {
     let person = people::valid(person)?;
-    let key = match &person.email {
-        Some(_) => Person { email: person.email.clone(), ..Person::default() },
-        None => Person { phone: person.phone.clone(), ..Person::default() },
-    };
-    if let Some(known) = find(&key)?.into_iter().next() {
+    if let Some(known) = find(&people::key(&person))?.into_iter().next() {
         return Ok(known);
     }
     let digits = person.phone.as_deref().map(people::digits).unwrap_or_default();
@@ -115,7 +103,7 @@ pub(crate) fn upsert(person: &Person) -> Result<Contact> {
     }
     let right = "creating users needs AdminUsers (without it RT makes a user of each new requestor of a ticket)";
     let made = post("/user", &user, right)?;
-    let name = person.name.or_else(|| person.company.clone()).unwrap_or_else(|| id.clone());
+    let name = people::display_name(&person);
     let id = json::id(&made, "/id").unwrap_or(id);
     Ok(Contact { id, name, email: person.email, phone: person.phone, company: person.company, extra: Vec::new() })
 }

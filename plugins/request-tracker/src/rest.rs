@@ -5,13 +5,15 @@
 //! field that the user may not search by: callers look at what they got.
 
 use confab_plugin_sdk::http::{Request, Response};
-use confab_plugin_sdk::{json, prelude::*};
+use confab_plugin_sdk::{json, people, prelude::*};
 use serde_json::Value;
 
 /// Name of the endpoint.
 pub(crate) const ENDPOINT: &str = "rt";
 /// RT gives at most so many a page.
 pub(crate) const PAGE: usize = 100;
+/// Parameters of a list whose last record is what one wants to see first.
+pub(crate) const NEWEST: [(&str, &str); 2] = [("orderby", "id"), ("order", "DESC")];
 
 /// `GET`, with the parameters of a collection.
 pub(crate) fn get(path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
@@ -72,13 +74,5 @@ fn body(response: Response) -> Result<Value> {
 
 /// A text in TicketSQL: `O'Neil` is `'O\'Neil'`.
 pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::from("'");
-    for c in text.chars() {
-        if matches!(c, '\'' | '\\') {
-            out.push('\\');
-        }
-        out.push(if c.is_control() { ' ' } else { c });
-    }
-    out.push('\'');
-    out
+    format!("'{}'", people::one_line(text).replace('\\', "\\\\").replace('\'', "\\'"))
 }

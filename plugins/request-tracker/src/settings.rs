@@ -1,14 +1,12 @@
 //! What a connection sets, and how RT's words become ours.
 
-use confab_plugin_sdk::prelude::*;
+use confab_plugin_sdk::tickets::Priority;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// RT's default lifecycle. RT hides what is deleted from every search, so that status never comes.
 const STATUSES: [(&str, &str); 5] =
     [("new", "new"), ("open", "open"), ("stalled", "pending"), ("resolved", "solved"), ("rejected", "closed")];
-/// RT calls 0 low, 50 medium and 100 high where nobody has changed it (`%PriorityAsString`).
-const PRIORITIES: [(&str, u32); 4] = [("low", 0), ("normal", 50), ("high", 75), ("urgent", 100)];
 
 /// The connection's settings.
 #[derive(Debug, Deserialize)]
@@ -32,13 +30,8 @@ fn resolved() -> String {
 }
 
 impl Settings {
-    pub(crate) fn read() -> Result<Settings> {
-        host::settings()
-    }
-
     /// The queue for a category.
     pub(crate) fn queue_of<'a>(&'a self, category: Option<&'a str>) -> &'a str {
-        let category = category.map(str::trim).filter(|c| !c.is_empty());
         match category {
             Some(category) if self.queues.is_empty() => category,
             Some(category) => {
@@ -49,12 +42,15 @@ impl Settings {
         }
     }
 
-    /// RT's number for a priority. A word that nobody knows is refused: RT would take it for 0.
-    pub(crate) fn priority(&self, word: &str) -> Result<u32> {
-        let word = word.trim().to_lowercase();
-        let usual = || PRIORITIES.iter().find(|(name, _)| *name == word).map(|(_, number)| *number);
-        let number = self.priorities.get(&word).copied().or_else(usual);
-        number.ok_or_else(|| error(Code::InvalidInput, "a priority is low, normal, high or urgent"))
+    /// RT's number for a priority: it calls 0 low, 50 medium and 100 high where nobody has changed it (`%PriorityAsString`).
+    pub(crate) fn priority(&self, priority: Priority) -> u32 {
+        let (word, usual) = match priority {
+            Priority::Low => ("low", 0),
+            Priority::Normal => ("normal", 50),
+            Priority::High => ("high", 75),
+            Priority::Urgent => ("urgent", 100),
+        };
+        self.priorities.get(word).copied().unwrap_or(usual)
     }
 
     /// Our word for a status; RT's own where we have none.

@@ -9,73 +9,67 @@
 //! Words on a ticket carry the mark in their last line; they are looked for only when an earlier try has been begun.
 
 use crate::history::{self, Said};
-use crate::rest::{self, post, put, quoted};
+use crate::people as users;
+use crate::rest::{self, NEWEST, post, put, quoted};
 use crate::settings::Settings;
 use crate::words::spoken;
 use confab_plugin_sdk::people::{self, Known};
-use confab_plugin_sdk::tickets::{Ticket, TicketComment, TicketInput, TicketQuery};
-use confab_plugin_sdk::{dates, json, once, prelude::*};
+use confab_plugin_sdk::tickets::{self, Ticket, TicketComment, TicketInput, TicketQuery, no_ticket, said};
+use confab_plugin_sdk::{filled, json, once, prelude::*};
 use serde_json::{Value, json};
 
-/// Fields that are asked for, and those of requestors. Phones are empty where the user lacks AdminUsers.
+/// Fields that are asked for. Phones of requestors are empty where the user lacks AdminUsers.
 const FIELDS: &str = "Subject,Status,Created,LastUpdated,EffectiveId,Requestor,CustomFields,_hyperlinks";
-const REQUESTOR: &str = "EmailAddress,RealName,MobilePhone,HomePhone,WorkPhone";
 /// Most tickets that a search gives, and words that it looks for.
 const MOST: u32 = 50;
 const WORDS: usize = 8;
-/// RT's column for subjects.
+/// RT's column for subjects. What is longer is cut, up to a length that is no subject.
 const SUBJECT: usize = 200;
+const LINE: usize = 2_000;
 /// Longest text of a visitor.
 const TEXT: usize = 50_000;
-
-fn missing(number: &str) -> String {
-    format!("there is no ticket {}", people::one_line(number).chars().take(32).collect::<String>())
-}
 
 fn find(query: &str, most: u32) -> Result<Vec<Value>> {
     let per_page = most.to_string();
     let parameters = [
         ("query", query),
         ("fields", FIELDS),
-        ("fields[Requestor]", REQUESTOR),
+        ("fields[Requestor]", users::FIELDS),
         ("orderby", "Created"),
-        ("order", "DESC"),
-        ("orderby", "id"),
         ("order", "DESC"),
         ("per_page", &per_page),
     ];
-    Ok(json::list(&rest::get("/tickets", &parameters)?, "/items").to_vec())
+    Ok(json::list(&rest::get("/tickets", &[&parameters[..], &NEWEST].concat())?, "/items").to_vec())
 }
 
 /// A ticket by its number, or the one that it was merged into. Naming EffectiveId makes RT show merged ones at all.
 fn load(number: &str) -> Result<Value> {
-    let absent = || error(Code::NotFound, missing(number));
     let mut id = number.trim().trim_start_matches('#').to_owned();
     for _ in 0..2 {
         if id.is_empty() || id.len() > 10 || !id.bytes().all(|b| b.is_ascii_digit()) {
             break;
         }
-        let ticket = find(&format!("id = {id} AND EffectiveId > 0"), 1)?.pop().ok_or_else(absent)?;
-        match json::id(&ticket, "/EffectiveId").filter(|effective| Some(effective) != json::id(&ticket, "/id").as_ref())
-        {
-            Some(other) => id = other,
-            None => return Ok(ticket),
+        let ticket = find(&format!("id = {id} AND EffectiveId > 0"), 1)?.pop().ok_or_else(|| no_ticket(number))?;
+        match json::id(&ticket, "/EffectiveId") {
+            Some(other) if Some(&other) != json::id(&ticket, "/id").as_ref() => id = other,
+            _ => return Ok(ticket),
         }
     }
-    Err(absent())
+    Err(no_ticket(number))
 }
 
 /// The ticket, when the proof fits one of its requestors.
 fn owned(settings: &Settings, number: &str, proof: &Proof) -> Result<Value> {
     let proof = people::given(proof)?;
     let ticket = load(number)?;
-    let all = |pointer: &str| json::list(&ticket, "/Requestor").iter().filter_map(|r| json::text(r, pointer)).collect();
-    let mut known = Known { emails: all("/EmailAddress"), customer_ids: all("/id"), ..Known::default() };
-    for phone in ["/MobilePhone", "/HomePhone", "/WorkPhone"] {
-        known.phones.extend::<Vec<String>>(all(phone));
+    let mut known = Known::default();
+    for user in json::list(&ticket, "/Requestor").iter().map(users::known) {
+        known.emails.extend(user.emails);
+        known.phones.extend(user.phones);
+        known.customer_ids.extend(user.customer_ids);
     }
     known.phones.extend(settings.phone_field.iter().flat_map(|name| custom(&ticket, name)));
-    known.proves(&proof, || missing(number))?;
+    known.proves(&proof, || no_ticket(number).message)?;
     Ok(ticket)
 }
 
@@ -88,14 +82,13 @@ fn custom(ticket: &Value, name: &str) -> Vec<String> {
 
 fn shown(settings: &Settings, ticket: &Value, comments: Vec<TicketComment>) -> Ticket {
     let number = json::id(ticket, "/id").unwrap_or_default();
-    let moment = |pointer: &str| json::text(ticket, pointer).and_then(|at| dates::rfc3339(&at));
     let own = json::text(ticket, "/_url").and_then(|url| Some(url.split_once("/REST/2.0/")?.0.to_owned()));
     let base = settings.web_url.clone().or(own);
     Ticket {
         state: settings.state(&json::text(ticket, "/Status").unwrap_or_default()),
         subject: json::text(ticket, "/Subject").unwrap_or_default(),
-        created_at: moment("/Created"),
-        updated_at: moment("/LastUpdated"),
+        created_at: json::moment(ticket, "/Created"),
+        updated_at: json::moment(ticket, "/LastUpdated"),
         url: base.map(|base| format!("{}/Ticket/Display.html?id={number}", base.trim_end_matches('/'))),
         comments,
         number,
@@ -116,22 +109,21 @@ pub(crate) fn get(settings: &Settings, number: &str, proof: &Proof) -> Result<Ti
 }
 
 pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
-    let filled = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
     let mut clauses = vec!["id > 0".to_owned()];
-    let email = filled(&query.requester_email);
-    if let Some(email) = &email {
+    let email = filled(query.requester_email.as_deref());
+    if let Some(email) = email {
         clauses.push(format!("Requestor.EmailAddress = {}", quoted(email)));
     }
-    if let Some(state) = filled(&query.state) {
+    if let Some(state) = filled(query.state.as_deref()) {
         let any: Vec<String> =
-            settings.statuses_of(&state).iter().map(|status| format!("Status = {}", quoted(status))).collect();
+            settings.statuses_of(state).iter().map(|status| format!("Status = {}", quoted(status))).collect();
         clauses.push(format!("({})", any.join(" OR ")));
     }
     // Text is found only where RT has FullTextSearch switched on; `%` stands for anything, and can't be escaped.
     let text = query.text.as_deref().unwrap_or_default().replace('%', " ");
     let words = text.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).take(WORDS);
     // Contents are also the staff's own notes: for a requester only subjects are searched.
-    clauses.extend(words.map(|word| match &email {
+    clauses.extend(words.map(|word| match email {
         Some(_) => format!("Subject LIKE {}", quoted(word)),
         None => format!("(Subject LIKE {0} OR Content LIKE {0})", quoted(word)),
     }));
@@ -143,14 +135,10 @@ pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Re
 }
 
 pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket> {
-    let person = people::valid(&input.requester)?;
-    let subject: String = people::one_line(&input.subject).chars().take(SUBJECT).collect();
-    let text = said(&input.body)?;
-    if subject.is_empty() {
-        return Err(error(Code::InvalidInput, "a ticket needs a subject"));
-    }
-    let priority = input.priority.as_deref().filter(|p| !p.trim().is_empty());
-    let priority = priority.map(|word| settings.priority(word)).transpose()?;
+    let input = tickets::valid(input, LINE, TEXT)?;
+    let text = said(&input.body, TEXT)?;
+    let (person, order) = (&input.requester, &input.order_number);
+    let subject: String = input.subject.chars().take(SUBJECT).collect();
     let key = host::context().idempotency_key;
     let (mark, memory) = (once::reference(&key), format!("ticket:{}", once::token(&key)));
     if !mark.is_empty() {
@@ -164,19 +152,16 @@ pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket>
         }
     }
 
-    let named = [&person.name, &person.company, &person.email, &person.phone].into_iter().flatten().next();
-    let author = named.cloned().unwrap_or_default();
-    let order = input.order_number.as_deref().map(people::one_line).filter(|o| !o.is_empty());
-    let below = [("E-mail", &person.email), ("Phone", &person.phone), ("Company", &person.company), ("Order", &order)];
+    let author = people::display_name(person);
+    let below = [("E-mail", &person.email), ("Phone", &person.phone), ("Company", &person.company), ("Order", order)];
     let below = below.into_iter().filter_map(|(name, value)| Some(format!("{name}: {}", value.as_ref()?)));
-    let below: Vec<String> = below.collect();
-    let fields = [(&settings.order_field, &order), (&settings.phone_field, &person.phone)];
+    let fields = [(&settings.order_field, order), (&settings.phone_field, &person.phone)];
     let fields = fields.into_iter().filter_map(|(name, value)| Some((name.clone()?, json!(value.clone()?))));
     let queue = settings.queue_of(input.category.as_deref());
     let mut ticket = json!({
         "Queue": queue,
         "Subject": subject,
-        "Content": spoken(&author, &text, &below),
+        "Content": spoken(&author, &text, &below.collect::<Vec<_>>()),
         "ContentType": "text/plain",
         "CustomFields": fields.collect::<serde_json::Map<_, _>>(),
     });
@@ -184,8 +169,8 @@ pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket>
     if let Some(email) = &person.email {
         set("Requestor", json!(mailbox(person.name.as_deref(), email)));
     }
-    if let Some(priority) = priority {
-        set("Priority", json!(priority.to_string()));
+    if let Some(priority) = tickets::priority(&input)? {
+        set("Priority", json!(settings.priority(priority).to_string()));
     }
     if !mark.is_empty() {
         set("RefersTo", json!(mark));
@@ -204,19 +189,19 @@ pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket>
     if person.email.is_some() && json::list(&made, "/Requestor").is_empty() {
         log::warn(format!("RT made ticket {number} without a requestor: is the address one of RT's own?"));
     }
-    let created = json::text(&made, "/Created").and_then(|at| dates::rfc3339(&at));
-    Ok(shown(settings, &made, vec![TicketComment { at: created, author, text }]))
+    let at = json::moment(&made, "/Created");
+    Ok(shown(settings, &made, vec![TicketComment { at, author, text }]))
 }
 
 pub(crate) fn comment(settings: &Settings, number: &str, text: &str, proof: &Proof) -> Result<Ticket> {
-    let text = said(text)?;
+    let text = said(text, TEXT)?;
     let ticket = owned(settings, number, proof)?;
     speak(&ticket, &requester(&ticket, proof), &text, None)?;
     get_one(settings, number)
 }
 
 pub(crate) fn close(settings: &Settings, number: &str, reason: Option<&str>, proof: &Proof) -> Result<Ticket> {
-    let reason = reason.map(str::trim).filter(|r| !r.is_empty()).map(said).transpose()?;
+    let reason = tickets::reason(reason, TEXT)?;
     let ticket = owned(settings, number, proof)?;
     let is_closed = |ticket: &Value| {
         let status = json::text(ticket, "/Status").unwrap_or_default();
@@ -244,26 +229,17 @@ pub(crate) fn close(settings: &Settings, number: &str, reason: Option<&str>, pro
 /// Says something on a ticket, once.
 fn speak(ticket: &Value, author: &str, text: &str, status: Option<&str>) -> Result<()> {
     let id = json::id(ticket, "/id").unwrap_or_default();
-    let key = host::context().idempotency_key;
-    let (mark, claim) = (once::reference(&key), format!("said:{}", once::token(&key)));
-    let line = format!("[{mark}]");
-    if !mark.is_empty() {
-        match kv::insert(&claim, b"")?.as_deref() {
-            None => {}
-            Some([]) if !history::of(&id, history::RECENT)?.iter().any(|said| said.content.contains(&line)) => {}
-            Some(_) => return kv::set(&claim, b"said").map_err(Error::from),
+    let line = |mark: &str| format!("[{mark}]");
+    let is_said = |mark: &str| Ok(history::of(&id, history::RECENT)?.iter().any(|s| s.content.contains(&line(mark))));
+    once::write(is_said, |mark| {
+        let below = if mark.is_empty() { Vec::new() } else { vec![line(mark)] };
+        let mut words = json!({"Content": spoken(author, text, &below), "ContentType": "text/plain"});
+        if let (Some(status), Some(words)) = (status, words.as_object_mut()) {
+            words.insert("Status".into(), json!(status));
         }
-    }
-    let below = if mark.is_empty() { Vec::new() } else { vec![line] };
-    let mut words = json!({"Content": spoken(author, text, &below), "ContentType": "text/plain"});
-    if let (Some(status), Some(words)) = (status, words.as_object_mut()) {
-        words.insert("Status".into(), json!(status));
-    }
-    post(&format!("/ticket/{id}/correspond"), &words, "ReplyToTicket in its queue")?;
-    if !mark.is_empty() {
-        kv::set(&claim, b"said")?;
-    }
-    Ok(())
+        post(&format!("/ticket/{id}/correspond"), &words, "ReplyToTicket in its queue")
+    })
+    .map(|_| ())
 }
 
 /// The requestor whom the proof means, by name; else the first.
@@ -274,15 +250,6 @@ fn requester(ticket: &Value, proof: &Proof) -> String {
     let meant = meant.or(all.first());
     let name = meant.and_then(|r| ["/RealName", "/EmailAddress", "/id"].into_iter().find_map(|p| json::text(r, p)));
     name.unwrap_or_else(|| "The requester".to_owned())
-}
-
-/// A visitor's text.
-fn said(text: &str) -> Result<String> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > TEXT {
-        return Err(error(Code::InvalidInput, format!("a text has 1 to {TEXT} characters")));
-    }
-    Ok(text.to_owned())
 }
 
 /// `"Name" <address>`. RT splits requestors as mail programs do: nothing in a name may make a second address.

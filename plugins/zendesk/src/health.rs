@@ -5,57 +5,58 @@ use crate::Settings;
 use crate::api::get;
 use confab_plugin_sdk::health::Finding;
 use confab_plugin_sdk::{json, prelude::*};
-
-fn finding(name: &str, status: &str, message: impl Into<String>) -> Finding {
-    Finding { name: name.into(), status: status.into(), message: message.into() }
-}
+use serde_json::Value;
 
 pub(crate) fn check() -> Vec<Finding> {
     let settings: Settings = match host::settings() {
         Ok(settings) => settings,
-        Err(e) => return vec![finding("settings", "error", e.message)],
+        Err(e) => return vec![Finding::error("settings", e.message)],
     };
     let me = match get("/users/me.json", &[]) {
         Ok(answer) => answer,
-        Err(e) => return vec![finding("sign in", "error", e.message)],
+        Err(e) => return vec![Finding::error("sign in", e.message)],
     };
     let role = json::text(&me, "/user/role").unwrap_or_default();
     // Zendesk lets nobody in particular in as an end user without an id.
     if json::id(&me, "/user/id").is_none() || !matches!(role.as_str(), "agent" | "admin") {
-        return vec![finding("sign in", "error", "the credentials are no agent's: Zendesk sees an end user")];
+        return vec![Finding::error("sign in", "the credentials are no agent's: Zendesk sees an end user")];
     }
-    let mut found = vec![finding("sign in", "ok", format!("role {role}"))];
+    let mut found = vec![Finding::ok("sign in", format!("role {role}"))];
     let restriction = json::text(&me, "/user/ticket_restriction");
-    found.push(match get("/tickets.json", &[("page[size]", "1")]) {
-        Err(e) => finding("tickets", "error", e.message),
-        Ok(_) if restriction.is_some() => {
-            let seen = restriction.unwrap_or_default();
-            finding("tickets", "warning", format!("the agent sees only a part of the tickets ({seen})"))
+    found.push(match (get("/tickets.json", &[("page[size]", "1")]), restriction) {
+        (Err(e), _) => Finding::error("tickets", e.message),
+        (Ok(_), Some(seen)) => {
+            Finding::warning("tickets", format!("the agent sees only a part of the tickets ({seen})"))
         }
-        Ok(_) => finding("tickets", "ok", "allowed"),
+        (Ok(_), None) => Finding::ok("tickets", "allowed"),
     });
     found.push(match get("/users/search.json", &[("query", "email:\"nobody@example.invalid\"")]) {
-        Ok(_) => finding("contacts", "ok", "allowed"),
-        Err(e) => finding("contacts", "error", e.message),
+        Ok(_) => Finding::ok("contacts", "allowed"),
+        Err(e) => Finding::error("contacts", e.message),
     });
-    if let Some(id) = settings.order_field {
-        let name = format!("ticket field {id}");
-        found.push(match get(&format!("/ticket_fields/{id}.json"), &[]) {
-            Ok(field) if !json::flag(&field, "/ticket_field/active") => {
-                finding(&name, "error", "the field is not active")
-            }
-            Ok(field) => finding(&name, "ok", json::text(&field, "/ticket_field/title").unwrap_or_default()),
-            Err(e) => finding(&name, "error", e.message),
-        });
-    }
+    let field = settings.order_field.map(|id| {
+        let path = format!("/ticket_fields/{id}.json");
+        named(format!("ticket field {id}"), &path, "/ticket_field/title", |field| {
+            (!json::flag(field, "/ticket_field/active")).then_some("the field is not active")
+        })
+    });
     // Requests are counted; more groups than these are not looked at.
-    for (category, id) in settings.groups.iter().take(8) {
-        let name = format!("group of {category}");
-        found.push(match get(&format!("/groups/{id}.json"), &[]) {
-            Ok(group) if json::flag(&group, "/group/deleted") => finding(&name, "error", "the group was deleted"),
-            Ok(group) => finding(&name, "ok", json::text(&group, "/group/name").unwrap_or_default()),
-            Err(e) => finding(&name, "error", e.message),
-        });
-    }
+    let groups = settings.groups.iter().take(8).map(|(category, id)| {
+        named(format!("group of {category}"), &format!("/groups/{id}.json"), "/group/name", |group| {
+            json::flag(group, "/group/deleted").then_some("the group was deleted")
+        })
+    });
+    found.extend(field.into_iter().chain(groups));
     found
+}
+
+/// What an id of the settings means: its name, unless something is wrong with it.
+fn named(what: String, path: &str, name: &str, wrong: impl Fn(&Value) -> Option<&'static str>) -> Finding {
+    match get(path, &[]) {
+        Ok(record) => match wrong(&record) {
+            Some(message) => Finding::error(what, message),
+            None => Finding::ok(what, json::text(&record, name).unwrap_or_default()),
+        },
+        Err(e) => Finding::error(what, e.message),
+    }
 }

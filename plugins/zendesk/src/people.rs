@@ -8,21 +8,18 @@
 
 use crate::api::{body, get, quoted, request};
 use confab_plugin_sdk::contacts::Contact;
-use confab_plugin_sdk::{json, once, people, prelude::*};
+use confab_plugin_sdk::people::{self, Known};
+use confab_plugin_sdk::{extras, json, once, prelude::*};
 use serde_json::{Value, json};
 
 pub(crate) fn contact(user: &Value) -> Contact {
-    let extra = |name: &str| {
-        let value = json::flag(user, &format!("/{name}")).then(|| "true".to_owned())?;
-        Some(ExtraField { name: name.to_owned(), value })
-    };
     Contact {
         id: json::id(user, "/id").unwrap_or_default(),
         name: json::text(user, "/name").unwrap_or_default(),
         email: json::text(user, "/email"),
         phone: json::text(user, "/phone"),
         company: None,
-        extra: extra("suspended").into_iter().collect(),
+        extra: extras([("suspended", json::flag(user, "/suspended").then(|| "true".to_owned()))]),
     }
 }
 
@@ -36,16 +33,8 @@ pub(crate) fn find(person: &Person) -> Result<Vec<Value>> {
         (None, None) => return Ok(Vec::new()),
     };
     let answer = get("/users/search.json", &[("query", &query)])?;
-    let mut found = json::list(&answer, "/users").to_vec();
-    let fits = |user: &Value, field: &str, wanted: &Option<String>, same: fn(&str, &str) -> bool| {
-        wanted.as_deref().is_none_or(|wanted| json::text(user, field).is_some_and(|own| same(&own, wanted)))
-    };
-    found.retain(|user| {
-        is_active(user)
-            && fits(user, "/email", &person.email, people::same_email)
-            && fits(user, "/phone", &person.phone, people::same_phone)
-    });
-    Ok(found)
+    let users = json::list(&answer, "/users").iter();
+    Ok(users.filter(|user| is_active(user) && Known::from(&contact(user)).fits(&person)).cloned().collect())
 }
 
 fn is_active(user: &Value) -> bool {
@@ -60,10 +49,6 @@ fn full(phone: &str) -> String {
 
 pub(crate) fn upsert(person: &Person) -> Result<Value> {
     let person = people::valid(person)?;
-    let key = match &person.email {
-        Some(_) => Person { phone: None, ..person.clone() },
-        None => person.clone(),
-    };
     let number = match (&person.email, &person.phone) {
         (None, Some(phone)) => Some(Number::new(phone)),
         _ => None,
@@ -72,10 +57,10 @@ pub(crate) fn upsert(person: &Person) -> Result<Value> {
     if let Some(known) = remembered {
         return Ok(known);
     }
-    if let Some(known) = find(&key)?.into_iter().next() {
+    if let Some(known) = find(&people::key(&person))?.into_iter().next() {
         return Ok(known);
     }
-    let mut user = json!({"name": name(&person), "role": "end-user", "skip_verify_email": true});
+    let mut user = json!({"name": people::display_name(&person), "role": "end-user", "skip_verify_email": true});
     let mark = number.as_ref().filter(|_| !taken).map(|number| number.mark.clone());
     for (field, value) in [("email", &person.email), ("phone", &person.phone), ("external_id", &mark)] {
         if let (Some(user), Some(value)) = (user.as_object_mut(), value) {
@@ -115,9 +100,8 @@ impl Number {
 
     /// The user who was made for this number, as long as it is theirs, and whether the mark is somebody's.
     fn user(&self) -> Result<(Option<Value>, bool)> {
-        let theirs = |user: &Value| {
-            is_active(user) && json::text(user, "/phone").is_some_and(|own| people::same_phone(&own, &self.phone))
-        };
+        let asked = Person { phone: Some(self.phone.clone()), ..Person::default() };
+        let theirs = |user: &Value| is_active(user) && Known::from(&contact(user)).fits(&asked);
         if let Some(id) = kv::get_json::<String>(&self.memory)? {
             let user = match get(&format!("/users/{id}.json"), &[]) {
                 Err(e) if e.code == Code::NotFound.as_str() => None,
@@ -139,10 +123,4 @@ impl Number {
     fn remember(&self, user: &Value) -> Result<()> {
         Ok(kv::set_json(&self.memory, &json::id(user, "/id").unwrap_or_default())?)
     }
-}
-
-/// Zendesk wants a name.
-pub(crate) fn name(person: &Person) -> String {
-    let named = [&person.name, &person.company, &person.email, &person.phone].into_iter().flatten().next();
-    named.cloned().unwrap_or_default()
 }

@@ -9,9 +9,9 @@
 use crate::api::{body, get as fetch, paged, quoted, request};
 use crate::{Page, Settings, people as users};
 use confab_plugin_sdk::people::{self, Known};
-use confab_plugin_sdk::tickets::{Ticket, TicketComment, TicketInput, TicketQuery};
-use confab_plugin_sdk::{dates, json, once, prelude::*};
-use serde_json::{Value, json};
+use confab_plugin_sdk::tickets::{self, Ticket, TicketComment, TicketInput, TicketQuery, no_ticket, said};
+use confab_plugin_sdk::{filled, json, once, prelude::*};
+use serde_json::{Map, Value, json};
 
 /// Pages of comments (and, after a lost answer, audits) that are read: the newest 500 of them.
 const PAGES: usize = 5;
@@ -21,14 +21,10 @@ const NEWEST: (&str, &str) = ("sort", "-created_at");
 const MOST: u32 = 50;
 const LOOKED_THROUGH: u32 = 100;
 const WORDS: usize = 8;
-/// Zendesk's limits are 64 kB a comment; subjects are cut by it at 150 in mails.
+/// Zendesk's limits are 64 kB a comment; subjects are cut by it at 150 in mails, and here up to a length that is no subject.
 const TEXT: usize = 30_000;
 const SUBJECT: usize = 200;
-const PRIORITIES: [&str; 4] = ["low", "normal", "high", "urgent"];
-
-fn missing(number: &str) -> String {
-    format!("there is no ticket {}", people::one_line(number).chars().take(32).collect::<String>())
-}
+const LINE: usize = 2_000;
 
 /// A ticket with its requester.
 struct Owned {
@@ -39,7 +35,7 @@ struct Owned {
 /// The ticket, when the proof fits its requester.
 fn owned(number: &str, proof: &Proof) -> Result<Owned> {
     let proof = people::given(proof)?;
-    let absent = || error(Code::NotFound, missing(number));
+    let absent = || no_ticket(number);
     let id = number.trim().trim_start_matches('#');
     if id.is_empty() || id.len() > 18 || !id.bytes().all(|b| b.is_ascii_digit()) {
         return Err(absent());
@@ -53,13 +49,8 @@ fn owned(number: &str, proof: &Proof) -> Result<Owned> {
     let wanted = json::id(&ticket, "/requester_id");
     let requester = json::list(&answer, "/users").iter().find(|u| json::id(u, "/id") == wanted).cloned();
     let requester = requester.unwrap_or_default();
-    let known = Known {
-        emails: json::text(&requester, "/email").into_iter().collect(),
-        phones: json::text(&requester, "/phone").into_iter().collect(),
-        customer_ids: wanted.into_iter().collect(),
-        ..Known::default()
-    };
-    known.proves(&proof, || missing(number))?;
+    let known = Known { customer_ids: wanted.into_iter().collect(), ..Known::from(&users::contact(&requester)) };
+    known.proves(&proof, || no_ticket(number).message)?;
     Ok(Owned { ticket, requester })
 }
 
@@ -69,7 +60,6 @@ fn status(ticket: &Value) -> String {
 
 fn shown(settings: &Settings, ticket: &Value, comments: Vec<TicketComment>) -> Ticket {
     let number = json::id(ticket, "/id").unwrap_or_default();
-    let moment = |pointer: &str| json::text(ticket, pointer).and_then(|at| dates::rfc3339(&at));
     let base = json::text(ticket, "/url").and_then(|url| Some(url.split_once("/api/v2/")?.0.to_owned()));
     let page = match settings.page {
         Page::Agent => "agent/tickets",
@@ -77,10 +67,10 @@ fn shown(settings: &Settings, ticket: &Value, comments: Vec<TicketComment>) -> T
     };
     let state = status(ticket);
     Ticket {
-        state: if state == "hold" { "pending".into() } else { state },
+        state: tickets::usual_state(&state).map_or(state, str::to_owned),
         subject: json::text(ticket, "/subject").unwrap_or_default(),
-        created_at: moment("/created_at"),
-        updated_at: moment("/updated_at"),
+        created_at: json::moment(ticket, "/created_at"),
+        updated_at: json::moment(ticket, "/updated_at"),
         url: base.map(|base| format!("{base}/{page}/{number}")),
         comments,
         number,
@@ -101,7 +91,7 @@ fn with_comments(settings: &Settings, ticket: &Value) -> Result<Ticket> {
     };
     let public = comments.iter().filter(|c| json::flag(c, "/public"));
     let said = public.map(|c| TicketComment {
-        at: json::text(c, "/created_at").and_then(|at| dates::rfc3339(&at)),
+        at: json::moment(c, "/created_at"),
         author: author(c).unwrap_or_default(),
         text: json::text(c, "/plain_body").or_else(|| json::text(c, "/body")).unwrap_or_default(),
     });
@@ -115,10 +105,9 @@ pub(crate) fn get(settings: &Settings, number: &str, proof: &Proof) -> Result<Ti
 /// The index of contents has the staff's private comments too: whether a word finds a requester's ticket would tell
 /// something about them. So a requester's tickets are asked for without the words, which are compared here.
 pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
-    let filled = |value: &Option<String>| value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
-    let email = filled(&query.requester_email);
+    let email = filled(query.requester_email.as_deref());
     // Anything else would be taken for a name, and match many.
-    if email.as_deref().is_some_and(|email| !people::is_email(email)) {
+    if email.is_some_and(|email| !people::is_email(email)) {
         return Err(error(Code::InvalidInput, "this is not an e-mail address"));
     }
     let limit = limit.min(MOST);
@@ -128,14 +117,14 @@ pub(crate) fn search(settings: &Settings, query: &TicketQuery, limit: u32) -> Re
     let requester = match email {
         None => None,
         Some(email) => {
-            let found = users::find(&Person { email: Some(email), ..Person::default() })?;
+            let found = users::find(&Person { email: Some(email.to_owned()), ..Person::default() })?;
             let Some(id) = found.first().and_then(|user| json::id(user, "/id")) else { return Ok(Vec::new()) };
             Some(id)
         }
     };
     let mut terms = vec!["type:ticket".to_owned()];
     terms.extend(requester.iter().map(|id| format!("requester_id:{id}")));
-    if let Some(state) = filled(&query.state) {
+    if let Some(state) = filled(query.state.as_deref()) {
         let state = state.to_lowercase();
         terms.push(format!("status:{}", quoted(&state)));
         if state == "pending" {
@@ -172,46 +161,40 @@ fn tells(ticket: &Value, words: &[&str]) -> bool {
 }
 
 pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket> {
-    let person = people::valid(&input.requester)?;
-    let subject: String = people::one_line(&input.subject).chars().take(SUBJECT).collect();
-    let text = said(&input.body)?;
-    if subject.is_empty() {
-        return Err(error(Code::InvalidInput, "a ticket needs a subject"));
-    }
-    let priority = input.priority.as_deref().map(|p| p.trim().to_lowercase()).filter(|p| !p.is_empty());
-    if priority.as_deref().is_some_and(|p| !PRIORITIES.contains(&p)) {
-        return Err(error(Code::InvalidInput, "a priority is low, normal, high or urgent"));
-    }
+    let input = tickets::valid(input, LINE, TEXT)?;
+    let text = said(&input.body, TEXT)?;
+    let (person, order) = (&input.requester, &input.order_number);
+    let subject: String = input.subject.chars().take(SUBJECT).collect();
     let mark = once::reference(&host::context().idempotency_key);
     if let Some(made) = opened(&mark)? {
         return with_comments(settings, &made);
     }
 
-    let order = input.order_number.as_deref().map(people::one_line).filter(|o| !o.is_empty());
-    let below = [("Phone", &person.phone), ("Company", &person.company), ("Order", &order)];
+    let below = [("Phone", &person.phone), ("Company", &person.company), ("Order", order)];
     let below = below.into_iter().filter_map(|(name, value)| Some(format!("{name}: {}", value.as_ref()?)));
-    let below: Vec<String> = below.collect();
-    let text = if below.is_empty() { text } else { format!("{text}\n\n{}", below.join("\n")) };
-    let mut ticket = json!({"subject": subject, "comment": {"body": text, "public": true}});
-    let mut set = |name: &str, value: Value| ticket.as_object_mut().map(|t| t.insert(name.to_owned(), value));
+    let below = below.collect::<Vec<_>>().join("\n");
+    let text = if below.is_empty() { text } else { format!("{text}\n\n{below}") };
+    let mut ticket = Map::new();
+    let mut set = |name: &str, value: Value| ticket.insert(name.to_owned(), value);
+    set("subject", json!(subject));
+    set("comment", json!({"body": text, "public": true}));
     match &person.email {
         Some(email) => {
             // The name of somebody whom Zendesk knows stays as it is.
-            let mut requester = json!({"name": users::name(&person), "email": email});
-            if let (Some(locale), Some(requester)) = (settings.locale_id, requester.as_object_mut()) {
-                requester.insert("locale_id".into(), json!(locale));
-            }
-            set("requester", requester);
+            let mut requester = Map::from_iter([
+                ("name".to_owned(), json!(people::display_name(person))),
+                ("email".to_owned(), json!(email)),
+            ]);
+            requester.extend(settings.locale_id.map(|locale| ("locale_id".to_owned(), json!(locale))));
+            set("requester", requester.into())
         }
-        None => {
-            set("requester_id", users::upsert(&person)?.get("id").cloned().unwrap_or_default());
-        }
-    }
-    if let Some(priority) = priority {
+        None => set("requester_id", users::upsert(person)?.get("id").cloned().unwrap_or_default()),
+    };
+    if let Some(priority) = &input.priority {
         set("priority", json!(priority));
     }
     let mut tags = settings.tags.clone();
-    if let Some(category) = input.category.as_deref().map(str::trim).filter(|c| !c.is_empty()) {
+    if let Some(category) = &input.category {
         let group = settings.groups.iter().find(|(name, _)| name.to_lowercase() == category.to_lowercase());
         match group {
             Some((_, group)) => {
@@ -223,11 +206,10 @@ pub(crate) fn create(settings: &Settings, input: &TicketInput) -> Result<Ticket>
     if !tags.is_empty() {
         set("tags", json!(tags));
     }
-    if let (Some(field), Some(order)) = (settings.order_field, &order) {
+    if let (Some(field), Some(order)) = (settings.order_field, order) {
         set("custom_fields", json!([{"id": field, "value": order}]));
     }
-    let made = open(&mut ticket, &mark)?;
-    with_comments(settings, &made)
+    with_comments(settings, &open(ticket.into(), &mark)?)
 }
 
 /// The ticket that an earlier try opened.
@@ -240,10 +222,10 @@ fn opened(mark: &str) -> Result<Option<Value>> {
 }
 
 /// Opens a ticket under its mark. The host may repeat this request: it has an idempotency key.
-fn open(ticket: &mut Value, mark: &str) -> Result<Value> {
+fn open(mut ticket: Value, mark: &str) -> Result<Value> {
     let mut post = request("POST", "/tickets.json");
     if !mark.is_empty() {
-        ticket.as_object_mut().map(|t| t.insert("external_id".into(), json!(mark)));
+        ticket.as_object_mut().map(|ticket| ticket.insert("external_id".into(), json!(mark)));
         post = post.header("idempotency-key", mark);
     }
     let made = body(post.json(&json!({"ticket": ticket})).send()?)?;
@@ -251,13 +233,13 @@ fn open(ticket: &mut Value, mark: &str) -> Result<Value> {
 }
 
 pub(crate) fn comment(settings: &Settings, number: &str, text: &str, proof: &Proof) -> Result<Ticket> {
-    let text = said(text)?;
+    let text = said(text, TEXT)?;
     let Owned { ticket, requester } = owned(number, proof)?;
     // Zendesk reopens what requesters answer by mail, but not what is said through its API.
-    let change = match status(&ticket).as_str() {
-        "pending" | "solved" => Some(json!({"status": "open"})),
-        _ => None,
-    };
+    let mut change = Map::new();
+    if matches!(status(&ticket).as_str(), "pending" | "solved") {
+        change.insert("status".into(), json!("open"));
+    }
     if status(&ticket) != "closed" {
         return with_comments(settings, &speak(&ticket, &requester, Some(&text), change)?);
     }
@@ -266,30 +248,30 @@ pub(crate) fn comment(settings: &Settings, number: &str, text: &str, proof: &Pro
         Some(made) => made,
         None => {
             let requester = requester.get("id").cloned().unwrap_or_default();
-            let mut follow_up = json!({
+            let follow_up = json!({
                 "via_followup_source_id": ticket.get("id"),
                 "requester_id": requester,
                 "subject": ticket.get("subject"),
                 "comment": {"body": text, "public": true, "author_id": requester},
             });
-            open(&mut follow_up, &mark)?
+            open(follow_up, &mark)?
         }
     };
     with_comments(settings, &made)
 }
 
 pub(crate) fn close(settings: &Settings, number: &str, reason: Option<&str>, proof: &Proof) -> Result<Ticket> {
-    let reason = reason.map(str::trim).filter(|r| !r.is_empty()).map(said).transpose()?;
+    let reason = tickets::reason(reason, TEXT)?;
     let Owned { ticket, requester } = owned(number, proof)?;
     if matches!(status(&ticket).as_str(), "solved" | "closed") {
         return with_comments(settings, &ticket);
     }
-    let mut change = json!({"status": "solved"});
+    let mut change = Map::from_iter([("status".to_owned(), json!("solved"))]);
     let assigned = json::id(&ticket, "/assignee_id").is_some();
-    if let (Some(solver), false, Some(change)) = (settings.solver_id, assigned, change.as_object_mut()) {
+    if let (Some(solver), false) = (settings.solver_id, assigned) {
         change.insert("assignee_id".into(), json!(solver));
     }
-    let changed = speak(&ticket, &requester, reason.as_deref(), Some(change)).map_err(|e| match e.code.as_str() {
+    let changed = speak(&ticket, &requester, reason.as_deref(), change).map_err(|e| match e.code.as_str() {
         "invalid-input" if !assigned && settings.solver_id.is_none() => {
             let message = "Zendesk would not solve the ticket: nobody is assigned to it; name an agent in `solver_id`";
             error(Code::Misconfigured, message)
@@ -300,29 +282,13 @@ pub(crate) fn close(settings: &Settings, number: &str, reason: Option<&str>, pro
 }
 
 /// Says something on a ticket in its requester's name, or changes it, once. Gives the ticket as it is then.
-fn speak(ticket: &Value, requester: &Value, text: Option<&str>, change: Option<Value>) -> Result<Value> {
+fn speak(ticket: &Value, requester: &Value, text: Option<&str>, mut change: Map<String, Value>) -> Result<Value> {
     let id = json::id(ticket, "/id").unwrap_or_default();
-    let key = host::context().idempotency_key;
-    let (mark, claim) = (once::reference(&key), format!("said:{}", once::token(&key)));
-    let path = format!("/tickets/{id}.json");
-    if !mark.is_empty() {
-        let before = kv::insert(&claim, b"")?;
-        let is_said = |audit: &Value| json::text(audit, "/metadata/custom/confab").as_deref() == Some(&mark);
-        let done = match before.as_deref() {
-            None => false,
-            Some([]) => {
-                let (audits, _) = paged(&format!("/tickets/{id}/audits.json"), "audits", &[NEWEST], PAGES)?;
-                audits.iter().any(is_said)
-            }
-            Some(_) => true,
-        };
-        if done {
-            kv::set(&claim, b"said")?;
-            return Ok(ticket.clone());
-        }
-    }
-    let mut change = change.unwrap_or_else(|| json!({}));
-    if let Some(change) = change.as_object_mut() {
+    let is_made = |mark: &str| {
+        let (audits, _) = paged(&format!("/tickets/{id}/audits.json"), "audits", &[NEWEST], PAGES)?;
+        Ok(audits.iter().any(|audit| json::text(audit, "/metadata/custom/confab").as_deref() == Some(mark)))
+    };
+    let changed = once::write(is_made, |mark| {
         if let Some(text) = text {
             let comment = json!({"body": text, "public": true, "author_id": requester.get("id")});
             change.insert("comment".into(), comment);
@@ -330,21 +296,10 @@ fn speak(ticket: &Value, requester: &Value, text: Option<&str>, change: Option<V
         if !mark.is_empty() {
             change.insert("metadata".into(), json!({"custom": {"confab": mark}}));
         }
-    }
-    let changed = body(request("PUT", &path).json(&json!({"ticket": change})).send()?)?;
-    if !mark.is_empty() {
-        kv::set(&claim, b"said")?;
-    }
+        body(request("PUT", &format!("/tickets/{id}.json")).json(&json!({"ticket": change})).send()?)
+    })?;
+    let Some(changed) = changed else { return Ok(ticket.clone()) };
     changed.get("ticket").cloned().ok_or_else(|| error(Code::Internal, "Zendesk did not say what became of the ticket"))
-}
-
-/// A visitor's text.
-fn said(text: &str) -> Result<String> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > TEXT {
-        return Err(error(Code::InvalidInput, format!("a text has 1 to {TEXT} characters")));
-    }
-    Ok(text.to_owned())
 }
 
 /// A category as a tag: words joined by `_`, because spaces and most signs end or break a tag.
