@@ -8,7 +8,7 @@
 //! | `OverallPackingStatus` or `OverallPickingStatus` C | `packed` |
 //! | anything else | `pending` |
 
-use crate::gateway::{Gateway, key, moment};
+use crate::gateway::{Gateway, either, key, moment};
 use crate::orders::{SERVICE, state};
 use confab_plugin_sdk::json;
 use confab_plugin_sdk::odata::{Query, literal};
@@ -19,17 +19,8 @@ use serde_json::Value;
 pub(crate) const DELIVERIES: &str = "API_OUTBOUND_DELIVERY_SRV;v=0002";
 /// Deliveries of one order that are told.
 const MOST: usize = 20;
-const FIELDS: [&str; 9] = [
-    "DeliveryDocument",
-    "OverallGoodsMovementStatus",
-    "OverallPackingStatus",
-    "OverallPickingStatus",
-    "OverallProofOfDeliveryStatus",
-    "ActualGoodsMovementDate",
-    "ProofOfDeliveryDate",
-    "DeliveryDate",
-    "BillOfLading",
-];
+const FIELDS: &str = "DeliveryDocument,OverallGoodsMovementStatus,OverallPackingStatus,OverallPickingStatus,\
+    OverallProofOfDeliveryStatus,ActualGoodsMovementDate,ProofOfDeliveryDate,DeliveryDate,BillOfLading";
 
 impl Gateway {
     pub(crate) fn tracking(&self, number: &str, proof: &Proof) -> Result<Vec<Tracking>> {
@@ -49,14 +40,14 @@ impl Gateway {
             let expected_at = moment(&order, "RequestedDeliveryDate");
             return Ok(vec![Tracking { state: "pending".into(), expected_at, ..Tracking::default() }]);
         }
-        let either: Vec<String> = numbers.iter().map(|n| format!("DeliveryDocument eq {}", literal(&key(n)))).collect();
-        let query = Query::new("/A_OutbDeliveryHeader").filter(either.join(" or ")).select(&FIELDS);
+        let these = either("DeliveryDocument", numbers.iter().map(|number| key(number)));
+        let query = Query::new("/A_OutbDeliveryHeader").filter(these).select(&[FIELDS]);
         let found = self.list(DELIVERIES, query.order_by("DeliveryDocument asc"), MOST)?;
-        Ok(found.iter().map(|delivery| parcel(delivery, self.language == "DE")).collect())
+        Ok(found.iter().map(parcel).collect())
     }
 }
 
-fn parcel(delivery: &Value, german: bool) -> Tracking {
+fn parcel(delivery: &Value) -> Tracking {
     let done = |field: &str| json::text(delivery, field).as_deref() == Some("C");
     let (left, arrived) = (done("/OverallGoodsMovementStatus"), done("/OverallProofOfDeliveryStatus"));
     let state = match () {
@@ -65,13 +56,13 @@ fn parcel(delivery: &Value, german: bool) -> Tracking {
         () if done("/OverallPackingStatus") || done("/OverallPickingStatus") => "packed",
         () => "pending",
     };
-    let event = |field: &str, happened: bool, en: &str, de: &str| {
+    let event = |field: &str, happened: bool, text: &str| {
         let at = moment(delivery, field).filter(|_| happened)?;
-        Some(TrackingEvent { at, text: if german { de } else { en }.to_owned(), place: None })
+        Some(TrackingEvent { at, text: text.to_owned(), place: None })
     };
     let events = [
-        event("ActualGoodsMovementDate", left, "Left the warehouse", "Hat das Lager verlassen"),
-        event("ProofOfDeliveryDate", arrived, "Delivered", "Zugestellt"),
+        event("ActualGoodsMovementDate", left, host::say("Left the warehouse", "Hat das Lager verlassen")),
+        event("ProofOfDeliveryDate", arrived, host::say("Delivered", "Zugestellt")),
     ];
     Tracking {
         state: state.into(),

@@ -13,9 +13,9 @@
 //! endpoint is asked for.
 
 use confab_plugin_sdk::http::Request;
-use confab_plugin_sdk::odata::{self, Query};
+use confab_plugin_sdk::odata::{self, Query, literal};
 use confab_plugin_sdk::pages::{self, Page};
-use confab_plugin_sdk::prelude::*;
+use confab_plugin_sdk::{json, prelude::*};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -42,10 +42,8 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new() -> Result<Gateway> {
-        let locale = host::context().locale.unwrap_or_default();
-        let language: String = locale.split(['-', '_']).next().unwrap_or_default().to_uppercase();
-        let known = language.len() == 2 && language.bytes().all(|b| b.is_ascii_uppercase());
-        Ok(Gateway { settings: host::settings()?, language: if known { language } else { "EN".to_owned() } })
+        let language = host::language().unwrap_or_else(|| "en".to_owned()).to_uppercase();
+        Ok(Gateway { settings: host::settings()?, language })
     }
 
     /// At most so many entities.
@@ -72,25 +70,23 @@ impl Gateway {
         }
         let response = Request::get("odata", path).header("accept", "application/json").send()?;
         let said = odata::v2_error(&response.body).unwrap_or_default();
-        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        let code = body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default();
-        match response.status {
-            200..=299 => response.json(),
-            401 => Err(error(
+        let body: Value = response.json_any_status().unwrap_or_default();
+        let is_inactive = json::text(&body, "/error/code").is_some_and(|code| code.starts_with("/IWFND/MED/"));
+        let (code, message) = match response.status {
+            401 => (
                 Code::Misconfigured,
-                "SAP does not accept the connection's user: look at its name, password or token, and whether it is locked",
-            )),
-            403 => Err(error(Code::Forbidden, format!("SAP refuses {service} to the connection's user: {said}"))),
-            404 if code.starts_with("/IWFND/MED/") => {
+                "SAP does not accept the connection's user: look at its name, password or token, and whether it is locked"
+                    .to_owned(),
+            ),
+            403 => (Code::Forbidden, format!("SAP refuses {service} to the connection's user: {said}")),
+            404 if is_inactive => {
                 let name = service.split(';').next().unwrap_or(service);
-                Err(error(
-                    Code::Unsupported,
-                    format!("the service {name} is not activated (/IWFND/MAINT_SERVICE): {said}"),
-                ))
+                (Code::Unsupported, format!("the service {name} is not activated (/IWFND/MAINT_SERVICE): {said}"))
             }
-            400 => Err(error(Code::Internal, format!("{service} does not understand the request: {said}"))),
-            _ => response.json(),
-        }
+            400 => (Code::Internal, format!("{service} does not understand the request: {said}")),
+            _ => return response.json(),
+        };
+        Err(error(code, message))
     }
 }
 
@@ -98,10 +94,15 @@ impl Gateway {
 pub(crate) fn key(text: &str) -> String {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        let short = text.trim_start_matches('0');
-        return if short.is_empty() { "0".to_owned() } else { short.to_owned() };
+        return Some(text.trim_start_matches('0')).filter(|short| !short.is_empty()).unwrap_or("0").to_owned();
     }
     text.to_uppercase()
+}
+
+/// Any of the values, as a filter.
+pub(crate) fn either<S: AsRef<str>>(field: &str, values: impl IntoIterator<Item = S>) -> String {
+    let each = values.into_iter().map(|value| format!("{field} eq {}", literal(value.as_ref())));
+    format!("({})", each.collect::<Vec<_>>().join(" or "))
 }
 
 /// A date or moment of an entity.

@@ -25,24 +25,17 @@ impl Gateway {
                 // Older releases have no addresses, and then only a customer id can be proof.
                 query = query.expand(&["to_Partner/to_Address"]);
             }
-            let (status, message) = match self.list(service, query, 1) {
-                Ok(_) => ("ok", format!("{service} answers")),
-                Err(e) if e.code == Code::Misconfigured.as_str() => {
-                    return vec![finding("sign in", "error", e.message)];
-                }
-                Err(e) if e.code == Code::Forbidden.as_str() => {
-                    let message =
-                        format!("{}; give the user a role with the service (S_SERVICE) and its data", e.message);
-                    (if spare { "warning" } else { "error" }, message)
-                }
-                Err(e) => (if spare { "warning" } else { "error" }, e.message),
-            };
-            found.push(finding(name, status, message));
+            let without = if spare { Finding::warning } else { Finding::error };
+            found.push(match self.list(service, query, 1) {
+                Ok(_) => Finding::ok(name, format!("{service} answers")),
+                Err(e) if e.code == Code::Misconfigured.as_str() => return vec![Finding::error("sign in", e.message)],
+                Err(e) if e.code == Code::Forbidden.as_str() => without(
+                    name,
+                    format!("{}; give the user a role with the service (S_SERVICE) and its data", e.message),
+                ),
+                Err(e) => without(name, e.message),
+            });
         }
         found
     }
-}
-
-fn finding(name: &str, status: &str, message: impl Into<String>) -> Finding {
-    Finding { name: name.into(), status: status.into(), message: message.into() }
 }

@@ -48,9 +48,7 @@ impl Inventory for Connector {
 
 impl Health for Connector {
     fn check() -> Vec<Finding> {
-        Gateway::new()
-            .map(|gateway| gateway.findings())
-            .unwrap_or_else(|e| vec![Finding { name: "settings".into(), status: "error".into(), message: e.message }])
+        Gateway::new().map_or_else(|e| vec![Finding::error("settings", e.message)], |gateway| gateway.findings())
     }
 }
 

@@ -11,13 +11,14 @@
 //! | `OverallTotalDeliveryStatus` B, C (deliveries were made out), `OverallSDProcessStatus` B | `processing` |
 //! | anything else | `confirmed` |
 
-use crate::gateway::{Gateway, key, moment};
+use crate::gateway::{Gateway, either, key, moment};
 use confab_plugin_sdk::odata::{Query, literal};
-use confab_plugin_sdk::orders::{Order, OrderLine};
+use confab_plugin_sdk::orders::{Order, OrderLine, no_order};
 use confab_plugin_sdk::people::{self, Known};
 use confab_plugin_sdk::prelude::*;
-use confab_plugin_sdk::{json, money};
+use confab_plugin_sdk::{extras, json, money};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 pub(crate) const SERVICE: &str = "API_SALES_ORDER_SRV";
 /// Orders that may share a reference: more are not looked at.
@@ -27,34 +28,12 @@ const MOST: u32 = 50;
 /// Longest `SalesOrder`, longest `PurchaseOrderByCustomer`.
 const NUMBER: usize = 10;
 const REFERENCE: usize = 35;
-const FIELDS: [&str; 18] = [
-    "SalesOrder",
-    "PurchaseOrderByCustomer",
-    "SoldToParty",
-    "SalesOrderDate",
-    "CreationDate",
-    "RequestedDeliveryDate",
-    "TotalNetAmount",
-    "TransactionCurrency",
-    "OverallSDProcessStatus",
-    "OverallTotalDeliveryStatus",
-    "OverallSDDocumentRejectionSts",
-    "to_Item/SalesOrderItem",
-    "to_Item/Material",
-    "to_Item/SalesOrderItemText",
-    "to_Item/RequestedQuantity",
-    "to_Item/NetAmount",
-    "to_Item/TaxAmount",
-    "to_Item/SalesDocumentRjcnReason",
-];
-const OWNERS: [&str; 6] = [
-    "to_Partner/PartnerFunction",
-    "to_Partner/Customer",
-    "to_Partner/to_Address/PostalCode",
-    "to_Partner/to_Address/EmailAddress",
-    "to_Partner/to_Address/PhoneNumber",
-    "to_Partner/to_Address/MobileNumber",
-];
+const FIELDS: &str = "SalesOrder,PurchaseOrderByCustomer,SoldToParty,SalesOrderDate,CreationDate,RequestedDeliveryDate,\
+    TotalNetAmount,TransactionCurrency,OverallSDProcessStatus,OverallTotalDeliveryStatus,OverallSDDocumentRejectionSts,\
+    to_Item/SalesOrderItem,to_Item/Material,to_Item/SalesOrderItemText,to_Item/RequestedQuantity,to_Item/NetAmount,\
+    to_Item/TaxAmount,to_Item/SalesDocumentRjcnReason";
+const OWNERS: &str = "to_Partner/PartnerFunction,to_Partner/Customer,to_Partner/to_Address/PostalCode,\
+    to_Partner/to_Address/EmailAddress,to_Partner/to_Address/PhoneNumber,to_Partner/to_Address/MobileNumber";
 
 impl Gateway {
     pub(crate) fn order(&self, number: &str, proof: &Proof) -> Result<Order> {
@@ -68,51 +47,41 @@ impl Gateway {
         }
         let limit = limit.clamp(1, MOST);
         let filter = self.within(format!("SoldToParty eq {}", literal(&customer)));
-        let query = Query::new("/A_SalesOrder").filter(filter).select(&FIELDS).expand(&["to_Item"]);
+        let query = Query::new("/A_SalesOrder").filter(filter).select(&[FIELDS]).expand(&["to_Item"]);
         let query = query.order_by("SalesOrderDate desc,SalesOrder desc").top(limit);
         Ok(self.list(SERVICE, query, limit as usize)?.iter().map(order).collect())
     }
 
     /// A filter, with the sales organisations of the settings.
     fn within(&self, filter: String) -> String {
-        let own = self.settings.sales_organizations.iter();
-        let own: Vec<String> = own.map(|o| format!("SalesOrganization eq {}", literal(o))).collect();
-        if own.is_empty() { filter } else { format!("({filter}) and ({})", own.join(" or ")) }
+        let own = &self.settings.sales_organizations;
+        if own.is_empty() { filter } else { format!("({filter}) and {}", either("SalesOrganization", own)) }
     }
 
     /// The newest order with this number or reference that the proof fits, with all that belongs to it.
     pub(crate) fn proven(&self, number: &str, proof: &Proof) -> Result<Value> {
         let proof = people::given(proof)?;
         let number = number.trim();
-        let mut either = Vec::new();
+        let mut filters = Vec::new();
         // Too long a key is an error of the gateway's, not an order that isn't there.
         if number.bytes().all(|b| b.is_ascii_digit()) && !number.is_empty() && key(number).len() <= NUMBER {
-            either.push(format!("SalesOrder eq {}", literal(&key(number))));
+            filters.push(either("SalesOrder", [key(number)]));
         }
-        if !number.is_empty() && number.chars().count() <= REFERENCE && !number.chars().any(char::is_control) {
-            either.push(format!("PurchaseOrderByCustomer eq {}", literal(number)));
-            // Case matters to the gateway, and references are mostly written in capitals.
-            let capitals = number.to_uppercase();
-            if capitals != number && capitals.chars().count() <= REFERENCE {
-                either.push(format!("PurchaseOrderByCustomer eq {}", literal(&capitals)));
-            }
+        // Case matters to the gateway, and references are mostly written in capitals.
+        let references = [number.to_owned(), number.to_uppercase()];
+        let is_reference = |r: &&String| (1..=REFERENCE).contains(&r.chars().count()) && !r.contains(char::is_control);
+        let references: BTreeSet<&String> = references.iter().filter(is_reference).collect();
+        if !references.is_empty() {
+            filters.push(either("PurchaseOrderByCustomer", references));
         }
-        if either.is_empty() {
-            return Err(missing());
+        if filters.is_empty() {
+            return Err(no_order());
         }
-        let fields: Vec<&str> = FIELDS.into_iter().chain(OWNERS).collect();
-        let query = Query::new("/A_SalesOrder").filter(self.within(either.join(" or "))).select(&fields);
+        let query = Query::new("/A_SalesOrder").filter(self.within(filters.join(" or "))).select(&[FIELDS, OWNERS]);
         let query = query.expand(&["to_Item", "to_Partner/to_Address"]).order_by("SalesOrder desc").top(CANDIDATES);
         let found = self.list(SERVICE, query, CANDIDATES as usize)?;
-        let own = found.into_iter().find(|order| owners(order).proves(&proof, || missing().message).is_ok());
-        own.ok_or_else(missing)
+        found.into_iter().find(|order| owners(order).proves(&proof, String::new).is_ok()).ok_or_else(no_order)
     }
-}
-
-pub(crate) fn missing() -> Error {
-    let message =
-        "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer";
-    error(Code::NotFound, message)
 }
 
 /// Who can show that an order is theirs.
@@ -124,14 +93,14 @@ fn owners(order: &Value) -> Known {
         for address in json::list(partner, "/to_Address/results") {
             known.emails.extend(json::text(address, "/EmailAddress"));
             known.postal_codes.extend(json::text(address, "/PostalCode"));
-            known.phones.extend(json::text(address, "/PhoneNumber"));
-            known.phones.extend(json::text(address, "/MobileNumber"));
+            known
+                .phones
+                .extend(["/PhoneNumber", "/MobileNumber"].iter().filter_map(|field| json::text(address, field)));
         }
     }
     // With and without zeros: who verified the visitor may have either.
     if let Some(customer) = json::text(order, "/SoldToParty") {
-        known.customer_ids.push(format!("{:0>10}", key(&customer)));
-        known.customer_ids.push(key(&customer));
+        known.customer_ids = vec![format!("{:0>10}", key(&customer)), key(&customer)];
     }
     known
 }
@@ -151,7 +120,7 @@ fn order(order: &Value) -> Order {
         quantity: json::number(item, "/RequestedQuantity").unwrap_or_default(),
         total: amount(item, "/NetAmount"),
     });
-    let extra = |name: &str, value: Option<String>| value.map(|value| ExtraField { name: name.into(), value });
+    let tax = money::number(tax, &currency).filter(|_| tax != 0.0).map(|m| m.amount);
     Order {
         number: json::text(order, "/SalesOrder").unwrap_or_default(),
         reference: json::text(order, "/PurchaseOrderByCustomer"),
@@ -160,13 +129,7 @@ fn order(order: &Value) -> Order {
         total: amount(order, "/TotalNetAmount"),
         lines: lines.collect(),
         customer_id: json::text(order, "/SoldToParty"),
-        extra: [
-            extra("tax", money::number(tax, &currency).filter(|_| tax != 0.0).map(|m| m.amount)),
-            extra("requested for", moment(order, "RequestedDeliveryDate")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
+        extra: extras([("tax", tax), ("requested for", moment(order, "RequestedDeliveryDate"))]),
     }
 }
 

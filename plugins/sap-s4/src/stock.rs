@@ -10,11 +10,11 @@
 //! Special stock (`InventorySpecialStockType`: of a customer, of a sales order, of a supplier) belongs to somebody, so it
 //! counts as neither. What open orders will take is not subtracted: this service does not know it.
 
-use crate::gateway::{Gateway, key};
-use confab_plugin_sdk::inventory::StockLevel;
-use confab_plugin_sdk::json;
+use crate::gateway::{Gateway, either, key};
+use confab_plugin_sdk::inventory::{StockLevel, no_article, no_place, same_place};
 use confab_plugin_sdk::odata::{Query, literal};
 use confab_plugin_sdk::prelude::*;
+use confab_plugin_sdk::{filled, json};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -22,6 +22,8 @@ pub(crate) const STOCK: &str = "API_MATERIAL_STOCK_SRV";
 pub(crate) const PRODUCTS: &str = "API_PRODUCT_SRV";
 /// Rows of one material: batches and locations of all plants.
 const ROWS: usize = 5_000;
+const FIELDS: &str =
+    "Material,Plant,InventoryStockType,InventorySpecialStockType,MaterialBaseUnit,MatlWrhsStkQtyInMatlBaseUnit";
 /// Longest material number.
 const MATERIAL: usize = 40;
 
@@ -35,29 +37,19 @@ struct Amount {
 impl Gateway {
     pub(crate) fn availability(&self, sku: &str, location: Option<&str>) -> Result<Vec<StockLevel>> {
         let sku = key(sku);
-        let unknown =
-            || error(Code::NotFound, format!("there is no article {}", sku.chars().take(64).collect::<String>()));
         if sku.is_empty() || sku.chars().count() > MATERIAL {
-            return Err(unknown());
+            return Err(no_article(&sku));
         }
         let plants = self.plants(location)?;
         let mut filter = format!("Material eq {}", literal(&sku));
         if !plants.is_empty() {
-            let either: Vec<String> = plants.iter().map(|p| format!("Plant eq {}", literal(p))).collect();
-            filter = format!("{filter} and ({})", either.join(" or "));
+            filter = format!("{filter} and {}", either("Plant", &plants));
         }
-        let query = Query::new("/A_MatlStkInAcctMod").filter(filter).select(&[
-            "Material",
-            "Plant",
-            "InventoryStockType",
-            "InventorySpecialStockType",
-            "MaterialBaseUnit",
-            "MatlWrhsStkQtyInMatlBaseUnit",
-        ]);
+        let query = Query::new("/A_MatlStkInAcctMod").filter(filter).select(&[FIELDS]);
         let rows = self.list(STOCK, query, ROWS)?;
         let name = self.name(&sku)?;
         if rows.is_empty() && name.is_none() {
-            return Err(unknown());
+            return Err(no_article(&sku));
         }
         let mut amounts: BTreeMap<String, Amount> = plants.iter().map(|p| (p.clone(), Amount::default())).collect();
         for row in &rows {
@@ -83,21 +75,14 @@ impl Gateway {
     /// Keys of the plants that are asked for; none for all.
     fn plants(&self, location: Option<&str>) -> Result<Vec<String>> {
         let known = &self.settings.plants;
-        let Some(wanted) = location.map(str::trim).filter(|l| !l.is_empty()) else {
-            return Ok(known.keys().cloned().collect());
-        };
-        let named = known
-            .iter()
-            .find(|(plant, name)| plant.eq_ignore_ascii_case(wanted) || name.to_lowercase() == wanted.to_lowercase());
+        let Some(wanted) = filled(location) else { return Ok(known.keys().cloned().collect()) };
+        let named = known.iter().find(|(plant, name)| same_place(plant, wanted) || same_place(name, wanted));
         match named {
             Some((plant, _)) => Ok(vec![plant.clone()]),
             None if known.is_empty() && wanted.len() <= 4 && wanted.bytes().all(|b| b.is_ascii_alphanumeric()) => {
                 Ok(vec![wanted.to_uppercase()])
             }
-            None => {
-                let names: Vec<&str> = known.values().map(String::as_str).collect();
-                Err(error(Code::NotFound, format!("there is no such plant; known ones: {}", names.join(", "))))
-            }
+            None => Err(no_place(&known.values().collect::<Vec<_>>())),
         }
     }
 

@@ -4,13 +4,13 @@
 //! (`recent_orders`; a token without the scope read_orders loses this part only). What can't be bought now is left out.
 
 use crate::api::{Shopify, parse_id, short_id, typed};
-use crate::articles::product;
+use crate::articles::{is_active, product};
 use crate::syntax;
-use confab_plugin_sdk::catalog::{Interest, Recommendation};
+use confab_plugin_sdk::catalog::{Interest, Picks, Recommendation, together};
 use confab_plugin_sdk::{json, log, prelude::*};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 const MOST: u32 = 20;
 /// Articles of the visitor that are looked at, and tags and collections of theirs: each is a term of a search.
@@ -23,8 +23,7 @@ impl Shopify {
         let mut has: Vec<String> =
             interest.skus.iter().filter_map(|sku| typed(sku)).map(str::to_owned).take(BASES).collect();
         if let Some(customer) = interest.customer_id.as_deref().and_then(parse_id) {
-            let orders = self.baskets(&format!("customer_id:{customer}"), MOST)?;
-            for sku in orders.into_iter().flatten() {
+            for sku in self.baskets(&format!("customer_id:{customer}"), MOST)?.into_iter().flatten() {
                 if !has.contains(&sku) {
                     has.push(sku);
                 }
@@ -32,36 +31,26 @@ impl Shopify {
         }
         let looked_at: Vec<String> = has.iter().take(2 * BASES).cloned().collect();
         let bases = self.by_number(&looked_at)?.variants;
-        let mut picks: Vec<(String, String)> = Vec::new();
-        let mut add = |sku: String, reason: &str| {
-            let known = |other: &String| other.to_lowercase() == sku.to_lowercase();
-            if !has.iter().any(known) && !picks.iter().any(|(other, _)| known(other)) {
-                picks.push((sku, reason.to_owned()));
-            }
-        };
+        let mut picks = Picks::besides(has);
         let number = |v: &Value| json::text(v, "/sku").unwrap_or_default();
         if let Some(name) = bases.first().and_then(|b| json::text(b, "/product/title")) {
-            let reason = format!("{} {name}", self.words("often bought with", "oft gekauft mit"));
-            for sku in self.together(&looked_at) {
-                add(sku, &reason);
-            }
+            let reason = format!("{} {name}", host::say("often bought with", "oft gekauft mit"));
+            picks.add(self.bought_with(&looked_at), &reason);
         }
         if let Some(query) = interest.query.as_deref() {
-            for variant in self.matching(query)?.variants {
-                add(number(&variant), self.words("fits what you are looking for", "passt zu dem, was Sie suchen"));
-            }
+            let reason = host::say("fits what you are looking for", "passt zu dem, was Sie suchen");
+            picks.add(self.matching(query)?.variants.iter().map(number), reason);
         }
         for (variant, base) in self.related(&bases)? {
-            add(number(&variant), &format!("{} {base}", self.words("similar to", "ähnlich wie")));
+            picks.add([number(&variant)], &format!("{} {base}", host::say("similar to", "ähnlich wie")));
         }
-        picks.truncate(MOST as usize);
-        let skus: Vec<String> = picks.iter().map(|(sku, _)| sku.clone()).collect();
+        let skus = picks.skus(MOST as usize);
         let found = self.by_number(&skus)?;
-        let recommended = picks.iter().filter_map(|(sku, reason)| {
+        let recommended = skus.iter().filter_map(|sku| {
             // By number unlisted products are found too; these are not advertised.
-            let shown = |v: &&Value| number(v) == *sku && json::flag(v, "/availableForSale") && status(v) == "ACTIVE";
-            let variant = found.variants.iter().find(shown)?;
-            Some(Recommendation { product: product(variant, &found.currency), reason: reason.clone() })
+            let shown = |v: &&Value| number(v) == *sku && json::flag(v, "/availableForSale") && is_active(v);
+            let product = product(found.variants.iter().find(shown)?, &found.currency);
+            Some(Recommendation { product, reason: picks.reason(sku)?.to_owned() })
         });
         Ok(recommended.take(limit.min(MOST) as usize).collect())
     }
@@ -70,35 +59,23 @@ impl Shopify {
     fn baskets(&self, search: &str, first: u32) -> Result<Vec<Vec<String>>> {
         let answer = self.ask(LINES, json!({"query": search, "first": first}))?;
         let orders = json::list(&answer, "/orders/nodes").iter().filter(|o| json::text(o, "/cancelledAt").is_none());
-        Ok(orders
-            .map(|o| json::list(o, "/lineItems/nodes").iter().filter_map(|l| json::text(l, "/sku")).collect())
-            .collect())
+        let numbers = |o| json::list(o, "/lineItems/nodes").iter().filter_map(|l| json::text(l, "/sku")).collect();
+        Ok(orders.map(numbers).collect())
     }
 
     /// Numbers of what is in the newest orders that have one of these, most often first.
-    fn together(&self, skus: &[String]) -> Vec<String> {
-        if self.settings.recent_orders == 0 || skus.is_empty() {
+    fn bought_with(&self, skus: &[String]) -> Vec<String> {
+        if self.settings.recent_orders == 0 {
             return Vec::new();
         }
         let terms: Vec<String> = skus.iter().map(|sku| syntax::equals("sku", sku)).collect();
-        let baskets = match self.baskets(&syntax::any(&terms), self.settings.recent_orders) {
-            Ok(baskets) => baskets,
+        match self.baskets(&syntax::any(&terms), self.settings.recent_orders) {
+            Ok(baskets) => together(baskets, skus),
             Err(e) => {
                 log::warn(format!("what is bought together is not known: {}", e.message));
-                return Vec::new();
-            }
-        };
-        // Shopify finds numbers whatever their case.
-        let asked = |sku: &String| skus.iter().any(|s| s.to_lowercase() == sku.to_lowercase());
-        let mut times: HashMap<String, usize> = HashMap::new();
-        for basket in baskets.into_iter().filter(|b| b.iter().any(asked)) {
-            for sku in basket.into_iter().collect::<BTreeSet<_>>().into_iter().filter(|sku| !asked(sku)) {
-                *times.entry(sku).or_default() += 1;
+                Vec::new()
             }
         }
-        let mut ranked: Vec<(String, usize)> = times.into_iter().collect();
-        ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        ranked.into_iter().map(|(sku, _)| sku).collect()
     }
 
     /// Variants that share type, collections or tags with these, those that share most first, each with the name of what it is like.
@@ -121,10 +98,6 @@ impl Shopify {
         ranked.sort_by_key(|(alike, ..)| Reverse(*alike));
         Ok(ranked.into_iter().map(|(_, variant, base)| (variant, base)).collect())
     }
-}
-
-fn status(variant: &Value) -> String {
-    json::text(variant, "/product/status").unwrap_or_default()
 }
 
 /// What a product may share with others, as terms of a search.

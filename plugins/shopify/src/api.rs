@@ -47,47 +47,37 @@ impl Default for Settings {
 /// One call of a capability.
 pub(crate) struct Shopify {
     pub(crate) settings: Settings,
-    pub(crate) german: bool,
     client: graphql::Client,
 }
 
 impl Shopify {
     pub(crate) fn open() -> Result<Shopify> {
         let settings: Settings = host::settings()?;
-        let german = host::context().locale.is_some_and(|l| l.get(..2).is_some_and(|l| l.eq_ignore_ascii_case("de")));
         let path = format!("/admin/api/{}/graphql.json", settings.api_version);
-        Ok(Shopify { settings, german, client: graphql::Client::new("api", &path) })
+        Ok(Shopify { settings, client: graphql::Client::new("api", &path) })
     }
 
     /// The data of an answer.
     pub(crate) fn ask(&self, document: &str, variables: Value) -> Result<Value> {
-        self.client.query(document, variables).map_err(|e| match e.code.as_str() {
-            "forbidden" if e.message.contains("not approved") => Error {
-                message: format!(
-                    "{}; request access to protected customer data in the app's API access settings",
-                    e.message
-                ),
-                ..e
-            },
-            "forbidden" => {
-                Error { message: format!("{}; give the app this scope and install it again", e.message), ..e }
+        self.client.query(document, variables).map_err(|e| {
+            let with = |advice: &str| Error { message: format!("{}{advice}", e.message), ..e.clone() };
+            let says = |text: &str| e.message.contains(text);
+            match e.code.as_str() {
+                "forbidden" if says("not approved") => {
+                    with("; request access to protected customer data in the app's API access settings")
+                }
+                "forbidden" => with("; give the app this scope and install it again"),
+                "misconfigured" => with(": the access token is wrong, or the app was removed"),
+                _ if says("answered 402") || says("answered 423") => {
+                    error(Code::Unavailable, "the shop is frozen or locked: Shopify says why in its admin")
+                }
+                "not-found" => {
+                    let version = &self.settings.api_version;
+                    error(Code::Misconfigured, format!("Shopify has no such shop, or no API version {version}"))
+                }
+                _ => e,
             }
-            "misconfigured" => {
-                Error { message: format!("{}: the access token is wrong, or the app was removed", e.message), ..e }
-            }
-            _ if e.message.contains("answered 402") || e.message.contains("answered 423") => {
-                error(Code::Unavailable, "the shop is frozen or locked: Shopify says why in its admin")
-            }
-            "not-found" => error(
-                Code::Misconfigured,
-                format!("Shopify has no such shop, or no API version {}", self.settings.api_version),
-            ),
-            _ => e,
         })
-    }
-
-    pub(crate) fn words<'w>(&self, english: &'w str, german: &'w str) -> &'w str {
-        if self.german { german } else { english }
     }
 
     /// A telephone number as Shopify keeps it (E.164), if its country is known.

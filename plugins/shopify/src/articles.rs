@@ -8,7 +8,8 @@ use crate::api::{Shopify, typed, variant_name};
 use crate::stock::{exact, is_sold};
 use crate::syntax;
 use confab_plugin_sdk::catalog::Product;
-use confab_plugin_sdk::{json, money, prelude::*, words};
+use confab_plugin_sdk::inventory::no_article;
+use confab_plugin_sdk::{extras, json, money, prelude::*, words};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 
@@ -22,7 +23,7 @@ pub(crate) const VARIANT: &str =
 
 impl Shopify {
     pub(crate) fn article(&self, sku: &str) -> Result<Product> {
-        let missing = || error(Code::NotFound, format!("there is no article {}", json::said(sku)));
+        let missing = || no_article(sku);
         let wanted = typed(sku).ok_or_else(missing)?;
         let found = self.by_number(&[wanted.to_owned()])?;
         let variant = exact(&found.variants, wanted).into_iter().next().ok_or_else(missing)?;
@@ -90,9 +91,6 @@ impl Shopify {
                 ...P variants(first: 5) {{ nodes {{ ...V }} }} }} }} }} {VARIANT}"
         );
         let answer = self.ask(&document, json!({"query": format!("status:active AND {search}"), "first": MOST}))?;
-        let active = |v: &Value| {
-            json::text(v, "/product/status").as_deref() == Some("ACTIVE") && json::text(v, "/sku").is_some()
-        };
         // Asked for once with the product, each of its variants gets it here: the other way round it would cost points for each.
         let variants = json::list(&answer, "/products/nodes").iter().flat_map(|product| {
             let whole = |variant: &Value| {
@@ -104,7 +102,7 @@ impl Shopify {
             };
             json::list(product, "/variants/nodes").iter().map(whole)
         });
-        let variants = variants.filter(active).collect();
+        let variants = variants.filter(|v| is_active(v) && json::text(v, "/sku").is_some()).collect();
         Ok(Found { variants, currency: json::text(&answer, "/shop/currencyCode").unwrap_or_default() })
     }
 }
@@ -116,16 +114,18 @@ pub(crate) struct Found {
     pub(crate) currency: String,
 }
 
+pub(crate) fn is_active(variant: &Value) -> bool {
+    json::text(variant, "/product/status").as_deref() == Some("ACTIVE")
+}
+
 pub(crate) fn product(variant: &Value, currency: &str) -> Product {
     let text = |pointer: &str| json::text(variant, pointer);
     let collections = json::list(variant, "/product/collections/nodes").iter().filter_map(|c| json::text(c, "/title"));
     let mut categories: Vec<String> = text("/product/productType").into_iter().collect();
     categories.extend(collections.filter(|c| text("/product/productType").as_ref() != Some(c)));
-    let options = json::list(variant, "/selectedOptions").iter().filter_map(|o| {
-        let (name, value) = (json::text(o, "/name")?, json::text(o, "/value")?);
-        (value != "Default Title").then_some(ExtraField { name, value })
-    });
-    let vendor = text("/product/vendor").map(|value| ExtraField { name: "vendor".into(), value });
+    let options = json::list(variant, "/selectedOptions").iter();
+    let options = options.filter_map(|o| Some((json::text(o, "/name")?, json::text(o, "/value"))));
+    let options = options.map(|(name, value)| (name, value.filter(|v| v != "Default Title")));
     Product {
         sku: text("/sku").unwrap_or_default(),
         name: variant_name(&text("/product/title").unwrap_or_default(), &text("/title").unwrap_or_default()),
@@ -134,6 +134,6 @@ pub(crate) fn product(variant: &Value, currency: &str) -> Product {
         categories,
         url: text("/product/onlineStoreUrl"),
         image_url: text("/product/featuredMedia/preview/image/url"),
-        extra: vendor.into_iter().chain(options).collect(),
+        extra: extras([("vendor".to_owned(), text("/product/vendor"))].into_iter().chain(options)),
     }
 }

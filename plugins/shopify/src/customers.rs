@@ -6,7 +6,8 @@
 
 use crate::api::{Shopify, short_id};
 use confab_plugin_sdk::contacts::Contact;
-use confab_plugin_sdk::{json, people, prelude::*};
+use confab_plugin_sdk::people::{self, Known};
+use confab_plugin_sdk::{json, prelude::*};
 use serde_json::{Value, json};
 
 const CUSTOMER: &str = "fragment C on Customer { id displayName defaultEmailAddress { emailAddress } defaultPhoneNumber { phoneNumber } defaultAddress { company phone } }";
@@ -26,23 +27,18 @@ impl Shopify {
         );
         let answer = self.ask(&document, json!({"identifier": identifier}))?;
         let found = answer.get("customerByIdentifier").and_then(contact);
-        let same = |c: &Contact| {
-            let one = |own: &Option<String>, asked: &Option<String>, same: fn(&str, &str) -> bool| {
-                asked.as_deref().is_none_or(|asked| own.as_deref().is_some_and(|own| same(own, asked)))
-            };
-            let full = asked.phone.as_deref().map(|p| self.full_phone(p).unwrap_or_else(|| p.to_owned()));
-            one(&c.email, &asked.email, people::same_email) && one(&c.phone, &full, people::same_phone)
-        };
-        Ok(found.into_iter().filter(same).collect())
+        let phone = asked.phone.as_deref().map(|p| self.full_phone(p).unwrap_or_else(|| p.to_owned()));
+        let asked = Person { phone, ..asked };
+        Ok(found.into_iter().filter(|contact| Known::from(contact).fits(&asked)).collect())
     }
 
     pub(crate) fn upsert(&self, person: &Person) -> Result<Contact> {
         let person = people::valid(person)?;
-        let known = |shopify: &Self| {
-            let phone = if person.email.is_some() { None } else { person.phone.clone() };
-            shopify.contacts(person.email.clone(), phone).map(|found| found.into_iter().next())
+        let known = || {
+            let key = people::key(&person);
+            self.contacts(key.email, key.phone).map(|found| found.into_iter().next())
         };
-        if let Some(known) = known(self)? {
+        if let Some(known) = known()? {
             return Ok(known);
         }
         let phone = person.phone.as_deref().and_then(|p| self.full_phone(p));
@@ -51,7 +47,7 @@ impl Shopify {
             Err(refused) => refused,
         };
         // Somebody was faster.
-        if let Some(known) = known(self)? {
+        if let Some(known) = known()? {
             return Ok(known);
         }
         // The number is another customer's, or none to Shopify: it is left out where the address says who it is.

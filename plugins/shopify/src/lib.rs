@@ -78,7 +78,7 @@ impl Health for Connector {
     fn check() -> Vec<Finding> {
         match Shopify::open() {
             Ok(shopify) => shopify.findings(),
-            Err(e) => vec![health::finding("settings", "error", e.message)],
+            Err(e) => vec![Finding::error("settings", e.message)],
         }
     }
 }

@@ -17,9 +17,9 @@
 use crate::api::{MONEY, Shopify, bag, paid, parse_id, short_id, typed};
 use crate::candidates::next_page;
 use crate::syntax;
-use confab_plugin_sdk::orders::{Order, OrderLine, Tracking, TrackingEvent};
+use confab_plugin_sdk::orders::{Order, OrderLine, Tracking, TrackingEvent, no_order};
 use confab_plugin_sdk::people::{self, Known};
-use confab_plugin_sdk::{dates, json, pages, prelude::*};
+use confab_plugin_sdk::{extras, json, pages, prelude::*};
 use serde_json::{Value, json};
 
 /// As many as one request can pay for: 1,000 points, of which each line of each order costs four.
@@ -66,17 +66,14 @@ impl Shopify {
             json!({"query": format!("customer_id:{customer}"), "first": limit.min(MOST), "lines": LINES_LISTED});
         let answer = self.ask(&document, variables)?;
         let own = |order: &&Value| json::text(order, "/customer/id").is_some_and(|id| short_id(&id) == customer);
-        json::list(&answer, "/orders/nodes")
-            .iter()
-            .filter(own)
-            .map(|order| Ok(shown(order, first_lines(order))))
-            .collect()
+        let listed = |order| shown(order, json::list(order, "/lineItems/nodes").to_vec());
+        Ok(json::list(&answer, "/orders/nodes").iter().filter(own).map(listed).collect())
     }
 
     pub(crate) fn tracking(&self, number: &str, proof: &Proof) -> Result<Vec<Tracking>> {
         let order = self.proven(number, proof, "...P", PARCELS)?;
         let parcels = json::list(&order, "/parcels").iter().filter(|p| !is_void(p));
-        let mut tracked: Vec<Tracking> = parcels.flat_map(|p| self.parcel(p)).collect();
+        let mut tracked: Vec<Tracking> = parcels.flat_map(parcel).collect();
         let left = |line: &Value| line.get("unfulfilledQuantity").and_then(Value::as_i64).unwrap_or(0) > 0;
         // What is in no parcel yet is waited for too.
         if json::text(&order, "/cancelledAt").is_none() && self.lines(&order)?.iter().any(left) {
@@ -85,59 +82,12 @@ impl Shopify {
         Ok(tracked)
     }
 
-    /// One for each number that the carrier gave.
-    fn parcel(&self, fulfillment: &Value) -> Vec<Tracking> {
-        let moment = |pointer: &str| json::text(fulfillment, pointer).and_then(|at| dates::rfc3339(&at));
-        let state = match json::text(fulfillment, "/displayStatus").as_deref() {
-            Some("DELIVERED" | "PICKED_UP") => "delivered".to_owned(),
-            Some("IN_TRANSIT" | "OUT_FOR_DELIVERY" | "ATTEMPTED_DELIVERY" | "DELAYED" | "CARRIER_PICKED_UP") => {
-                "in-transit".to_owned()
-            }
-            Some("LABEL_PRINTED" | "LABEL_PURCHASED" | "CONFIRMED" | "SUBMITTED" | "READY_FOR_PICKUP") => {
-                "packed".to_owned()
-            }
-            None | Some("FULFILLED" | "MARKED_AS_FULFILLED" | "LABEL_VOIDED") => "shipped".to_owned(),
-            Some(other) => own_word(other),
-        };
-        let left = moment("/createdAt").map(|at| TrackingEvent {
-            at,
-            text: self.words("Handed over", "Übergeben").into(),
-            place: None,
-        });
-        let told = json::list(fulfillment, "/events/nodes").iter().filter_map(|event| {
-            let place: Vec<String> = ["/city", "/country"].iter().filter_map(|p| json::text(event, p)).collect();
-            Some(TrackingEvent {
-                at: dates::rfc3339(&json::text(event, "/happenedAt")?)?,
-                text: json::text(event, "/message").or_else(|| json::text(event, "/status").map(|s| own_word(&s)))?,
-                place: Some(place.join(", ")).filter(|p| !p.is_empty()),
-            })
-        });
-        let mut events: Vec<TrackingEvent> = left.into_iter().chain(told).collect();
-        events.sort_by(|a, b| a.at.cmp(&b.at));
-        let parcel = |info: Option<&Value>| Tracking {
-            state: state.clone(),
-            carrier: info.and_then(|i| json::text(i, "/company")),
-            tracking_number: info.and_then(|i| json::text(i, "/number")),
-            url: info.and_then(|i| json::text(i, "/url")),
-            expected_at: moment("/estimatedDeliveryAt"),
-            events: events.clone(),
-        };
-        let numbers = json::list(fulfillment, "/trackingInfo");
-        if numbers.is_empty() { vec![parcel(None)] } else { numbers.iter().map(|info| parcel(Some(info))).collect() }
-    }
-
     /// The order, if it is the asker's.
     fn proven(&self, number: &str, proof: &Proof, more: &str, fragments: &str) -> Result<Value> {
         people::given(proof)?;
-        let missing = || {
-            "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer".to_owned()
-        };
-        let Some(number) = typed(number) else {
-            return Err(error(Code::NotFound, missing()));
-        };
-        let bare = number.trim_start_matches('#').trim().to_owned();
-        let names = self.names(&bare);
-        let references = ["confirmation_number", "po_number"].map(|field| syntax::equals(field, &bare));
+        let bare = typed(number).ok_or_else(no_order)?.trim_start_matches('#').trim();
+        let names = self.names(bare);
+        let references = ["confirmation_number", "po_number"].map(|field| syntax::equals(field, bare));
         let terms: Vec<String> = names.iter().map(|name| syntax::equals("name", name)).chain(references).collect();
         let own = |order: &Value, pointer: &str| json::text(order, pointer).unwrap_or_default().to_lowercase();
         let wanted = bare.to_lowercase();
@@ -145,27 +95,27 @@ impl Shopify {
         let is_theirs = |order: &&Value| {
             let meant =
                 is_named(order) || own(order, "/confirmationNumber") == wanted || own(order, "/poNumber") == wanted;
-            meant && known(order).proves(proof, missing).is_ok()
+            meant && known(order).proves(proof, String::new).is_ok()
         };
         let is_there = |answer: &Value| json::list(answer, "/orders/nodes").iter().any(|order| is_theirs(&order));
         let found = self.candidates(CANDIDATES, "orders", &syntax::any(&terms), is_there)?;
         // An order's own name says more than what a customer calls it.
         let order = found.iter().filter(is_theirs).min_by_key(|order| !is_named(order));
-        let id = order.and_then(|order| json::text(order, "/id"));
-        let id = id.ok_or_else(|| error(Code::NotFound, missing()))?;
+        let id = order.and_then(|order| json::text(order, "/id")).ok_or_else(no_order)?;
         let document = format!(
             "query($id: ID!, $lines: Int!) {{ order(id: $id) {{ ...O {more} }} }} {ORDER} {LINE} {MONEY} {fragments}"
         );
         let answer = self.ask(&document, json!({"id": id, "lines": LINES}))?;
         let order = answer.get("order").filter(|order| order.is_object());
-        order.cloned().ok_or_else(|| error(Code::NotFound, missing()))
+        order.cloned().ok_or_else(no_order)
     }
 
     /// Names that an order may have whose number somebody typed.
     fn names(&self, bare: &str) -> Vec<String> {
         let (prefix, suffix) = (&self.settings.order_prefix, &self.settings.order_suffix);
-        let mut names = vec![bare.to_owned()];
-        for name in [format!("{prefix}{bare}{suffix}"), format!("{prefix}{bare}"), format!("#{bare}")] {
+        let mut names: Vec<String> = Vec::new();
+        for (before, after) in [("", ""), (prefix, suffix), (prefix, ""), ("#", "")] {
+            let name = format!("{before}{bare}{after}");
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -192,8 +142,40 @@ impl Shopify {
     }
 }
 
-fn first_lines(order: &Value) -> Vec<Value> {
-    json::list(order, "/lineItems/nodes").to_vec()
+/// One for each number that the carrier gave.
+fn parcel(fulfillment: &Value) -> Vec<Tracking> {
+    let own = json::text(fulfillment, "/displayStatus").unwrap_or_default();
+    let state = match own.as_str() {
+        "DELIVERED" | "PICKED_UP" => "delivered".to_owned(),
+        "IN_TRANSIT" | "OUT_FOR_DELIVERY" | "ATTEMPTED_DELIVERY" | "DELAYED" | "CARRIER_PICKED_UP" => {
+            "in-transit".to_owned()
+        }
+        "LABEL_PRINTED" | "LABEL_PURCHASED" | "CONFIRMED" | "SUBMITTED" | "READY_FOR_PICKUP" => "packed".to_owned(),
+        "" | "FULFILLED" | "MARKED_AS_FULFILLED" | "LABEL_VOIDED" => "shipped".to_owned(),
+        other => own_word(other),
+    };
+    let handed_over = host::say("Handed over", "Übergeben").to_owned();
+    let left = json::moment(fulfillment, "/createdAt").map(|at| TrackingEvent { at, text: handed_over, place: None });
+    let told = json::list(fulfillment, "/events/nodes").iter().filter_map(|event| {
+        let place: Vec<String> = ["/city", "/country"].iter().filter_map(|p| json::text(event, p)).collect();
+        Some(TrackingEvent {
+            at: json::moment(event, "/happenedAt")?,
+            text: json::text(event, "/message").or_else(|| json::text(event, "/status").map(|s| own_word(&s)))?,
+            place: Some(place.join(", ")).filter(|p| !p.is_empty()),
+        })
+    });
+    let mut events: Vec<TrackingEvent> = left.into_iter().chain(told).collect();
+    events.sort_by(|a, b| a.at.cmp(&b.at));
+    let parcel = |info: &Value| Tracking {
+        state: state.clone(),
+        carrier: json::text(info, "/company"),
+        tracking_number: json::text(info, "/number"),
+        url: json::text(info, "/url"),
+        expected_at: json::moment(fulfillment, "/estimatedDeliveryAt"),
+        events: events.clone(),
+    };
+    let numbers = json::list(fulfillment, "/trackingInfo");
+    if numbers.is_empty() { vec![parcel(&Value::Null)] } else { numbers.iter().map(parcel).collect() }
 }
 
 fn shown(order: &Value, all: Vec<Value>) -> Order {
@@ -228,14 +210,11 @@ fn shown(order: &Value, all: Vec<Value>) -> Order {
         number: text("/name").unwrap_or_default(),
         reference: text("/poNumber"),
         state: state(order),
-        placed_at: text("/processedAt").and_then(|at| dates::rfc3339(&at)),
+        placed_at: json::moment(order, "/processedAt"),
         total,
         lines,
         customer_id: text("/customer/id").map(|id| short_id(&id).to_owned()),
-        extra: extra
-            .into_iter()
-            .filter_map(|(name, value)| Some(ExtraField { name: name.into(), value: value? }))
-            .collect(),
+        extra: extras(extra),
     }
 }
 
@@ -268,7 +247,7 @@ fn state(order: &Value) -> String {
 
 fn known(order: &Value) -> Known {
     let all = |pointers: &[&str]| pointers.iter().filter_map(|p| json::text(order, p)).collect::<Vec<String>>();
-    let ids = all(&["/customer/id"]);
+    let id = json::text(order, "/customer/id");
     Known {
         emails: all(&["/email", "/customer/defaultEmailAddress/emailAddress"]),
         phones: all(&[
@@ -278,6 +257,6 @@ fn known(order: &Value) -> Known {
             "/billingAddress/phone",
         ]),
         postal_codes: all(&["/shippingAddress/zip", "/billingAddress/zip"]),
-        customer_ids: ids.iter().map(|id| short_id(id).to_owned()).chain(ids.clone()).collect(),
+        customer_ids: id.iter().map(|id| short_id(id).to_owned()).chain(id.clone()).collect(),
     }
 }

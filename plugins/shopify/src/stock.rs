@@ -7,7 +7,7 @@
 use crate::api::{Shopify, typed, variant_name};
 use crate::candidates::next_page;
 use crate::syntax;
-use confab_plugin_sdk::inventory::StockLevel;
+use confab_plugin_sdk::inventory::{StockLevel, at, no_article};
 use confab_plugin_sdk::{json, pages, prelude::*};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ const LEVELS: &str = "query($id: ID!, $first: Int!, $after: String) { inventoryI
 
 impl Shopify {
     pub(crate) fn availability(&self, sku: &str, location: Option<&str>) -> Result<Vec<StockLevel>> {
-        let missing = || error(Code::NotFound, format!("there is no article {}", json::said(sku)));
+        let missing = || no_article(sku);
         let wanted = typed(sku).ok_or_else(missing)?;
         let sold = |variants: &[Value]| exact(variants, wanted).into_iter().find(|v| is_sold(v)).cloned();
         let is_there = |answer: &Value| {
@@ -34,8 +34,7 @@ impl Shopify {
             found.is_some_and(|v| json::text(&v, "/sku").as_deref() == Some(wanted))
         };
         let found = self.candidates(CANDIDATES, "productVariants", &syntax::equals("sku", wanted), is_there)?;
-        let variant = sold(&found);
-        let variant = variant.ok_or_else(missing)?;
+        let variant = sold(&found).ok_or_else(missing)?;
         let text = |pointer: &str| json::text(&variant, pointer).unwrap_or_default();
         let (number, name) = (text("/sku"), variant_name(&text("/product/title"), &text("/title")));
         let level = |location: Option<String>, on_hand: f64, available: f64| StockLevel {
@@ -56,29 +55,14 @@ impl Shopify {
                 error(Code::Unsupported, message)
             });
         }
-        let levels: Vec<StockLevel> = self
-            .levels(&text("/inventoryItem/id"))?
-            .iter()
-            .filter_map(place)
-            .map(|(n, h, a)| level(Some(n), h, a))
-            .collect();
+        let places = self.levels(&text("/inventoryItem/id"))?;
+        let levels: Vec<StockLevel> =
+            places.iter().filter_map(place).map(|(name, on_hand, free)| level(Some(name), on_hand, free)).collect();
         let nothing_left = levels.iter().all(|l| l.available <= 0.0);
         if let Some(unlimited) = unlimited.filter(|_| nothing_left && text("/inventoryPolicy") == "CONTINUE") {
             return Ok(unlimited);
         }
-        let Some(there) = location.map(str::trim).filter(|l| !l.is_empty()).map(str::to_lowercase) else {
-            return Ok(levels);
-        };
-        let names: Vec<String> = levels.iter().filter_map(|l| l.location.clone()).collect();
-        let found: Vec<StockLevel> =
-            levels.into_iter().filter(|l| l.location.as_deref().is_some_and(|l| l.to_lowercase() == there)).collect();
-        if found.is_empty() {
-            return Err(error(
-                Code::NotFound,
-                format!("it is kept in no such location; known ones: {}", names.join(", ")),
-            ));
-        }
-        Ok(found)
+        at(levels, location)
     }
 
     /// The levels of an inventory item in all of its places.
