@@ -18,21 +18,27 @@ mod tests;
 
 use confab_plugin_sdk::catalog::{Catalog, Interest, Product, Recommendation};
 use confab_plugin_sdk::contacts::{Contact, Contacts};
+use confab_plugin_sdk::filled;
 use confab_plugin_sdk::health::{Finding, Health};
-use confab_plugin_sdk::inventory::{Inventory, StockLevel};
-use confab_plugin_sdk::leads::{Lead, LeadInput, Leads, Qualification};
+use confab_plugin_sdk::inventory::{Inventory, StockLevel, no_article, same_place};
+use confab_plugin_sdk::json::text;
+use confab_plugin_sdk::leads::{self, Lead, LeadInput, Leads, Qualification};
 use confab_plugin_sdk::lifecycle::Lifecycle;
-use confab_plugin_sdk::orders::{Order, Orders, Tracking};
-use confab_plugin_sdk::people::{same_email, same_phone, valid};
+use confab_plugin_sdk::orders::{Order, Orders, Tracking, no_order};
+use confab_plugin_sdk::people::{self, Known, valid};
 use confab_plugin_sdk::prelude::*;
-use confab_plugin_sdk::tickets::{Ticket, TicketInput, TicketQuery, Tickets};
+use confab_plugin_sdk::tickets::{self, Ticket, TicketInput, TicketQuery, Tickets, no_ticket};
 use run::Call;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use spec::Api;
 use std::sync::{Arc, RwLock};
 
 /// More than anybody reads in a chat.
 const MOST: u32 = 50;
+/// Longest subject and longest text of a visitor: the system may take less, and says so.
+const LINE: usize = 1_000;
+const TEXT: usize = 50_000;
 
 /// What `prepare` read. The host's snapshot carries it to each call.
 static API: RwLock<Option<Arc<Api>>> = RwLock::new(None);
@@ -43,6 +49,11 @@ fn with<T>(operation: &str, arguments: Value, work: impl FnOnce(Call<'_>) -> Res
     let api = API.read().map_err(|_| error(Code::Internal, "the prepared description can't be read"))?.clone();
     let api = api.ok_or_else(|| error(Code::Misconfigured, "the connection's api.yaml has not been prepared"))?;
     work(Call::new(&api, operation, arguments)?)
+}
+
+/// A write, and its record.
+fn write<T: DeserializeOwned>(operation: &str, arguments: Value, defaults: &Value) -> Result<T> {
+    with(operation, arguments, |call| Ok(serde_json::from_value(call.write(defaults)?)?))
 }
 
 fn same(own: &str, asked: &str) -> bool {
@@ -72,7 +83,7 @@ impl Orders for Rest {
             let meant =
                 |o: &Order| same(&o.number, &number) || o.reference.as_deref().is_some_and(|r| same(r, &number));
             let orders = call.proven(&number, &proof, meant)?;
-            orders.into_iter().next().ok_or_else(|| error(Code::NotFound, "there is no such order"))
+            orders.into_iter().next().ok_or_else(no_order)
         })
     }
     fn list_for_customer(customer_id: String, limit: u32) -> Result<Vec<Order>> {
@@ -100,11 +111,10 @@ impl Inventory for Rest {
         with("inventory.availability", json!({"sku": sku.trim(), "location": location}), |call| {
             let levels = call.fitting(&defaults, MOST as usize, |level: &StockLevel| same(&level.sku, &sku))?;
             if levels.is_empty() {
-                return Err(error(Code::NotFound, "there is no such article"));
+                return Err(no_article(&sku));
             }
-            let here = |level: &StockLevel| {
-                location.as_deref().is_none_or(|wanted| level.location.as_deref().is_none_or(|own| same(own, wanted)))
-            };
+            let Some(wanted) = filled(location.as_deref()) else { return Ok(levels) };
+            let here = |level: &StockLevel| level.location.as_deref().is_none_or(|own| same_place(own, wanted));
             Ok(levels.into_iter().filter(here).collect())
         })
     }
@@ -123,15 +133,13 @@ impl Catalog for Rest {
     fn recommend(interest: Interest, limit: u32) -> Result<Vec<Recommendation>> {
         let arguments = json!({"interest": interest, "limit": most(limit)});
         with("catalog.recommend", arguments, |call| {
-            let fits = |record: &Value| {
-                !interest
-                    .skus
-                    .iter()
-                    .any(|sku| record.get("sku").and_then(Value::as_str).is_some_and(|own| same(own, sku)))
+            let is_new = |record: &Value| {
+                let own = text(record, "/sku").unwrap_or_default();
+                !interest.skus.iter().any(|sku| same(&own, sku))
             };
-            let found: Vec<Value> = call.fitting(&Value::Null, most(limit), fits)?;
+            let found: Vec<Value> = call.fitting(&Value::Null, most(limit), is_new)?;
             let recommended = found.into_iter().map(|record| {
-                let reason = pick_text(&record, "/reason");
+                let reason = text(&record, "/reason").unwrap_or_default();
                 Ok(Recommendation { product: serde_json::from_value(record)?, reason })
             });
             recommended.collect()
@@ -139,58 +147,37 @@ impl Catalog for Rest {
     }
 }
 
-fn pick_text(record: &Value, pointer: &str) -> String {
-    confab_plugin_sdk::json::text(record, pointer).unwrap_or_default()
-}
-
 impl Contacts for Rest {
     fn find(email: Option<String>, phone: Option<String>) -> Result<Vec<Contact>> {
         let person = valid(&Person { email, phone, ..Person::default() })?;
-        let arguments = json!({"email": person.email, "phone": person.phone});
-        with("contacts.find", arguments, |call| {
-            let fits = |contact: &Contact| {
-                let own = |value: &Option<String>, wanted: &Option<String>, same: fn(&str, &str) -> bool| {
-                    wanted.as_deref().is_none_or(|wanted| value.as_deref().is_some_and(|own| same(own, wanted)))
-                };
-                own(&contact.email, &person.email, same_email) && own(&contact.phone, &person.phone, same_phone)
-            };
-            call.fitting(&Value::Null, MOST as usize, fits)
+        with("contacts.find", json!({"email": person.email, "phone": person.phone}), |call| {
+            call.fitting(&Value::Null, MOST as usize, |contact: &Contact| Known::from(contact).fits(&person))
         })
     }
     fn upsert(person: Person) -> Result<Contact> {
         let person = valid(&person)?;
-        let key = match &person.email {
-            Some(email) => (Some(email.clone()), None),
-            None => (None, person.phone.clone()),
-        };
+        let key = people::key(&person);
         // A known contact is left as it is: who gives an address has not shown to be its owner.
-        match <Self as Contacts>::find(key.0, key.1) {
-            Ok(found) => {
-                if let Some(known) = found.into_iter().next() {
-                    return Ok(known);
-                }
-            }
-            Err(e) if e.code == Code::NotFound.as_str() || e.code == Code::Unsupported.as_str() => {}
-            Err(other) => return Err(other),
+        let known = match <Self as Contacts>::find(key.email, key.phone) {
+            Err(e) if e.code == Code::NotFound.as_str() || e.code == Code::Unsupported.as_str() => None,
+            found => found?.into_iter().next(),
+        };
+        if let Some(known) = known {
+            return Ok(known);
         }
-        let name = [&person.name, &person.company, &person.email, &person.phone].into_iter().flatten().next().cloned();
-        let defaults = json!({"name": name, "email": person.email, "phone": person.phone, "company": person.company});
-        with("contacts.upsert", json!({"person": person}), |call| Ok(serde_json::from_value(call.write(&defaults)?)?))
+        let defaults = Person { name: Some(people::display_name(&person)), ..person.clone() };
+        write("contacts.upsert", json!({"person": person}), &json!(defaults))
     }
 }
 
 impl Leads for Rest {
     fn create(lead: LeadInput) -> Result<Lead> {
-        let lead = LeadInput { person: valid(&lead.person)?, ..lead };
-        let defaults = json!({"subject": lead.subject, "state": "new"});
-        with("leads.create", json!({"lead": lead}), |call| Ok(serde_json::from_value(call.write(&defaults)?)?))
+        let lead = leads::valid(&lead, LINE, TEXT)?;
+        write("leads.create", json!({"lead": lead}), &json!({"subject": lead.subject, "state": "new"}))
     }
     fn qualify(id: String, qualification: Qualification) -> Result<Lead> {
-        if qualification.score.is_some_and(|score| score > 100) {
-            return Err(error(Code::InvalidInput, "the score is from 0 to 100"));
-        }
-        let arguments = json!({"id": id, "qualification": qualification});
-        with("leads.qualify", arguments, |call| Ok(serde_json::from_value(call.write(&json!({"id": id}))?)?))
+        let found = leads::valid_finding(&qualification, TEXT)?;
+        write("leads.qualify", json!({"id": id, "qualification": found}), &json!({"id": id}))
     }
 }
 
@@ -198,27 +185,24 @@ impl Leads for Rest {
 fn own_ticket(number: &str, proof: &Proof) -> Result<Ticket> {
     with("tickets.get", json!({"number": number.trim(), "proof": proof}), |call| {
         let tickets = call.proven(number, proof, |ticket: &Ticket| same(&ticket.number, number))?;
-        tickets.into_iter().next().ok_or_else(|| error(Code::NotFound, "there is no such ticket"))
+        tickets.into_iter().next().ok_or_else(|| no_ticket(number))
     })
 }
 
 fn on_ticket(operation: &str, number: &str, proof: &Proof, arguments: Value) -> Result<Ticket> {
-    let known = own_ticket(number, proof)?;
-    let defaults = serde_json::to_value(&known)?;
-    with(operation, arguments, |call| Ok(serde_json::from_value(call.write(&defaults)?)?))
+    write(operation, arguments, &json!(own_ticket(number, proof)?))
 }
 
 impl Tickets for Rest {
     fn create(ticket: TicketInput) -> Result<Ticket> {
-        let ticket = TicketInput { requester: valid(&ticket.requester)?, ..ticket };
-        let defaults = json!({"subject": ticket.subject, "state": "new"});
-        with("tickets.create", json!({"ticket": ticket}), |call| Ok(serde_json::from_value(call.write(&defaults)?)?))
+        let ticket = tickets::valid(&ticket, LINE, TEXT)?;
+        write("tickets.create", json!({"ticket": ticket}), &json!({"subject": ticket.subject, "state": "new"}))
     }
     fn get(number: String, proof: Proof) -> Result<Ticket> {
         own_ticket(&number, &proof)
     }
     fn comment(number: String, text: String, proof: Proof) -> Result<Ticket> {
-        let arguments = json!({"number": number.trim(), "text": text, "proof": proof});
+        let arguments = json!({"number": number.trim(), "text": tickets::said(&text, TEXT)?, "proof": proof});
         on_ticket("tickets.comment", &number, &proof, arguments)
     }
     fn search(query: TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
@@ -230,6 +214,7 @@ impl Tickets for Rest {
         })
     }
     fn close(number: String, reason: Option<String>, proof: Proof) -> Result<Ticket> {
+        let reason = tickets::reason(reason.as_deref(), TEXT)?;
         let arguments = json!({"number": number.trim(), "reason": reason, "proof": proof});
         on_ticket("tickets.close", &number, &proof, arguments)
     }
@@ -237,34 +222,25 @@ impl Tickets for Rest {
 
 impl Health for Rest {
     fn check() -> Vec<Finding> {
-        let finding =
-            |name: &str, status: &str, message: String| Finding { name: name.into(), status: status.into(), message };
-        let api = API.read().ok().and_then(|api| api.clone());
-        let Some(api) = api else {
-            return vec![finding("api.yaml", "error", "has not been prepared: apply the connection again".into())];
+        let Some(api) = API.read().ok().and_then(|api| api.clone()) else {
+            return vec![Finding::error("api.yaml", "has not been prepared: apply the connection again")];
         };
         let described: Vec<&str> = api.operations.keys().map(String::as_str).collect();
-        let mut all = vec![finding("operations", "ok", format!("described: {}", described.join(", ")))];
-        all.push(match &api.check {
-            None => {
-                finding("request", "warning", "api.yaml has no `check`: name a request that changes nothing".into())
-            }
+        let request = match &api.check {
+            None => Finding::warning("request", "api.yaml has no `check`: name a request that changes nothing"),
             Some(check) => {
                 let mut request = http::Request::new(&check.method, "api", check.path.as_str());
                 for (name, value) in api.headers.iter().chain(&check.headers) {
                     request = request.header(name, value.as_str());
                 }
+                let asked = format!("{} {}", check.method, check.path);
                 match request.send().and_then(|response| run::answer(&api, response)) {
-                    Ok(_) => finding("request", "ok", format!("{} {} answers", check.method, check.path)),
-                    Err(e) => finding(
-                        "request",
-                        "error",
-                        format!("{} {}: {} ({})", check.method, check.path, e.message, e.code),
-                    ),
+                    Ok(_) => Finding::ok("request", format!("{asked} answers")),
+                    Err(e) => Finding::error("request", format!("{asked}: {} ({})", e.message, e.code)),
                 }
             }
-        });
-        all
+        };
+        vec![Finding::ok("operations", format!("described: {}", described.join(", "))), request]
     }
 }
 

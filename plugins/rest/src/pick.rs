@@ -5,7 +5,7 @@ use crate::spec::{Detailed, Owners, Rule};
 use crate::template::fill;
 use confab_plugin_sdk::people::Known;
 use confab_plugin_sdk::prelude::*;
-use confab_plugin_sdk::{dates, json as pick, money};
+use confab_plugin_sdk::{dates, extras, json as pick, money};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -44,10 +44,7 @@ impl Picker<'_> {
                 value = defaults.get(&field).cloned().unwrap_or_default();
             }
             if value.is_null() && *required {
-                let place = rules.get(*name).map_or_else(String::new, |rule| match rule {
-                    Rule::Plain(text) => format!(" at {text}"),
-                    Rule::Detailed(d) => d.from.as_ref().map(|text| format!(" at {text}")).unwrap_or_default(),
-                });
+                let place = rules.get(*name).and_then(Rule::from).map(|from| format!(" at {from}")).unwrap_or_default();
                 let message =
                     format!("{}: the system's answer has no `{name}`{place}; look at api.yaml", self.operation);
                 return Err(error(Code::Internal, message));
@@ -62,28 +59,19 @@ impl Picker<'_> {
 
     fn value(&self, record: &Value, rule: &Rule, kind: Kind) -> Result<Value> {
         let nothing = Detailed::default();
-        let (from, detailed) = match rule {
-            Rule::Plain(text) => (Some(text.as_str()), &nothing),
-            Rule::Detailed(detailed) => (detailed.from.as_deref(), detailed.as_ref()),
-        };
+        let (from, detailed) = (rule.from(), rule.detailed().unwrap_or(&nothing));
         let text = || -> Option<String> {
             let found = match from? {
                 pointer if pointer.is_empty() || pointer.starts_with('/') => pick::text(record, pointer)
                     .or_else(|| record.pointer(pointer).and_then(Value::as_bool).map(|flag| flag.to_string())),
                 template => fill(template, self.arguments, false).filter(|text| !text.is_empty()),
             };
-            match found {
-                Some(word) if !detailed.map.is_empty() => {
-                    let mapped = detailed
-                        .map
-                        .iter()
-                        .find(|(from, _)| from.eq_ignore_ascii_case(&word))
-                        .map(|(_, to)| to.clone());
-                    mapped.or_else(|| detailed.otherwise.clone()).or(Some(word))
-                }
-                Some(word) => Some(word),
-                None => detailed.otherwise.clone(),
+            let Some(word) = found else { return detailed.otherwise.clone() };
+            if detailed.map.is_empty() {
+                return Some(word);
             }
+            let mapped = detailed.map.iter().find(|(own, _)| own.eq_ignore_ascii_case(&word)).map(|(_, ours)| ours);
+            Some(mapped.or(detailed.otherwise.as_ref()).unwrap_or(&word).clone())
         };
         Ok(match kind {
             Kind::Text => json!(text()),
@@ -95,8 +83,7 @@ impl Picker<'_> {
                 json!(list.iter().filter_map(|value| pick::text(value, "")).collect::<Vec<_>>())
             }
             Kind::Extra => {
-                let named = detailed.values.iter().filter_map(|(name, at)| Some((name, pick::text(record, at)?)));
-                json!(named.map(|(name, value)| json!({"name": name, "value": value})).collect::<Vec<_>>())
+                json!(extras(detailed.values.iter().map(|(name, at)| (name, pick::text(record, at)))))
             }
             Kind::Records(shape) => {
                 let list = detailed.list.as_deref().map(|pointer| pick::list(record, pointer)).unwrap_or_default();
@@ -108,12 +95,11 @@ impl Picker<'_> {
     }
 
     fn money(&self, record: &Value, amount: &str, rule: &Detailed) -> Option<Money> {
-        let currency = match rule.currency.as_deref() {
-            Some(pointer) if pointer.starts_with('/') => pick::text(record, pointer),
-            Some(code) => Some(code.to_owned()),
-            None => None,
-        };
-        let currency = currency.or_else(|| self.currency.map(str::to_owned))?;
+        let own = rule.currency.as_deref().and_then(|own| match own.starts_with('/') {
+            true => pick::text(record, own),
+            false => Some(own.to_owned()),
+        });
+        let currency = own.or_else(|| self.currency.map(str::to_owned))?;
         if rule.minor {
             return Some(money::minor(amount.parse().ok()?, &currency));
         }

@@ -6,6 +6,8 @@ use crate::spec::{Api, Operation, Request as Described};
 use crate::template::{fill, fill_value};
 use confab_plugin_sdk::http::{Request, Response};
 use confab_plugin_sdk::json as pick;
+use confab_plugin_sdk::orders::no_order;
+use confab_plugin_sdk::pages::{self, Page};
 use confab_plugin_sdk::prelude::*;
 use confab_plugin_sdk::{once, people};
 use serde::de::DeserializeOwned;
@@ -98,15 +100,14 @@ impl<'a> Call<'a> {
     pub(crate) fn write(&self, defaults: &Value) -> Result<Value> {
         let kept = format!("once/{}/{}", self.contract.name, once::token(&self.key));
         let noted: Option<Value> = if self.key.is_empty() { None } else { kv::get_json(&kept)? };
-        match noted {
+        if let Some(Value::Null) = noted {
             // Accepted, and what came back could not be read: sent again, it would be made twice.
-            Some(Value::Null) => {
-                let message =
-                    format!("{}: an earlier try was accepted, but its answer could not be read", self.contract.name);
-                return Err(error(Code::Conflict, message));
-            }
-            Some(done) => return Ok(done),
-            None => {}
+            let name = self.contract.name;
+            let message = format!("{name}: an earlier try was accepted, but its answer could not be read");
+            return Err(error(Code::Conflict, message));
+        }
+        if let Some(done) = noted {
+            return Ok(done);
         }
         let found = match &self.operation.once {
             Some(search) if !self.key.is_empty() => {
@@ -149,62 +150,54 @@ impl<'a> Call<'a> {
     }
 
     fn nothing(&self) -> Error {
-        let message = match self.contract.name {
-            "orders.get" | "orders.track" => {
-                "there is no order with this number that belongs to this e-mail address, phone number, postal code or customer"
-            }
-            "tickets.get" => "there is no ticket with this number that belongs to the asker",
-            _ => "the system has nothing that fits",
-        };
-        error(Code::NotFound, message)
+        match self.contract.name {
+            "orders.get" | "orders.track" => no_order(),
+            "tickets.get" => error(Code::NotFound, "there is no ticket with this number that belongs to the asker"),
+            _ => error(Code::NotFound, "the system has nothing that fits"),
+        }
     }
 
     /// The records of all pages.
     fn records(&self, limit: usize) -> Result<Vec<Value>> {
-        let Some(pages) = &self.operation.pages else {
-            let answer = self.send(&self.operation.request, None)?;
-            return Ok(listed(&answer, self.operation.list.as_deref()));
-        };
         let list = self.operation.list.as_deref();
-        confab_plugin_sdk::pages::collect(limit, pages.most, |cursor| {
-            let parameter = pages.parameter.as_deref().unwrap_or_default();
-            let more = match (&pages.next, cursor.as_deref()) {
+        let Some(further) = &self.operation.pages else {
+            return Ok(listed(&self.send(&self.operation.request, None)?, list));
+        };
+        let parameter = further.parameter.as_deref().unwrap_or_default();
+        pages::collect(limit, further.most, |cursor| {
+            let more = match (&further.next, cursor.as_deref()) {
                 (Some(_), None) => None,
                 // Only the query of a link is taken: path and host stay those of the description.
                 (Some(_), Some(url)) if parameter.is_empty() => {
                     Some(More::Query(url.split_once('?').map_or("", |(_, query)| query).to_owned()))
                 }
-                (Some(_), Some(cursor)) => Some(More::Parameter(parameter.to_owned(), cursor.to_owned())),
+                (Some(_), Some(cursor)) => Some(More::Parameter(parameter, cursor.to_owned())),
                 (None, cursor) => {
-                    let number = cursor.map_or_else(|| pages.first.to_string(), str::to_owned);
-                    Some(More::Parameter(parameter.to_owned(), number))
+                    Some(More::Parameter(parameter, cursor.map_or_else(|| further.first.to_string(), str::to_owned)))
                 }
             };
             let answer = self.send(&self.operation.request, more)?;
             let items = listed(&answer, list);
-            let next = match &pages.next {
+            let number = cursor.map_or(Some(further.first), |cursor| cursor.parse().ok());
+            let next = match &further.next {
                 Some(pointer) => pick::text(&answer, pointer),
                 None if items.is_empty() => None,
-                None => {
-                    cursor.map_or(Some(pages.first), |c| c.parse().ok()).map(|n: u32| n.saturating_add(1).to_string())
-                }
+                None => number.map(|number: u32| number.saturating_add(1).to_string()),
             };
-            Ok(confab_plugin_sdk::pages::Page { items, next })
+            Ok(Page { items, next })
         })
     }
 
-    fn send(&self, described: &Described, more: Option<More>) -> Result<Value> {
+    fn send(&self, described: &Described, more: Option<More<'_>>) -> Result<Value> {
         let missing = || error(Code::InvalidInput, format!("{} lacks what its path is made of", self.contract.name));
         let mut path = fill(&described.path, &self.arguments, true).ok_or_else(missing)?;
         // A path of dots would lead out of its place, and an empty segment elsewhere.
         if path.split(['/', '?']).any(|segment| matches!(segment, "." | "..")) || path.contains("//") {
             return Err(missing());
         }
-        let mut query: Vec<(String, String)> = described
-            .query
-            .iter()
-            .filter_map(|(name, text)| Some((name.clone(), fill(text, &self.arguments, false)?)))
-            .collect();
+        let filled = described.query.iter();
+        let filled = filled.filter_map(|(name, text)| Some((name.as_str(), fill(text, &self.arguments, false)?)));
+        let mut query: Vec<(&str, String)> = filled.collect();
         match more {
             Some(More::Query(whole)) => {
                 query.clear();
@@ -216,7 +209,7 @@ impl<'a> Call<'a> {
             }
             None => {}
         }
-        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let mut request = Request::new(&described.method, "api", path).query(&query);
         for (name, text) in self.api.headers.iter().chain(&described.headers) {
             if let Some(value) = fill(text, &self.arguments, false).filter(|value| !value.is_empty()) {
@@ -231,26 +224,26 @@ impl<'a> Call<'a> {
 }
 
 /// How the next page is asked for.
-enum More {
+enum More<'a> {
     Query(String),
-    Parameter(String, String),
+    Parameter(&'a str, String),
 }
 
 /// The JSON of an answer, or the error that it is.
 pub(crate) fn answer(api: &Api, response: Response) -> Result<Value> {
-    let body: Value =
-        if response.body.is_empty() { Value::Null } else { response.json_any_status().unwrap_or_default() };
+    let body: Value = response.json_any_status().unwrap_or_default();
     let errors = &api.errors;
     let named = errors.code.as_deref().and_then(|at| pick::text(&body, at));
     let named = named.and_then(|code| errors.codes.get(&code));
     let said = errors.message.as_deref().and_then(|at| pick::text(&body, at)).map(|text| pick::said(&text));
     let status = response.status;
     let stated = named.or_else(|| errors.statuses.get(&status));
-    let explained =
-        |e: Error| Error { message: said.clone().map_or(e.message.clone(), |s| format!("{}: {s}", e.message)), ..e };
+    let explained = |e: Error| match &said {
+        Some(said) => Error { message: format!("{}: {said}", e.message), ..e },
+        None => e,
+    };
     if let Some(code) = stated {
-        let usual = response.ok().err();
-        let retry_after = usual.and_then(|e| e.retry_after);
+        let retry_after = response.ok().err().and_then(|e| e.retry_after);
         let message = format!("the system answered {status}");
         return Err(explained(Error { code: code.clone(), message, retry_after }));
     }
@@ -262,14 +255,9 @@ pub(crate) fn answer(api: &Api, response: Response) -> Result<Value> {
 }
 
 fn listed(answer: &Value, list: Option<&str>) -> Vec<Value> {
-    match list.map(|pointer| answer.pointer(pointer)) {
-        Some(Some(Value::Array(many))) => many.clone(),
-        Some(Some(Value::Null) | None) => Vec::new(),
-        Some(Some(one)) => vec![one.clone()],
-        None => match answer {
-            Value::Null => Vec::new(),
-            Value::Array(many) => many.clone(),
-            one => vec![one.clone()],
-        },
+    match list.map_or(Some(answer), |pointer| answer.pointer(pointer)) {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(many)) => many.clone(),
+        Some(one) => vec![one.clone()],
     }
 }

@@ -59,16 +59,6 @@ const STOCK: Shape = &[
     ("restock-at", Moment, false),
     ("as-of", Moment, false),
 ];
-const PRODUCT: Shape = &[
-    ("sku", Text, true),
-    ("name", Text, true),
-    ("description", Text, false),
-    ("price", Price, false),
-    ("categories", Texts, false),
-    ("url", Text, false),
-    ("image-url", Text, false),
-    ("extra", Extra, false),
-];
 const RECOMMENDED: Shape = &[
     ("sku", Text, true),
     ("name", Text, true),
@@ -80,6 +70,10 @@ const RECOMMENDED: Shape = &[
     ("extra", Extra, false),
     ("reason", Text, true),
 ];
+const PRODUCT: Shape = match RECOMMENDED {
+    [product @ .., _reason] => product,
+    [] => RECOMMENDED,
+};
 const CONTACT: Shape = &[
     ("id", Text, true),
     ("name", Text, true),

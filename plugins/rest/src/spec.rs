@@ -56,6 +56,18 @@ pub(crate) struct Request {
     pub(crate) body: Option<Value>,
 }
 
+impl Request {
+    /// All that may have placeholders.
+    fn texts(&self) -> Vec<&str> {
+        let mut texts: Vec<&str> = vec![&self.path];
+        texts.extend(self.query.values().chain(self.headers.values()).map(String::as_str));
+        if let Some(body) = &self.body {
+            strings(body, &mut texts);
+        }
+        texts
+    }
+}
+
 fn get() -> String {
     "GET".to_owned()
 }
@@ -93,8 +105,8 @@ pub(crate) struct Owners {
 }
 
 impl Owners {
-    fn is_empty(&self) -> bool {
-        [&self.emails, &self.phones, &self.postal_codes, &self.customer_ids].into_iter().all(Vec::is_empty)
+    fn pointers(&self) -> impl Iterator<Item = &String> {
+        [&self.emails, &self.phones, &self.postal_codes, &self.customer_ids].into_iter().flatten()
     }
 }
 
@@ -161,19 +173,21 @@ pub(crate) struct Detailed {
     pub(crate) values: BTreeMap<String, String>,
 }
 
-const CODES: [&str; 11] = [
-    "not-found",
-    "invalid-input",
-    "proof-required",
-    "forbidden",
-    "conflict",
-    "rate-limited",
-    "unavailable",
-    "timeout",
-    "unsupported",
-    "misconfigured",
-    "internal",
-];
+impl Rule {
+    /// Pointer or text.
+    pub(crate) fn from(&self) -> Option<&str> {
+        match self {
+            Rule::Plain(text) => Some(text),
+            Rule::Detailed(detailed) => detailed.from.as_deref(),
+        }
+    }
+    pub(crate) fn detailed(&self) -> Option<&Detailed> {
+        match self {
+            Rule::Plain(_) => None,
+            Rule::Detailed(detailed) => Some(detailed),
+        }
+    }
+}
 
 /// The file's name, by which the connection brings it.
 pub(crate) const FILE: &str = "api.yaml";
@@ -222,8 +236,8 @@ fn line<N: TryInto<u32>>(number: N) -> u32 {
 
 fn check_common(api: &Api, found: &mut Vec<String>) {
     for code in api.errors.codes.values().chain(api.errors.statuses.values()) {
-        if !CODES.contains(&code.as_str()) {
-            found.push(format!("errors: `{code}` is none of {}", CODES.join(", ")));
+        if !Code::ALL.iter().any(|known| known.as_str() == code) {
+            found.push(format!("errors: `{code}` is none of {}", Code::ALL.map(Code::as_str).join(", ")));
         }
     }
     for pointer in [&api.errors.code, &api.errors.message].into_iter().flatten() {
@@ -269,10 +283,8 @@ fn check_operation(
         found.push("pages: needs `next` or `parameter`, and `most` from 1 to 10 (a call may make 16 requests)".into());
     }
     let owners = &operation.proof;
-    for pointer in owners.emails.iter().chain(&owners.phones).chain(&owners.postal_codes).chain(&owners.customer_ids) {
-        is_pointer(pointer, found);
-    }
-    for pointer in operation.numbers.iter().chain(operation.once.as_ref().map(|once| &once.key)) {
+    let once = operation.once.as_ref().map(|once| &once.key);
+    for pointer in owners.pointers().chain(&operation.numbers).chain(once) {
         is_pointer(pointer, found);
     }
     match contract.name {
@@ -292,7 +304,7 @@ fn check_operation(
         }
         _ => {}
     }
-    if contract.proof && owners.is_empty() {
+    if contract.proof && owners.pointers().next().is_none() {
         found.push(
             "proof: say where a record has the e-mail address, phone number, postal code or customer id of its owner"
                 .into(),
@@ -308,12 +320,8 @@ fn check_operation(
 }
 
 fn mentions_key(operation: &Operation) -> bool {
-    let request = &operation.request;
-    let body = request.body.as_ref().map(Value::to_string).unwrap_or_default();
-    let texts = request.headers.values().chain(request.query.values()).chain([&request.path, &body]);
-    texts
-        .into_iter()
-        .any(|text| text.contains("{idempotency-key}") || text.contains("{once}") || text.contains("{idempotency_key}"))
+    let names = ["{idempotency-key}", "{idempotency_key}", "{once}"];
+    operation.request.texts().into_iter().any(|text| names.iter().any(|name| text.contains(name)))
 }
 
 fn needs(contract: &Contract, operation: &Operation, found: &mut Vec<String>) {
@@ -341,12 +349,7 @@ fn check_request(at: &str, request: &Request, sample: &Value, found: &mut Vec<St
     if !request.path.starts_with('/') {
         found.push(format!("{at}.path: `{}` must begin with /", request.path));
     }
-    let mut texts: Vec<&str> = vec![&request.path];
-    texts.extend(request.query.values().chain(request.headers.values()).map(String::as_str));
-    let mut inner = Vec::new();
-    strings(request.body.as_ref().unwrap_or(&Value::Null), &mut inner);
-    texts.extend(inner);
-    for text in texts {
+    for text in request.texts() {
         check_names(at, text, sample, found);
     }
 }
@@ -385,15 +388,11 @@ fn check_rules(
             found.push(format!("{at}: there is no such field; there are: {}", known.join(", ")));
             continue;
         };
-        let plain = match rule {
-            Rule::Plain(text) => Some(text),
-            Rule::Detailed(detailed) => detailed.from.as_ref(),
-        };
-        if let Some(text) = plain {
+        if let Some(text) = rule.from() {
             check_names(&at, text, sample, found);
         }
         let nothing = Detailed::default();
-        let detailed = if let Rule::Detailed(detailed) = rule { detailed } else { &nothing };
+        let detailed = rule.detailed().unwrap_or(&nothing);
         match kind {
             Kind::Records(shape) => {
                 if detailed.list.is_none() || detailed.each.is_empty() {
