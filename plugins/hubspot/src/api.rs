@@ -143,37 +143,6 @@ fn answer(request: Request) -> Result<Answer> {
     Ok(Answer { status: response.status, body, retry_after })
 }
 
-/// Text as HTML, as notes have it.
-pub(crate) fn html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', "<br>")
-}
-
-/// The text of a note's HTML: line ends kept, tags left out.
-pub(crate) fn plain_text(html: &str) -> String {
-    let mut out = String::with_capacity(html.len());
-    let mut rest = html;
-    while let Some((before, after)) = rest.split_once('<') {
-        out.push_str(before);
-        let Some((tag, after)) = after.split_once('>') else {
-            rest = "";
-            break;
-        };
-        let name: String = tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).collect();
-        if matches!(name.as_str(), "br" | "li") || (tag.starts_with('/') && matches!(name.as_str(), "p" | "div")) {
-            out.push('\n');
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    let out = out
-        .replace("&nbsp;", " ")
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&quot;", "\"")
-        .replace("&#39;", "'");
-    out.replace("&amp;", "&").trim().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,15 +183,5 @@ mod tests {
         assert_eq!(taken(409, "Contact already exists. Existing ID: 37765128953"), Some(Some("37765128953".into())));
         assert_eq!(taken(400, "confab_key: another ticket already has that value"), Some(None));
         assert_eq!(taken(400, "something else"), None);
-    }
-
-    #[test]
-    fn notes_are_text_and_text_is_notes() {
-        let text = "Es tropft < 5 Tage & \"immer\"\nseit Montag";
-        assert_eq!(plain_text(&html(text)), text);
-        assert_eq!(
-            plain_text("<div style=\"x\"><p>[public] We <b>sent</b> it.</p><p>Bye</p></div>"),
-            "[public] We sent it.\nBye"
-        );
     }
 }

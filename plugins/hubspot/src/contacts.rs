@@ -52,8 +52,7 @@ impl Portal {
 
     /// HubSpot keeps numbers for searching without country code and signs; what it finds is compared.
     fn by_phone(&self, phone: &str) -> Result<Vec<Value>> {
-        let digits = people::digits(phone);
-        let tail = format!("*{}", digits.get(digits.len().saturating_sub(6)..).unwrap_or(&digits));
+        let tail = format!("*{}", people::tail(phone));
         let groups: Vec<Value> = ["hs_searchable_calculated_phone_number", "hs_searchable_calculated_mobile_number"]
             .iter()
             .map(|property| json!({"filters": [filter(property, "CONTAINS_TOKEN", &tail)]}))
@@ -130,8 +129,10 @@ impl Portal {
         };
         let made =
             made.ok_or_else(|| error(Code::Conflict, "HubSpot has this contact already, but does not show it"))?;
-        if person.email.is_none() {
-            kv::set_json(&number, &json::text(&made, "/id").unwrap_or_default())?;
+        if person.email.is_none()
+            && let Err(e) = kv::set_json(&number, &json::text(&made, "/id").unwrap_or_default())
+        {
+            log::warn(format!("a contact was made, but that is not noted: {}", e.message));
         }
         Ok(made)
     }

@@ -8,26 +8,25 @@ impl Portal {
     pub(crate) fn findings(&self) -> Vec<Finding> {
         // What is remembered may be what is wrong.
         if let Err(e) = self.forget() {
-            return vec![finding("store", "error", e.message)];
+            return vec![Finding::error("store", e.message)];
         }
         let leads = if self.settings.leads.object == LeadObject::Lead { "leads" } else { "deals" };
         let mut found = Vec::new();
         for object in ["contacts", leads, "tickets", "notes"] {
             let read = crate::api::get(&format!("/crm/v3/objects/{object}?limit=1")).and_then(|a| a.ok());
             found.push(match read {
-                Ok(_) => finding(&format!("read {object}"), "ok", "allowed"),
+                Ok(_) => Finding::ok(format!("read {object}"), "allowed"),
                 Err(e) if e.code == Code::Misconfigured.as_str() => {
-                    return vec![finding("sign in", "error", e.message)];
+                    return vec![Finding::error("sign in", e.message)];
                 }
-                Err(e) if object == "leads" => finding(
+                Err(e) if object == "leads" => Finding::error(
                     "read leads",
-                    "error",
                     format!(
                         "{}; an account without Sales Hub Professional has no leads: set leads.object to deal",
                         e.message
                     ),
                 ),
-                Err(e) => finding(&format!("read {object}"), "error", e.message),
+                Err(e) => Finding::error(format!("read {object}"), e.message),
             });
         }
         let settings = &self.settings;
@@ -39,17 +38,16 @@ impl Portal {
                         && settings.tickets.closed_stage.is_none()
                         && !p.stages.iter().any(|s| s.closed) =>
                 {
-                    finding(&name, "error", format!("{} has no stage that counts as closed: {}", p.label, p.labels()))
+                    Finding::error(&name, format!("{} has no stage that counts as closed: {}", p.label, p.labels()))
                 }
-                Ok(p) => finding(&name, "ok", format!("{}: {}", p.label, p.labels())),
-                Err(e) => finding(&name, "error", e.message),
+                Ok(p) => Finding::ok(&name, format!("{}: {}", p.label, p.labels())),
+                Err(e) => Finding::error(&name, e.message),
             });
             found.push(self.key_finding(object));
         }
         // Writing can't be tried without writing: the scope is named instead.
-        found.push(finding(
+        found.push(Finding::ok(
             "write",
-            "ok",
             format!("not tried; needs the scopes crm.objects.contacts.write, crm.objects.{leads}.write and tickets"),
         ));
         found
@@ -58,34 +56,27 @@ impl Portal {
     fn key_finding(&self, object: &str) -> Finding {
         let (name, key) = (format!("key property of {object}"), &self.settings.key_property);
         if key.is_empty() {
-            return finding(
+            return Finding::warning(
                 &name,
-                "warning",
                 "none in the settings: a repeated call looks for a record like the first one's",
             );
         }
         match self.property(object, key) {
-            Ok(p) if p.unique => finding(&name, "ok", format!("{key}: records are created once")),
-            Ok(p) if p.exists => finding(
+            Ok(p) if p.unique => Finding::ok(&name, format!("{key}: records are created once")),
+            Ok(p) if p.exists => Finding::warning(
                 &name,
-                "warning",
                 format!("{key} has no unique values; that can't be changed later: create another one"),
             ),
             Ok(_) => {
                 let how = "Settings, Properties, Create property, single-line text, \"Require unique values for this property\"";
-                finding(
+                Finding::warning(
                     &name,
-                    "warning",
                     format!(
                         "{object} has no property {key}: create it ({how}); without it a repeated call looks for a record like the first one's"
                     ),
                 )
             }
-            Err(e) => finding(&name, "warning", e.message),
+            Err(e) => Finding::warning(&name, e.message),
         }
     }
-}
-
-fn finding(name: &str, status: &str, message: impl Into<String>) -> Finding {
-    Finding { name: name.into(), status: status.into(), message: message.into() }
 }

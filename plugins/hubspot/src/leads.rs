@@ -5,9 +5,9 @@
 
 use crate::api;
 use crate::portal::{LeadObject, Pipeline, Portal, Stage, associated, id, value};
-use confab_plugin_sdk::leads::{Lead, LeadInput, Qualification};
+use confab_plugin_sdk::json;
+use confab_plugin_sdk::leads::{self, Lead, LeadInput, Qualification};
 use confab_plugin_sdk::prelude::*;
-use confab_plugin_sdk::{json, people};
 use serde_json::{Map, Value, json};
 
 const NAME: usize = 255;
@@ -53,20 +53,13 @@ impl Portal {
     }
 
     pub(crate) fn create_lead(&self, input: &LeadInput) -> Result<Lead> {
-        let person = people::valid(&input.person)?;
-        let subject = people::one_line(&input.subject);
-        let text = about(input);
-        if subject.is_empty() || subject.chars().count() > NAME || text.chars().count() > TEXT {
-            return Err(error(
-                Code::InvalidInput,
-                format!("a lead needs a subject of at most {NAME} characters and a message of at most {TEXT}"),
-            ));
-        }
+        let input = leads::valid(input, NAME, TEXT)?;
+        let text = leads::about(&input);
         let names = self.names();
         let settings = &self.settings.leads;
         let pipeline = self.pipeline(names.object, settings.pipeline.as_deref())?;
         let stage = self.lead_stage(&pipeline, "new")?;
-        let contact = json::text(&self.person(&person)?, "/id").unwrap_or_default();
+        let contact = json::text(&self.person(&input.person)?, "/id").unwrap_or_default();
         let mut properties = Map::new();
         properties.insert(names.pipeline.into(), pipeline.id.clone().into());
         properties.insert(names.stage.into(), stage.id.clone().into());
@@ -76,7 +69,7 @@ impl Portal {
         if settings.object == LeadObject::Deal && !text.is_empty() {
             properties.insert("description".into(), text.clone().into());
         }
-        let made = self.make(names.object, &contact, (names.name, &subject), properties, names.read)?;
+        let made = self.make(names.object, &contact, (names.name, &input.subject), properties, names.read)?;
         let made_id = json::text(&made, "/id").unwrap_or_default();
         if settings.object == LeadObject::Lead && !text.is_empty() {
             let there = if self.key.is_empty() { Vec::new() } else { self.notes_on(names.object, &made_id)? };
@@ -95,12 +88,7 @@ impl Portal {
     pub(crate) fn qualify_lead(&self, lead: &str, found: &Qualification) -> Result<Lead> {
         let missing = || error(Code::NotFound, "there is no such lead");
         let lead = id(lead).ok_or_else(missing)?;
-        if found.score.is_some_and(|s| s > 100) || found.note.as_ref().is_some_and(|n| n.chars().count() > TEXT) {
-            return Err(error(
-                Code::InvalidInput,
-                format!("the score is from 0 to 100, a note has at most {TEXT} characters"),
-            ));
-        }
+        let found = leads::valid_finding(found, TEXT)?;
         let names = self.names();
         // A merged record is answered under its old id, with its new one.
         let record = self.record(names.object, lead, None, names.read, &["contacts", "notes"])?.ok_or_else(missing)?;
@@ -112,13 +100,13 @@ impl Portal {
             return Err(error(Code::Misconfigured, format!("HubSpot has no pipeline of {}", names.object)));
         };
         let mut properties = Map::new();
-        if let Some(state) = found.state.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
+        if let Some(state) = &found.state {
             let stage = self.lead_stage(pipeline, state)?;
             if value(&record, names.stage).as_deref() != Some(&stage.id) {
                 properties.insert(names.stage.into(), stage.id.clone().into());
             }
         }
-        let mut note = found.note.as_ref().map(|n| n.trim().to_owned()).filter(|n| !n.is_empty());
+        let mut note = found.note;
         if let Some(score) = found.score {
             match (&self.settings.leads.score_property, self.settings.leads.object) {
                 (Some(property), _) => {
@@ -157,22 +145,23 @@ impl Portal {
 
     /// The stage for a state.
     fn lead_stage<'p>(&self, pipeline: &'p Pipeline, state: &str) -> Result<&'p Stage> {
-        let word = state.to_lowercase();
-        if word == "converted" {
+        let own = self.settings.leads.states.get(state).map(|s| pipeline.stage(s));
+        let usual = USUAL.iter().find(|(ours, _)| *ours == state).map(|(_, labels)| *labels);
+        let by_label = || usual.unwrap_or(&[state]).iter().find_map(|label| pipeline.stage(label));
+        let by_place = || match state {
+            "new" => pipeline.stages.first(),
+            "lost" => pipeline.stages.iter().find(|s| s.probability == Some(0.0)),
+            _ => None,
+        };
+        let stage = own.unwrap_or_else(|| by_label().or_else(by_place));
+        // By its own name too.
+        if state == "converted" || stage.is_some_and(|s| s.probability == Some(1.0)) {
             return Err(error(
                 Code::Unsupported,
                 "winning a deal or converting a lead is for a salesperson in HubSpot",
             ));
         }
-        let own = self.settings.leads.states.get(&word).map(|s| pipeline.stage(s));
-        let usual = USUAL.iter().find(|(ours, _)| *ours == word).map(|(_, labels)| *labels);
-        let by_label = || usual.unwrap_or(&[state]).iter().find_map(|label| pipeline.stage(label));
-        let by_place = || match word.as_str() {
-            "new" => pipeline.stages.first(),
-            "lost" => pipeline.stages.iter().find(|s| s.probability == Some(0.0)),
-            _ => None,
-        };
-        own.unwrap_or_else(|| by_label().or_else(by_place)).ok_or_else(|| {
+        stage.ok_or_else(|| {
             let code = if usual.is_some() { Code::Misconfigured } else { Code::InvalidInput };
             error(
                 code,
@@ -208,15 +197,4 @@ impl Portal {
             id: number,
         }
     }
-}
-
-fn about(input: &LeadInput) -> String {
-    let line = |what: &str, value: String| (!value.is_empty()).then(|| format!("{what}: {value}"));
-    let skus: Vec<String> = input.skus.iter().map(|s| people::one_line(s)).filter(|s| !s.is_empty()).collect();
-    let parts = [
-        input.message.as_ref().map(|m| m.trim().to_owned()).filter(|m| !m.is_empty()),
-        line("Articles", skus.join(", ")),
-        line("Source", input.source.as_deref().map(people::one_line).unwrap_or_default()),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }

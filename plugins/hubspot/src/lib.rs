@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `api` | one request, what HubSpot's errors mean, notes' HTML |
+//! | `api` | one request, and what HubSpot's errors mean |
 //! | `portal` | settings, pipelines and properties, records, creating one once, notes |
 //! | `contacts`, `leads`, `tickets` | the capabilities, each with what it maps to |
 //! | `health` | scopes, pipelines, the key property |

@@ -3,9 +3,9 @@
 //! HubSpot's search is an index that lags behind by seconds, so nothing here relies on it for what was just written: records
 //! are read by id or unique property, and what belongs to a contact by its associations.
 
-use crate::api::{self, Answer};
+use crate::api;
 use confab_plugin_sdk::prelude::*;
-use confab_plugin_sdk::{dates, json, once};
+use confab_plugin_sdk::{dates, html, json, once};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -15,8 +15,6 @@ use std::collections::BTreeMap;
 const BATCH: usize = 100;
 /// How far the clocks of host and HubSpot may differ.
 const SKEW_MS: u64 = 300_000;
-/// What the store keeps under a key.
-const LARGEST: usize = 64 * 1024;
 /// Records like the first one's that a repeat looks at.
 const ALIKE: usize = 20;
 
@@ -123,12 +121,6 @@ pub(crate) struct Property {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Remembered<T> {
-    at: u64,
-    value: T,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
 struct Claim {
     at: u64,
     id: Option<String>,
@@ -156,20 +148,7 @@ impl Portal {
         if let Some(seen) = seen {
             return Ok(serde_json::from_value(seen)?);
         }
-        let fresh = |r: &Remembered<T>| self.now.saturating_sub(r.at) < self.settings.remember_minutes * 60_000;
-        // What an older version kept may have another shape: then it is read anew.
-        let known = kv::get_json::<Remembered<T>>(key).ok().flatten().filter(fresh);
-        let value = match known {
-            Some(known) => known.value,
-            None => {
-                let new = Remembered { at: self.now, value: read()? };
-                let bytes = serde_json::to_vec(&new)?;
-                if bytes.len() > LARGEST || kv::set(key, &bytes).is_err() {
-                    log::warn(format!("{key} can't be kept ({} bytes), and is read anew by each call", bytes.len()));
-                }
-                new.value
-            }
-        };
+        let value = kv::remembered(key, self.settings.remember_minutes * 60_000, read)?;
         self.read.borrow_mut().insert(key.to_owned(), serde_json::to_value(&value)?);
         Ok(value)
     }
@@ -329,7 +308,7 @@ impl Portal {
                     error(Code::Conflict, format!("HubSpot has this {key} on a record that can't be read"))
                 });
             }
-            return self.created(answer);
+            return self.checked(answer.ok());
         }
         let claim = format!("made:{object}:{token}");
         if let Some(earlier) = self.claim(&claim)? {
@@ -352,7 +331,7 @@ impl Portal {
                 }
             }
         }
-        let made = self.created(api::post(&path, &body(properties)?)?)?;
+        let made = self.checked(api::post(&path, &body(properties)?)?.ok())?;
         if let (false, Some(id)) = (self.key.is_empty(), json::text(&made, "/id")) {
             let kept = self.hold(object, &id);
             let kept = kept.and_then(|_| Ok(kv::set_json(&claim, &Claim { at: self.now, id: Some(id.clone()) })?));
@@ -370,14 +349,11 @@ impl Portal {
         Ok(holder.is_none_or(|holder| holder == token.as_bytes()))
     }
 
-    fn created(&self, answer: Answer) -> Result<Value> {
-        self.checked(answer.ok())
-    }
-
     /// What came of it; what is remembered may be old when the account refuses a property or stage.
     pub(crate) fn checked<T>(&self, outcome: Result<T>) -> Result<T> {
         if outcome.as_ref().is_err_and(|e| e.code == Code::Misconfigured.as_str()) {
-            self.forget()?;
+            // That it can't be forgotten is the lesser trouble.
+            let _ = self.forget();
         }
         outcome
     }
@@ -402,7 +378,7 @@ impl Portal {
         for (object, id) in on {
             links.push(self.linked("notes", object, id)?);
         }
-        let body = json!({"properties": {"hs_timestamp": at.to_string(), "hs_note_body": api::html(text)}, "associations": links});
+        let body = json!({"properties": {"hs_timestamp": at.to_string(), "hs_note_body": html::from_text(text)}, "associations": links});
         self.checked(api::post("/crm/v3/objects/notes", &body)?.ok()).map(Some)
     }
 

@@ -209,3 +209,22 @@ fn a_stage_that_is_gone_is_told_and_pipelines_are_read_anew() {
     assert!(e.code == "misconfigured" && e.message.contains("hs_pipeline_stage"), "{e:?}");
     assert!(!host.kv().contains_key("pipelines:tickets"));
 }
+
+#[test]
+fn a_search_fits_into_what_hubspot_takes_however_many_stages_there_are() {
+    let stages: Vec<Value> =
+        (0..300).map(|n| json!({"id": format!("1987{n:06}"), "label": "New", "displayOrder": n})).collect();
+    let host = Host::new().on(move |request| match request.path.as_str() {
+        p if p.contains("/pipelines/") => {
+            Answer::json(200, json!({"results": [{"id": "0", "label": "Support", "stages": stages}]}))
+        }
+        _ => {
+            assert!(request.body.len() <= 3_000, "{} bytes", request.body.len());
+            let of = |id: &str, stage: &str| record(id, json!({"subject": "Tea", "hs_pipeline_stage": stage}));
+            Answer::json(200, json!({"results": [of("77", "1987000001"), of("78", "gone")]}))
+        }
+    });
+    let query = TicketQuery { state: Some("new".into()), text: Some("tea ".repeat(900)), ..TicketQuery::default() };
+    let found = host.run(|| <Connector as Tickets>::search(query, 10)).unwrap();
+    assert_eq!(found.iter().map(|t| t.number.as_str()).collect::<Vec<_>>(), ["77"]);
+}

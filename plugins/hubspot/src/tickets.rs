@@ -8,12 +8,12 @@
 //! | category | an option of `hs_ticket_category`, or else a pipeline |
 //! | state | `closed` by the stage's `ticketState`; else by its label (settings, or HubSpot's own labels) |
 
-use crate::api::{self, plain_text};
+use crate::api;
 use crate::contacts::{PROPERTIES as CONTACT, emails, filter, name, phones};
 use crate::portal::{Pipeline, Portal, associated, id, millis, value};
 use confab_plugin_sdk::prelude::*;
-use confab_plugin_sdk::tickets::{Ticket, TicketComment, TicketInput, TicketQuery};
-use confab_plugin_sdk::{dates, json, people};
+use confab_plugin_sdk::tickets::{self, Priority, Ticket, TicketComment, TicketInput, TicketQuery};
+use confab_plugin_sdk::{dates, filled, html, json, people};
 use serde_json::{Map, Value, json};
 
 const SUBJECT: usize = 255;
@@ -22,13 +22,9 @@ const MOST: usize = 50;
 const READ: [&str; 6] = ["subject", "content", "hs_pipeline", "hs_pipeline_stage", "createdate", "hs_lastmodifieddate"];
 /// Begins the notes that hold what the requester said.
 const SAID: &str = "[requester]";
-/// Labels that a stage usually has, in lower case.
-const USUAL: [(&str, &[&str]); 4] = [
-    ("new", &["new", "neu"]),
-    ("open", &["open", "waiting on us", "in progress", "in bearbeitung", "wartet auf uns"]),
-    ("pending", &["waiting on contact", "waiting on customer", "on hold", "wartet auf kontakt", "wartet auf kunden"]),
-    ("solved", &["solved", "resolved", "gelöst"]),
-];
+/// What a search has room for, as HubSpot takes bodies of 3,000 characters: ids of stages, and words.
+const STAGES: usize = 1_000;
+const QUERY: usize = 300;
 
 /// A ticket with what belongs to it.
 struct Case {
@@ -39,31 +35,22 @@ struct Case {
 
 impl Portal {
     pub(crate) fn create_ticket(&self, input: &TicketInput) -> Result<Ticket> {
-        let person = people::valid(&input.requester)?;
-        let subject = people::one_line(&input.subject);
-        let mut text = input.body.trim().to_owned();
-        if let Some(order) = input.order_number.as_deref().map(people::one_line).filter(|o| !o.is_empty()) {
+        let input = tickets::valid(input, SUBJECT, TEXT)?;
+        let mut text = input.body.clone();
+        if let Some(order) = &input.order_number {
             text.push_str(&format!("\n\nOrder: {order}"));
         }
-        if subject.is_empty() || subject.chars().count() > SUBJECT || text.chars().count() > TEXT {
-            return Err(error(
-                Code::InvalidInput,
-                format!("a ticket needs a subject of at most {SUBJECT} characters and a text of at most {TEXT}"),
-            ));
-        }
         let mut properties = Map::new();
-        if let Some(priority) = input.priority.as_deref().map(|p| p.trim().to_lowercase()).filter(|p| !p.is_empty()) {
-            let own = match priority.as_str() {
-                "low" => "LOW",
-                "normal" => "MEDIUM",
-                "high" => "HIGH",
-                "urgent" => "URGENT",
-                _ => return Err(error(Code::InvalidInput, "the priority is low, normal, high or urgent")),
+        if let Some(priority) = tickets::priority(&input)? {
+            let own = match priority {
+                Priority::Low => "LOW",
+                Priority::Normal => "MEDIUM",
+                Priority::High => "HIGH",
+                Priority::Urgent => "URGENT",
             };
             properties.insert("hs_ticket_priority".into(), own.into());
         }
-        let category = input.category.as_deref().map(people::one_line).filter(|c| !c.is_empty());
-        let pipeline = self.categorised(category.as_deref(), &mut properties)?;
+        let pipeline = self.categorised(input.category.as_deref(), &mut properties)?;
         let Some(stage) = pipeline.stages.iter().find(|s| !s.closed) else {
             return Err(error(Code::Misconfigured, format!("the pipeline {} has no open stage", pipeline.label)));
         };
@@ -73,8 +60,8 @@ impl Portal {
         if let Some(owner) = &self.settings.tickets.owner {
             properties.insert("hubspot_owner_id".into(), owner.clone().into());
         }
-        let contact = json::text(&self.person(&person)?, "/id").unwrap_or_default();
-        let made = self.make("tickets", &contact, ("subject", &subject), properties, &READ)?;
+        let contact = json::text(&self.person(&input.requester)?, "/id").unwrap_or_default();
+        let made = self.make("tickets", &contact, ("subject", &input.subject), properties, &READ)?;
         self.ticket(&Case { record: made, contacts: Vec::new(), notes: Vec::new() })
     }
 
@@ -139,12 +126,9 @@ impl Portal {
     }
 
     pub(crate) fn comment_ticket(&self, number: &str, text: &str, proof: &Proof) -> Result<Ticket> {
-        let text = text.trim();
-        if text.is_empty() || text.chars().count() > TEXT {
-            return Err(error(Code::InvalidInput, format!("a comment has 1 to {TEXT} characters")));
-        }
+        let text = tickets::said(text, TEXT)?;
         let mut case = self.proven(number, proof)?;
-        self.say(&mut case, "comment", text)?;
+        self.say(&mut case, "comment", &text)?;
         self.ticket(&case)
     }
 
@@ -160,10 +144,7 @@ impl Portal {
     }
 
     pub(crate) fn close_ticket(&self, number: &str, reason: Option<&str>, proof: &Proof) -> Result<Ticket> {
-        let reason = reason.map(str::trim).filter(|r| !r.is_empty());
-        if reason.is_some_and(|r| r.chars().count() > TEXT) {
-            return Err(error(Code::InvalidInput, format!("a reason has at most {TEXT} characters")));
-        }
+        let reason = tickets::reason(reason, TEXT)?;
         let mut case = self.proven(number, proof)?;
         let pipeline = self.pipeline_of(&case.record)?;
         let stage = value(&case.record, "hs_pipeline_stage").unwrap_or_default();
@@ -186,7 +167,7 @@ impl Portal {
         })?;
         // First why, then that: a repeat after the first finds the reason and goes on.
         if let Some(reason) = reason {
-            self.say(&mut case, "close", reason)?;
+            self.say(&mut case, "close", &reason)?;
         }
         let ticket = json::text(&case.record, "/id").unwrap_or_default();
         let path = format!("/crm/v3/objects/tickets/{}", path_segment(&ticket));
@@ -204,10 +185,10 @@ impl Portal {
     /// With a requester: the tickets of their contact, as they are. Without, which only an operator's tool asks for: by
     /// HubSpot's search, which lags behind by seconds.
     pub(crate) fn search_tickets(&self, query: &TicketQuery, limit: u32) -> Result<Vec<Ticket>> {
-        let given = |v: &Option<String>| v.as_ref().map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
-        let (email, state, text) = (given(&query.requester_email), given(&query.state), given(&query.text));
+        let [email, state, text] = [&query.requester_email, &query.state, &query.text].map(|v| filled(v.as_deref()));
         let limit = (limit.max(1) as usize).min(MOST);
-        let mut found = match &email {
+        let mut found = match email {
+            Some(email) if !people::is_email(email) => Vec::new(),
             Some(email) => {
                 let Some(contact) = self.by_email(email)? else { return Ok(Vec::new()) };
                 let contact = json::text(&contact, "/id").unwrap_or_default();
@@ -222,7 +203,7 @@ impl Portal {
                         pipeline
                             .stages
                             .iter()
-                            .filter(|s| state.as_deref().is_some_and(|w| self.is_in(s.closed, &s.label, w)))
+                            .filter(|s| state.is_some_and(|w| self.is_in(s.closed, &s.label, w)))
                             .map(|s| s.id.clone()),
                     );
                 }
@@ -231,7 +212,8 @@ impl Portal {
                 }
                 let mut body = json!({"properties": READ, "limit": MOST, "sorts": ["-createdate"], "filterGroups": []});
                 if let Some(body) = body.as_object_mut() {
-                    if !stages.is_empty() {
+                    // Where they are too many, what is found is looked through all the same.
+                    if !stages.is_empty() && stages.iter().map(String::len).sum::<usize>() < STAGES {
                         let mut by_stage = filter("hs_pipeline_stage", "IN", "");
                         if let Some(by_stage) = by_stage.as_object_mut() {
                             by_stage.remove("value");
@@ -239,20 +221,20 @@ impl Portal {
                         }
                         body.insert("filterGroups".into(), json!([{"filters": [by_stage]}]));
                     }
-                    if let Some(text) = &text {
-                        body.insert("query".into(), text.chars().take(3_000).collect::<String>().into());
+                    if let Some(text) = text {
+                        body.insert("query".into(), text.chars().take(QUERY).collect::<String>().into());
                     }
                 }
                 self.searched("tickets", body, MOST)?
             }
         };
         found.sort_by_key(|r| std::cmp::Reverse(json::text(r, "/createdAt").and_then(|at| dates::millis(&at))));
-        let words: Vec<String> = text.iter().flat_map(|t| t.split_whitespace()).map(str::to_lowercase).collect();
+        let words: Vec<String> = text.unwrap_or_default().split_whitespace().map(str::to_lowercase).collect();
         let mut tickets = Vec::new();
         for record in found {
             let whole = ["subject", "content"].map(|p| value(&record, p).unwrap_or_default().to_lowercase()).join("\n");
             let ticket = self.ticket(&Case { record, contacts: Vec::new(), notes: Vec::new() })?;
-            let fits = state.as_ref().is_none_or(|s| ticket.state.to_lowercase() == s.to_lowercase());
+            let fits = state.is_none_or(|s| ticket.state.to_lowercase() == s.to_lowercase());
             if fits && words.iter().all(|w| whole.contains(w)) {
                 tickets.push(ticket);
             }
@@ -274,9 +256,7 @@ impl Portal {
         if let Some(own) = self.settings.tickets.states.get(label) {
             return own.clone();
         }
-        let lower = label.to_lowercase();
-        let usual = USUAL.iter().find(|(_, labels)| labels.contains(&lower.as_str())).map(|(ours, _)| *ours);
-        match (closed, usual) {
+        match (closed, tickets::usual_state(label)) {
             (true, Some("solved")) => "solved".into(),
             (true, _) => "closed".into(),
             (false, usual) => usual.map_or_else(|| label.to_owned(), str::to_owned),
@@ -300,7 +280,7 @@ impl Portal {
             .iter()
             .filter_map(|note| {
                 let at = value(note, "hs_timestamp").and_then(|at| millis(&at));
-                let text = plain_text(&value(note, "hs_note_body")?);
+                let text = html::to_text(&value(note, "hs_note_body")?);
                 let said = text.strip_prefix(SAID).map(|said| (requester.clone(), said));
                 let shown = || {
                     text.strip_prefix(prefix).filter(|_| !prefix.is_empty()).map(|shown| ("support".to_owned(), shown))

@@ -26,8 +26,12 @@ use super::salesforce::store::moment_now;
 /// The token that it takes.
 pub const TOKEN: &str = "pat-eu1-test-token";
 const CORRELATION: &str = "aeb5f871-7f07-4993-9211-075dc63e7cbf";
-/// Filter groups and filters that a search may have.
+/// Filter groups that a search may have, filters of each, filters in all, characters of its body, and results that it pages through.
 const GROUPS: usize = 5;
+const FILTERS: usize = 6;
+const ALL_FILTERS: usize = 18;
+const SEARCH: usize = 3_000;
+const RESULTS: usize = 10_000;
 
 /// A running account.
 #[derive(Debug)]
@@ -538,6 +542,16 @@ impl Account {
         if groups.len() > GROUPS || !(1..=200).contains(&limit) {
             return Err(wrong("too many filterGroups, or limit is not between 1 and 200"));
         }
+        let filters: Vec<usize> = groups.iter().map(|g| g["filters"].as_array().map_or(0, Vec::len)).collect();
+        let after = body["after"].as_str().map_or(Ok(0), str::parse::<usize>);
+        let after = after.map_err(|_| wrong("after is no integer"))?;
+        let next = after + usize::try_from(limit).unwrap_or(10);
+        if filters.iter().any(|f| !(1..=FILTERS).contains(f)) || filters.iter().sum::<usize>() > ALL_FILTERS {
+            return Err(wrong("too many filters, or a filterGroup without any"));
+        }
+        if body.to_string().chars().count() > SEARCH || next > RESULTS {
+            return Err(wrong("the body has more than 3,000 characters, or pages go beyond 10,000 results"));
+        }
         let known = self.properties.get(object).ok_or_else(missing)?;
         for filter in groups.iter().flat_map(|g| g["filters"].as_array().into_iter().flatten()) {
             let name = filter["propertyName"].as_str().unwrap_or_default();
@@ -580,9 +594,7 @@ impl Account {
             .filter(|((o, _), r)| o == object && r.indexed && !r.archived && fits(r))
             .map(|((_, id), r)| (id, r))
             .collect();
-        let after = body["after"].as_str().and_then(|a| a.parse::<usize>().ok()).unwrap_or_default();
         let wanted: Vec<&str> = body["properties"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let next = after + usize::try_from(limit).unwrap_or(10);
         let results: Vec<Value> =
             found.iter().skip(after).take(next - after).map(|(id, r)| shown(id, r, &wanted)).collect();
         let mut told = json!({"total": found.len(), "results": results});
