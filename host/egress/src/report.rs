@@ -1,8 +1,9 @@
 //! What is told of a call: one line in the log when it failed, a counter and a histogram always.
 //!
 //! A line has what an operator needs to take it up with the system's vendor: where, what, how long, the vendor's own
-//! request id. It never has a query, a header's value or a body. 404 is no failure: it is how most systems say
-//! that there is no such order.
+//! request id. It never has a query, a header's value or a body. 404 and 410 are no failures: they are how most systems say
+//! that there is no such order. Nor are 409 and 412, by which a system says that it has that one already, or that somebody
+//! was faster: they are told quietly.
 
 use std::time::{Duration, Instant};
 
@@ -87,10 +88,21 @@ impl Report<'_> {
         counter!("confab_egress_requests_total", &[tenant, connection, endpoint, ("outcome", outcome.to_owned())])
             .increment(1);
         match result {
-            Ok(response) if response.status >= 400 && response.status != 404 => {
-                self.warn(sent, None, "the system answered with an error", "upstream", 0);
-            }
-            Ok(_) => {}
+            Ok(response) => match response.status {
+                ..=399 | 404 | 410 => {}
+                409 | 412 => tracing::debug!(
+                    tenant = self.tenant,
+                    connection = self.connection,
+                    endpoint = sent.endpoint,
+                    operation = self.meta.operation,
+                    status = sent.status,
+                    "the system has it already, or somebody was faster"
+                ),
+                401..=403 | 407 | 408 | 429 | 430 | 500.. => {
+                    self.warn(sent, None, "the system answered with an error", "upstream", 0);
+                }
+                _ => self.warn(sent, None, "the system refused the request", "guest", 0),
+            },
             // The breaker has said so once; a line for each call that it refuses would be a flood.
             Err(error) if error.code == ErrorCode::Unavailable => {
                 tracing::debug!(

@@ -121,8 +121,8 @@ impl Engine {
         let (plugin, watch, whose) = (&connection.plugin, &self.inner.watch, whose(&connection, &request_id));
         let post = connection.post(watch);
         let pass = watch
-            .enter(post, plugin, &function)
-            .map_err(|quarantined| ConnectionError::Failed(Box::new(quarantined.failure(plugin, &function))))?;
+            .enter(post, plugin, &operation)
+            .map_err(|quarantined| ConnectionError::Failed(Box::new(quarantined.failure(plugin, &operation))))?;
         let outcome = plugin.call(Box::new(services), &capability, &function, &arguments).await;
         let refused = outcome.as_ref().map_or(None, |reported| reported.value.as_ref().err());
         connection.changed(&self.inner.cache, &capability, &function, &arguments, refused).await;
@@ -203,10 +203,10 @@ impl Engine {
         let told = services.told.clone();
         let (plugin, watch, whose) = (&connection.plugin, &self.inner.watch, whose(&connection, &request_id));
         let post = connection.post(watch);
-        let pass = match watch.enter(post, plugin, function) {
+        let pass = match watch.enter(post, plugin, &operation) {
             Ok(pass) => pass,
             Err(quarantined) => {
-                return Err(ConnectionError::Failed(Box::new(quarantined.failure(plugin, function))));
+                return Err(ConnectionError::Failed(Box::new(quarantined.failure(plugin, &operation))));
             }
         };
         let outcome = plugin.call_contract(Box::new(services), interface, function, &arguments, *plugin.limits()).await;

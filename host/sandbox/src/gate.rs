@@ -7,8 +7,10 @@
 //! 3. manifest: names, version, endpoints, sizes; what the engine knows more of ([`GateRules::more`])
 //! 4. imports: all of them named by the manifest, none denied by the operator
 //! 5. compiled, in a process with limits of its own ([`crate::compile`])
-//! 6. fits a place of the pool; its interfaces can be linked and described
+//! 6. fits a place of the pool; its interfaces can be linked and described, and are those that the manifest speaks of
 //! 7. instantiated once, on its own budget, with a host that grants nothing
+//!
+//! What of this the file alone shows, [`examine`] tells its author, all at once: `confab plugin build` ends with it.
 //!
 //! A refusal has a stable code, says what is wrong, and what to change. What is merely clamped is a note.
 
@@ -17,11 +19,12 @@ use crate::compile::CompileError;
 use crate::engine::{Sandbox, digest};
 use crate::failure::classify;
 use crate::lanes::{Laned, Measured, Moving};
-use crate::limits::{COMPONENT_BYTES, Limits};
+use crate::limits::{COMPONENT_BYTES, LimitPolicy, Limits, zero};
 use crate::load::LoadError;
 use crate::manifest::{
-    DOCS_SECTION, MANIFEST_SECTION, Manifest, ManifestError, custom_section, import_fits, imports_of, is_name,
+    DOCS_SECTION, MANIFEST_SECTION, Manifest, ManifestError, custom_section, import_fits, imports_of, is_name, shown,
 };
+use crate::offers::Offers;
 use crate::plugin::{Live, Source};
 use crate::services::DenyAll;
 use crate::signature::{SignatureError, TrustedPublishers};
@@ -40,6 +43,9 @@ const ENDPOINTS: usize = 32;
 const VERSION_CHARS: usize = 64;
 /// What an endpoint may be called with.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+/// What to do about a component that is no plugin of its kind.
+const CONTRACT: &str = "Make it export and import what wit/v1 has for its kind, within the limits of docs/operators.md";
 
 /// The tenant that a trial's CPU time is counted for.
 const INSTALLING: &str = "(installing)";
@@ -82,7 +88,7 @@ impl Default for GateRules {
 
 /// Why a plugin is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{message}. {help}")]
+#[error("{message}{} {help}", if message.ends_with('?') { "" } else { "." })]
 pub struct Refusal {
     /// Stable: `too-large`, `not-a-component`, `unsigned`, `untrusted`, `tampered`, `manifest`, `imports`, `denied-import`,
     /// `compile`, `too-much-to-compile`, `resources`, `contract`, `instantiation`, `name-taken`, `version-taken`, `host`.
@@ -180,8 +186,11 @@ impl Sandbox {
             CompileError::Cache(why) => host(why),
         })?;
         let source = Source { digest: checked.digest.clone(), path: scratch.0.clone() };
-        let (_, live) = self.read(&source, checked.manifest.clone(), wasm).map_err(of_load)?;
-        Ok(live)
+        let (shape, live) = self.read(&source, checked.manifest.clone(), wasm).map_err(of_load)?;
+        match Offers::of(&shape).misfits(&checked.manifest).into_iter().next() {
+            Some(misfit) => Err(Refusal::manifest(misfit)),
+            None => Ok(live),
+        }
     }
 
     /// Step 7.
@@ -241,16 +250,30 @@ fn of_load(error: LoadError) -> Refusal {
             Refusal::new("imports", message, help)
         }
         LoadError::Manifest(_) => Refusal::manifest(message),
-        LoadError::TooLarge(_) | LoadError::Invalid { .. } => Refusal::new(
-            "contract",
-            message,
-            "Make it export and import what wit/v1 has for its kind, within the limits of docs/operators.md",
-        ),
+        LoadError::TooLarge(_) | LoadError::Invalid { .. } => Refusal::new("contract", message, CONTRACT),
     }
 }
 
-/// Steps 1 to 4: everything that can be known without compiling.
-fn check(wasm: &[u8], rules: &GateRules) -> Result<Checked, Refusal> {
+/// Everything that a host with default settings would refuse, as far as the file shows it without being compiled: steps 1, 3
+/// and 4, the limits asked for, and whether the manifest speaks of what the component offers.
+pub fn examine(wasm: &[u8], manifest: &Manifest, offers: &Offers) -> Vec<Refusal> {
+    let mut wrong: Vec<Refusal> = sizes(wasm).err().into_iter().collect();
+    wrong.extend(manifest.name_problems().into_iter().map(Refusal::manifest));
+    wrong.extend(unsound(manifest));
+    // Of a function that isn't there nothing else is worth saying.
+    let there = manifest.operations.iter().filter(|operation| offers.arguments(&operation.name).is_some());
+    wrong.extend(there.filter_map(|operation| manifest.operation_problem(operation)).map(Refusal::manifest));
+    wrong.extend(offers.misfits(manifest).into_iter().map(Refusal::manifest));
+    if let Err(limit) = LimitPolicy::default().clamp(Limits::CONNECTOR, &manifest.limits) {
+        wrong.push(Refusal::manifest(zero(limit)));
+    }
+    wrong.extend(offers.lacks(manifest.kind).map(|message| Refusal::new("contract", message, CONTRACT)));
+    wrong.extend(imports(wasm, manifest, &GateRules::default()).err());
+    wrong
+}
+
+/// Step 1, and the sizes of what step 3 reads.
+fn sizes(wasm: &[u8]) -> Result<(), Refusal> {
     if wasm.len() > COMPONENT_BYTES {
         return Err(Refusal::new(
             "too-large",
@@ -272,10 +295,18 @@ fn check(wasm: &[u8], rules: &GateRules) -> Result<Checked, Refusal> {
         let message = format!("its documentation has {docs_bytes} bytes, at most {DOCS_BYTES} are allowed");
         return Err(Refusal::new("manifest", message, "Make the doc comments of the plugin's own WIT files shorter"));
     }
+    Ok(())
+}
+
+/// Steps 1 to 4: everything that can be known without compiling.
+fn check(wasm: &[u8], rules: &GateRules) -> Result<Checked, Refusal> {
+    sizes(wasm)?;
     let manifest = Manifest::of_component(wasm).map_err(|e| Refusal::manifest(e.to_string()))?;
     let mut notes = Vec::new();
     let signed_by = signature(wasm, &manifest, rules, &mut notes)?;
-    manifest_is_sound(&manifest)?;
+    if let Some(refusal) = unsound(&manifest).into_iter().next() {
+        return Err(refusal);
+    }
     (rules.more)(&manifest)?;
     imports(wasm, &manifest, rules).map(|()| Checked { digest: digest(wasm), manifest, signed_by, notes })
 }
@@ -320,7 +351,9 @@ fn signature(
     }
 }
 
-fn manifest_is_sound(manifest: &Manifest) -> Result<(), Refusal> {
+/// What types and names leave open.
+fn unsound(manifest: &Manifest) -> Vec<Refusal> {
+    let mut wrong = Vec::new();
     let version = &manifest.version;
     let release = version.split('-').next().unwrap_or_default();
     let plain_number = |part: &str| {
@@ -332,36 +365,41 @@ fn manifest_is_sound(manifest: &Manifest) -> Result<(), Refusal> {
     });
     let three = release.split('.').count() == 3 && release.split('.').all(|part| plain_number(part) && part.len() < 19);
     if !three || !good_pre || version.len() > VERSION_CHARS {
-        return Err(Refusal::manifest(format!(
+        wrong.push(format!(
             "version `{}` must be like 1.2.3 or 1.2.3-rc.1",
             version.chars().take(VERSION_CHARS).collect::<String>().escape_debug()
-        )));
+        ));
     }
     if !is_name(&manifest.publisher) {
-        return Err(Refusal::manifest(format!(
+        wrong.push(format!(
             "publisher `{}` must have 1 to 63 of a-z, 0-9 and -, and start with a letter",
             manifest.publisher.chars().take(63).collect::<String>().escape_debug()
-        )));
+        ));
     }
     if manifest.endpoints.len() > ENDPOINTS {
-        let message = format!("has {} endpoints, at most {ENDPOINTS} are allowed", manifest.endpoints.len());
-        return Err(Refusal::manifest(message));
+        wrong.push(format!("has {} endpoints, at most {ENDPOINTS} are allowed", manifest.endpoints.len()));
     }
     let mut names = HashSet::new();
     for endpoint in &manifest.endpoints {
+        let name = shown(&endpoint.name);
         if !names.insert(endpoint.name.as_str()) {
-            return Err(Refusal::manifest(format!("endpoint `{}` is there twice", endpoint.name)));
+            wrong.push(format!("endpoint `{name}` is there twice"));
         }
-        if let Some(method) = endpoint.methods.iter().find(|method| !METHODS.contains(&method.as_str())) {
-            return Err(Refusal::manifest(format!(
-                "endpoint `{}` has the method `{}`; there are: {}",
-                endpoint.name,
+        for method in endpoint.methods.iter().filter(|method| !METHODS.contains(&method.as_str())) {
+            wrong.push(format!(
+                "endpoint `{name}` has the method `{}`; there are: {}",
                 method.chars().take(20).collect::<String>().escape_debug(),
                 METHODS.join(", ")
-            )));
+            ));
+        }
+        let one_way = endpoint.auth.is_null() || endpoint.auth.as_object().is_some_and(|auth| auth.len() < 2);
+        if !one_way {
+            wrong.push(format!(
+                "endpoint `{name}`: `auth` must be a table with one way to sign in: [endpoints.auth.bearer]"
+            ));
         }
     }
-    Ok(())
+    wrong.into_iter().map(Refusal::manifest).collect()
 }
 
 fn imports(wasm: &[u8], manifest: &Manifest, rules: &GateRules) -> Result<(), Refusal> {

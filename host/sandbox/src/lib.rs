@@ -5,6 +5,7 @@
 //! | [`limits`] | every limit, with its reason and the operator's floor and ceiling |
 //! | [`manifest`] | what a plugin says about itself |
 //! | [`gate`] | what a stranger's file must pass before it is installed |
+//! | [`offers`] | what a component exports, and whether its manifest speaks of the same |
 //! | [`signature`] | whose file it is |
 //! | [`engine`] | [`Sandbox`]: wasmtime, the instance pool, the epoch clock |
 //! | [`compile`] | compiling, in a process of its own |
@@ -35,6 +36,7 @@ mod lanes;
 pub mod limits;
 mod load;
 pub mod manifest;
+pub mod offers;
 mod places;
 pub mod plugin;
 pub mod reflect;

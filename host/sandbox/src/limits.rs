@@ -291,6 +291,11 @@ impl LimitPolicy {
     }
 }
 
+/// What is said of a limit that is 0.
+pub(crate) fn zero(limit: &str) -> String {
+    format!("limits.{limit} is 0: leave it out for the default, or give what the plugin needs")
+}
+
 /// What one tenant may use of a host, over all its bots and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

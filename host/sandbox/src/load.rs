@@ -6,6 +6,7 @@ use crate::engine::Sandbox;
 use crate::forward::{self, capability_name};
 use crate::limits::{COMPONENT_BYTES, MEMORIES};
 use crate::manifest::{DOCS_SECTION, Kind, Manifest, ManifestError, custom_section};
+use crate::offers::Offers;
 use crate::plugin::{Callable, Export, Live, Shape};
 use crate::reflect;
 use crate::state::CallState;
@@ -100,12 +101,11 @@ impl Sandbox {
         let imports: Vec<String> =
             component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
         let functions = reflect_exports(component, &docs);
-        if manifest.kind == Kind::Connector && !functions.keys().any(|interface| capability_name(interface).is_some()) {
-            return Err(invalid(
-                "is of kind connector but exports no capability, such as confab:capabilities/orders@1.0.0".into(),
-            ));
+        let shape = Shape { manifest, imports, functions };
+        match Offers::of(&shape).lacks(shape.manifest.kind) {
+            None => Ok(shape),
+            Some(message) => Err(LoadError::Invalid { plugin: shape.manifest.name, message }),
         }
-        Ok(Shape { manifest, imports, functions })
     }
 
     /// Links a component and resolves what is called of it.

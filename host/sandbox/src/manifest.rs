@@ -2,6 +2,7 @@
 //!
 //! Authors write it as `plugin.toml`; `confab plugin build` checks and embeds it. One file is the whole plugin.
 
+use crate::docs::Docs;
 use crate::limits::LimitRequest;
 use serde::{Deserialize, Serialize};
 
@@ -168,52 +169,60 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError::Invalid`] with the field and what it may hold.
     pub fn check(&self) -> Result<(), ManifestError> {
+        let version = (!self.version.split(['.', '-', '+']).take(3).all(|part| part.parse::<u64>().is_ok())
+            || self.version.split('.').count() < 3)
+            .then(|| format!("version `{}` must be like 1.2.3", shown(&self.version)));
+        let operations = self.operations.iter().filter_map(|operation| self.operation_problem(operation));
+        let first = self.name_problems().into_iter().chain(version).chain(operations).next();
+        first.map_or(Ok(()), |problem| Err(ManifestError::Invalid(problem)))
+    }
+
+    /// Names that are none: its own and its endpoints'.
+    pub(crate) fn name_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         if !is_name(&self.name) {
-            return Err(ManifestError::Invalid(format!(
+            problems.push(format!(
                 "name `{}` must have 1 to 63 of a-z, 0-9 and -, and start with a letter",
                 shown(&self.name)
-            )));
+            ));
         }
-        if !self.version.split(['.', '-', '+']).take(3).all(|part| part.parse::<u64>().is_ok())
-            || self.version.split('.').count() < 3
-        {
-            return Err(ManifestError::Invalid(format!("version `{}` must be like 1.2.3", shown(&self.version))));
-        }
-        for endpoint in &self.endpoints {
-            if !is_name(&endpoint.name) {
-                return Err(ManifestError::Invalid(format!(
-                    "endpoint name `{}` must be like `api`",
-                    shown(&endpoint.name)
-                )));
-            }
-        }
-        for operation in &self.operations {
-            let wrong = |problem: &str| {
-                Err(ManifestError::Invalid(format!("operation `{}` {problem}", shown(&operation.name))))
+        let wrong = self.endpoints.iter().filter(|endpoint| !is_name(&endpoint.name));
+        problems.extend(wrong.map(|endpoint| format!("endpoint name `{}` must be like `api`", shown(&endpoint.name))));
+        problems
+    }
+
+    /// What is wrong with an operation, whether the component has such a function or not.
+    pub(crate) fn operation_problem(&self, operation: &OperationManifest) -> Option<String> {
+        let wrong = |problem: &str| Some(format!("operation `{}` {problem}", shown(&operation.name)));
+        let parts: Vec<&str> = operation.name.split('.').collect();
+        let (interface, function) = match parts.as_slice() {
+            [interface, function] if is_name(interface) && is_name(function) => (interface, function),
+            _ => return wrong("must be like `inventory.availability`"),
+        };
+        let cache = operation.cache.as_ref()?;
+        if !self.reads(&operation.name) {
+            let known =
+                |package: &str| Docs::builtin().get(&format!("{package}/{interface}"), Some(function)).is_some();
+            return if known("confab:capabilities") || known("confab:plugin") {
+                wrong("changes something, so its results can't be kept: leave `cache` out")
+            } else {
+                wrong(
+                    "is no function of the contract, so it may change something: if it is your own and only reads, say `reads = true`; else leave `cache` out",
+                )
             };
-            let parts: Vec<&str> = operation.name.split('.').collect();
-            if !matches!(parts.as_slice(), [interface, function] if is_name(interface) && is_name(function)) {
-                return wrong("must be like `inventory.availability`");
-            }
-            let Some(cache) = &operation.cache else { continue };
-            if !self.reads(&operation.name) {
-                return wrong("changes something, so its results can't be kept: leave `cache` out");
-            }
-            if !(1..=86_400).contains(&cache.ttl_s)
-                || cache.stale_while_revalidate_s > 86_400
-                || cache.stale_if_error_s > 604_800
-            {
-                return wrong(
-                    "has a cache with ttl_s not in 1 to 86400, or staleness over a day (over a week on errors)",
-                );
-            }
         }
-        Ok(())
+        if !(1..=86_400).contains(&cache.ttl_s)
+            || cache.stale_while_revalidate_s > 86_400
+            || cache.stale_if_error_s > 604_800
+        {
+            return wrong("has a cache with ttl_s not in 1 to 86400, or staleness over a day (over a week on errors)");
+        }
+        None
     }
 }
 
 /// A stranger's text as it may be shown on a terminal.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().take(80).collect::<String>().escape_debug().to_string()
 }
 
@@ -296,7 +305,10 @@ mod tests {
         let cache = json!({"ttl_s": 30, "tags": ["stock:{sku}"]});
         assert_eq!(with(json!({"name": "inventory.availability", "cache": cache})), Ok(()));
         assert_eq!(with(json!({"name": "acme.lookup", "reads": true, "cache": cache})), Ok(()));
-        assert!(with(json!({"name": "acme.lookup", "cache": cache})).unwrap_err().contains("changes something"));
+        assert!(with(json!({"name": "acme.lookup", "cache": cache})).unwrap_err().contains("`reads = true`"));
+        assert!(
+            with(json!({"name": "order.get", "cache": cache})).unwrap_err().contains("no function of the contract")
+        );
         assert!(with(json!({"name": "leads.create", "cache": cache})).unwrap_err().contains("changes something"));
         for ttl_s in [0, 86_401] {
             assert!(with(json!({"name": "orders.get", "cache": {"ttl_s": ttl_s}})).unwrap_err().contains("ttl_s"));

@@ -10,7 +10,7 @@ use crate::bindings::dialogue;
 use crate::compile::CompileError;
 use crate::engine::{Sandbox, digest};
 use crate::forward::capability_name;
-use crate::limits::{COMPONENT_BYTES, Limits};
+use crate::limits::{COMPONENT_BYTES, Limits, zero};
 use crate::manifest::{Kind, Manifest};
 use crate::state::CallState;
 use crate::warm::Warm;
@@ -207,10 +207,10 @@ impl Sandbox {
             Kind::Intent => Limits::INTENT,
             Kind::Connector | Kind::Channel => Limits::CONNECTOR,
         };
-        self.inner.policy.clamp(defaults, &manifest.limits).map_err(|limit| LoadError::Invalid {
-            plugin: manifest.name.clone(),
-            message: format!("limits.{limit} is 0: leave it out for the default, or give what the plugin needs"),
-        })
+        self.inner
+            .policy
+            .clamp(defaults, &manifest.limits)
+            .map_err(|limit| LoadError::Invalid { plugin: manifest.name.clone(), message: zero(limit) })
     }
 
     fn plugin(&self, shape: Arc<Shape>, source: &Source, live: Option<Live>) -> Result<Plugin, LoadError> {

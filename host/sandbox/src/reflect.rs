@@ -211,7 +211,8 @@ pub(crate) fn val_to_json(value: &Val) -> Result<Value> {
         Val::Record(fields) => {
             let mut object = Map::with_capacity(fields.len());
             for (name, value) in fields {
-                object.insert(name.replace('-', "_"), val_to_json(value)?);
+                let value = val_to_json(value).map_err(|e| format_err!("{name}: {e}"))?;
+                object.insert(name.replace('-', "_"), value);
             }
             Value::Object(object)
         }

@@ -357,3 +357,40 @@ async fn a_business_system_that_fails_is_blamed_left_alone_and_called_again_when
     ensure!(after["state"] == "closed" && after["reason"] == Value::Null && after["since"] == Value::Null, "{after}");
     Ok(())
 }
+
+/// Answers with the status that the article's number is.
+async fn refuse(axum::extract::Path(status): axum::extract::Path<u16>) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::OK)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_a_system_refuses_is_a_record_when_the_call_fails_of_it() -> Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let router = axum::Router::new().route("/v1/stock/{status}", axum::routing::get(refuse));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let folder = Folder::of("shop")?;
+    folder.guest_as("typed", "typed", &[("inventory", "erp")])?;
+    let connection = format!(
+        "id: erp\nconnector: acme\nendpoints:\n  api:\n    url: http://{address}/v1\n    token: env:SHOP__ACME_TOKEN\n"
+    );
+    folder.write("connections/erp.yaml", &connection)?;
+    let host = Host::new()?.flag("--allow-private", &address.to_string()).env("SHOP__ACME_TOKEN", "token-for-a-test");
+    let House { server, client, admin, stranger: _, _folders } = open(host, folder).await?;
+    let mut talk = client.talk().with("typed");
+    for status in ["404", "410", "409", "422"] {
+        talk.hears(status, &["error "]).await?;
+    }
+    let records = failures(&admin, "?connection=erp").await?;
+    let told: Vec<_> =
+        records.iter().map(|r| (r["status"].as_u64(), r["kind"].as_str(), r["blame"].as_str())).collect();
+    let refused = |status| (Some(status), Some("http-status"), Some("guest"));
+    // Newest first. Of an order that is not there nobody wants to read.
+    ensure!(told == [refused(422), refused(409)], "{records:#?}");
+    ensure!(records[0]["operation"].is_null() && records[0]["path"] == "/v1/stock/422", "{:#}", records[0]);
+    // It is up.
+    ensure!(admin.json("/api/admin/breakers").await?["endpoints"][0]["state"] == "closed");
+    let log = server.host().log()?;
+    ensure!(log.contains("the system refused the request") && !log.contains("token-for-a-test"), "{log}");
+    Ok(())
+}

@@ -180,6 +180,13 @@ impl FailureRecord {
             && self.bot == other.bot
             && self.connection == other.connection
             && self.endpoint == other.endpoint
+            && self.status == other.status
+            && self.panic() == other.panic()
+    }
+
+    /// What a plugin said when it panicked: its line in the log.
+    fn panic(&self) -> Option<&str> {
+        self.last_lines.iter().rev().map(String::as_str).find(|line| line.contains("panicked at"))
     }
 }
 

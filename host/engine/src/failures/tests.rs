@@ -46,12 +46,16 @@ fn equal_failures_become_one_with_a_count_and_others_do_not() {
         pending.add(record("shop", "same"), now);
     }
     pending.add(record("shop", "other"), now);
+    let panics = |line: &str| FailureRecord { last_lines: vec![line.into(), "bye".into()], ..record("shop", "same") };
+    for line in ["panicked at src/lib.rs:1: a", "panicked at src/lib.rs:2: b", "panicked at src/lib.rs:2: b"] {
+        pending.add(panics(line), now);
+    }
     pending.add(record("bakery", "same"), now);
     let mut batches = pending.drain(now).batches;
     batches.sort_by(|a, b| a.0.cmp(&b.0));
     let counts: Vec<(&str, Vec<u64>)> =
         batches.iter().map(|(tenant, records)| (tenant.as_str(), records.iter().map(|r| r.count).collect())).collect();
-    assert_eq!(counts, [("bakery", vec![1]), ("shop", vec![7, 1])]);
+    assert_eq!(counts, [("bakery", vec![1]), ("shop", vec![7, 1, 1, 2])]);
     assert!(pending.drain(now).batches.is_empty());
 }
 

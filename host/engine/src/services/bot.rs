@@ -185,7 +185,8 @@ impl BotServices {
             told: told.clone(),
         };
         let (plugin, post, whose) = (&connection.plugin, connection.post(&self.watch), self.whose(connection));
-        let pass = self.watch.enter(post, plugin, function).map_err(|e| Fault::quarantined(&e, plugin, function))?;
+        let pass =
+            self.watch.enter(post, plugin, &operation).map_err(|e| Fault::quarantined(&e, plugin, &operation))?;
         match plugin.call(Box::new(services), capability, function, arguments).await {
             Ok(reported) => {
                 self.watch.well(post, pass, &reported.report, &whose);

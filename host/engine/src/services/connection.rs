@@ -47,7 +47,12 @@ impl ConnectionServices {
                 let message = format!("{} answered {}", answer.sent.host, answer.status);
                 ("http-status", Blame::Upstream, message, &answer.sent)
             }
-            Ok(answer) => return connection.troubles.over(&answer.sent.endpoint),
+            Ok(answer) => {
+                if is_refusal(answer.status) {
+                    self.told.refused(&answer.sent);
+                }
+                return connection.troubles.over(&answer.sent.endpoint);
+            }
             Err(error) if error.code == ErrorCode::Unavailable && self.is_known_to_be_down(error) => {
                 return self.told.tell();
             }
@@ -85,6 +90,12 @@ impl ConnectionServices {
 /// are the connector's to tell.
 const fn is_failure(status: u16) -> bool {
     matches!(status, 401..=403 | 407 | 408 | 429 | 430 | 500..)
+}
+
+/// Whether an answer says that the request was wrong. What is made of it is the connector's to tell; see [`Told`]. That
+/// something is not there is no refusal.
+const fn is_refusal(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 404 | 410)
 }
 
 #[async_trait]

@@ -111,6 +111,9 @@ async fn bytes_that_are_no_component_and_manifests_that_are_wrong_are_refused() 
         ("endpoints", json!((0..33).map(|n| endpoint(&format!("e{n}"), "GET")).collect::<Vec<_>>()), "33 endpoints"),
         ("description", json!("x".repeat(MANIFEST_BYTES)), "its manifest has"),
         ("limits", json!({"fuel": 0}), "limits.fuel"),
+        ("endpoints", json!([{"name": "api", "auth": "bearer"}]), "one way to sign in"),
+        ("endpoints", json!([{"name": "api", "auth": {"bearer": {}, "basic": {}}}]), "one way to sign in"),
+        ("operations", json!([{"name": "leads.shut"}]), "has no function `leads.shut`"),
     ] {
         let mut wrong = manifest();
         wrong[field] = value;
@@ -122,6 +125,36 @@ async fn bytes_that_are_no_component_and_manifests_that_are_wrong_are_refused() 
     let rules =
         GateRules { more: |_| Err(Refusal::new("manifest", "the engine says no", "do as the engine says")), ..rules };
     refused(&sandbox, &wasm, &rules, "manifest", "the engine says no").await;
+}
+
+#[test]
+fn an_author_hears_of_everything_at_once() {
+    let mut wrong = manifest();
+    wrong["version"] = json!("1.0");
+    wrong["limits"] = json!({"wall_ms": 0});
+    wrong["endpoints"] = json!([{"name": "API", "methods": ["GET", "FETCH"]}]);
+    wrong["operations"] = json!([
+        {"name": "order.get", "cache": {"ttl_s": 5}},
+        {"name": "leads.create", "cache": {"ttl_s": 5, "tags": ["{email}"]}},
+    ]);
+    let wasm = with(&wrong, CONNECTOR);
+    let manifest: Manifest = serde_json::from_value(wrong).unwrap();
+    let leads = [("create".to_owned(), vec!["lead".to_owned()])].into();
+    let offers = Offers([("confab:capabilities/leads".to_owned(), leads)].into());
+    let said: Vec<String> = examine(&wasm, &manifest, &offers).into_iter().map(|refusal| refusal.message).collect();
+    for words in [
+        "version `1.0`",
+        "limits.wall_ms",
+        "endpoint name `API`",
+        "method `FETCH`; there are: GET",
+        "has no function `order.get`; it has: leads.create",
+        "`leads.create` changes something",
+        "`{email}` in the tag `{email}` is no argument of it; there are: lead",
+    ] {
+        assert_eq!(said.iter().filter(|message| message.contains(words)).count(), 1, "{words}: {said:#?}");
+    }
+    assert_eq!(said.len(), 7, "{said:#?}");
+    assert!(examine(b"", &manifest, &Offers::default()).iter().any(|refusal| refusal.code == "not-a-component"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -199,7 +199,12 @@ impl From<ConnectionError> for Problem {
             ConnectionError::NotReady { .. } => Problem::connection_not_ready(detail),
             ConnectionError::Unsupported(_) => Problem::unsupported(detail),
             ConnectionError::Refused(e) if e.code == "not-found" => Problem::not_found(e.message),
-            ConnectionError::Refused(_) | ConnectionError::Failed(_) => Problem::upstream(detail),
+            ConnectionError::Refused(_) => Problem::upstream(detail),
+            ConnectionError::Failed(failure) => {
+                let said = failure.report.last_lines.iter().rev().find(|line| line.contains("panicked at"));
+                let said = said.map(|line| format!(": {line}")).unwrap_or_default();
+                Problem::upstream(format!("{detail}{said}; `confab failures` has what is known of it"))
+            }
         }
     }
 }
