@@ -10,7 +10,12 @@
 //! | [`api`] | the routes |
 //! | [`telemetry`] | log and metrics |
 //! | [`plugin_build`] | from a plugin's source to a component |
+//! | [`say`] | printing, until the reader has gone |
 #![forbid(unsafe_code)]
+
+// First, for its macro.
+#[macro_use]
+mod say;
 
 mod api;
 mod cli;

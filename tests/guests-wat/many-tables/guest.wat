@@ -9,4 +9,6 @@
   (core instance (instantiate $m))
   (core instance (instantiate $m))
   (core instance (instantiate $m))
-  (core instance (instantiate $m)))
+  (core instance (instantiate $m))
+  (instance $offers)
+  (export "confab:capabilities/leads@1.0.0" (instance $offers)))

@@ -5,4 +5,6 @@
   (core instance (instantiate $m))
   (core instance (instantiate $m))
   (core instance (instantiate $m))
-  (core instance (instantiate $m)))
+  (core instance (instantiate $m))
+  (instance $offers)
+  (export "confab:capabilities/leads@1.0.0" (instance $offers)))

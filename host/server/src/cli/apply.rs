@@ -18,7 +18,7 @@ const ENDINGS: &[&str] = &["yaml", "yml", "csv", "json", "md", "txt"];
 
 pub(super) async fn run(common: &Common, dir: &Path, check: bool, prune: bool) -> Result<()> {
     let files = read_folder(dir)?;
-    let client = Client::open(common).await?;
+    let client = if check { Client::open_to_look(common).await? } else { Client::open(common).await? };
     let body = serde_json::to_value(ApplyRequest { files, check_only: check, prune })?;
     let answer = client.send(Method::POST, "/api/admin/apply", Some(&body)).await?;
     client.close().await;
@@ -38,9 +38,9 @@ pub(super) async fn run(common: &Common, dir: &Path, check: bool, prune: bool) -
     };
     let tenant = value.get("tenant").and_then(Value::as_str).unwrap_or_default();
     let done = if check { "checked" } else { "applied" };
-    println!("{done} tenant {tenant}: bots {}; connections {}", names("bots"), names("connections"));
+    say!("{done} tenant {tenant}: bots {}; connections {}", names("bots"), names("connections"));
     if !names("removed").is_empty() {
-        println!("removed: {}", names("removed"));
+        say!("removed: {}", names("removed"));
     }
     Ok(())
 }

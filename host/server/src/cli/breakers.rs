@@ -42,7 +42,7 @@ pub(crate) enum BreakersCommand {
 }
 
 pub(super) async fn run(common: &Common, args: BreakersArgs) -> Result<()> {
-    let client = Client::open(common).await?;
+    let client = Client::open_existing(common).await?;
     let outcome = with(&client, args.command.unwrap_or(BreakersCommand::List { tenant: None, json: false })).await;
     client.close().await;
     outcome
@@ -54,12 +54,12 @@ async fn with(client: &Client, command: BreakersCommand) -> Result<()> {
             let query = parameters(&[("tenant", tenant.as_deref())]);
             let listed = client.json(Method::GET, &format!("/api/admin/breakers{query}"), None).await?;
             if json {
-                println!("{listed}");
+                say!("{listed}");
                 return Ok(());
             }
             for kind in ["plugins", "endpoints"] {
                 for breaker in listed.get(kind).and_then(Value::as_array).into_iter().flatten() {
-                    println!("{}", line(breaker));
+                    say!("{}", line(breaker));
                 }
             }
         }
@@ -71,7 +71,7 @@ async fn with(client: &Client, command: BreakersCommand) -> Result<()> {
                 ("plugin", plugin.as_deref()),
             ]);
             client.json(Method::DELETE, &format!("/api/admin/breakers{query}"), None).await?;
-            println!("it is called again");
+            say!("it is called again");
         }
     }
     Ok(())

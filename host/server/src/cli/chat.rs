@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 #[derive(Debug, Args)]
 pub(crate) struct ChatArgs {
@@ -46,8 +46,7 @@ async fn talk(client: &Client, args: &ChatArgs) -> Result<()> {
             None if once => return Ok(()),
             None => {
                 if terminal {
-                    print!("> ");
-                    std::io::stdout().flush()?;
+                    crate::say::bytes(b"> ");
                 }
                 match lines.next() {
                     Some(line) => line?,
@@ -72,15 +71,15 @@ async fn talk(client: &Client, args: &ChatArgs) -> Result<()> {
 
 fn print_answer(answer: &Value) {
     for reply in answer.get("replies").and_then(Value::as_array).into_iter().flatten() {
-        println!("{}", reply.get("text").and_then(Value::as_str).unwrap_or_default());
+        say!("{}", reply.get("text").and_then(Value::as_str).unwrap_or_default());
         let choices = reply.get("choices").and_then(Value::as_array).into_iter().flatten();
         let labels: Vec<String> =
             choices.filter_map(|c| c.get("label").and_then(Value::as_str)).map(|label| format!("[{label}]")).collect();
         if !labels.is_empty() {
-            println!("  {}", labels.join(" "));
+            say!("  {}", labels.join(" "));
         }
     }
     if let Some(reason) = answer.pointer("/handoff/reason").and_then(Value::as_str) {
-        println!("  (hands over to people: {reason})");
+        say!("  (hands over to people: {reason})");
     }
 }

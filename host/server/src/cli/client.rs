@@ -2,7 +2,7 @@
 
 use crate::gateway::rate::Rates;
 use crate::settings::Common;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
 use axum::body::Body;
 use confab_engine::Engine;
@@ -11,7 +11,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tower::ServiceExt;
 
@@ -20,7 +21,14 @@ pub(super) enum Client {
     /// A server runs on the data directory.
     Socket(PathBuf),
     /// None runs: this process opens the store.
-    InProcess(Router, Engine),
+    InProcess {
+        router: Router,
+        engine: Engine,
+        /// Where no server runs.
+        data: PathBuf,
+        /// What is gone with the command, where there was no data directory.
+        _scratch: Option<TempDir>,
+    },
 }
 
 /// An answer.
@@ -32,14 +40,45 @@ pub(super) struct Answer {
 
 impl Client {
     pub(super) async fn open(common: &Common) -> Result<Client> {
-        let socket = common.socket();
-        if UnixStream::connect(&socket).await.is_ok() {
-            return Ok(Client::Socket(socket));
+        match Self::of_server(common).await {
+            Some(client) => Ok(client),
+            None => Self::in_process(common, None).await,
         }
+    }
+
+    /// For what can only be about something that is there already: a data directory that doesn't exist is a mistake, and none is made.
+    pub(super) async fn open_existing(common: &Common) -> Result<Client> {
+        if !common.data.exists() && common.store.is_none() {
+            bail!(
+                "there is no data directory {}, so no server runs there: name the server's with --data (or CONFAB_DATA)",
+                absolute(&common.data)
+            );
+        }
+        Self::open(common).await
+    }
+
+    /// For what changes nothing: where there is no data directory, none is made either.
+    pub(super) async fn open_to_look(common: &Common) -> Result<Client> {
+        if common.data.exists() {
+            return Self::open(common).await;
+        }
+        let scratch = tempfile::tempdir()?;
+        let plugins = common.plugins.clone().unwrap_or_else(|| common.data.join("plugins"));
+        let common = Common { data: scratch.path().join("data"), plugins: Some(plugins), ..common.clone() };
+        Self::in_process(&common, Some(scratch)).await
+    }
+
+    async fn of_server(common: &Common) -> Option<Client> {
+        let socket = common.socket();
+        UnixStream::connect(&socket).await.is_ok().then_some(Client::Socket(socket))
+    }
+
+    async fn in_process(common: &Common, scratch: Option<TempDir>) -> Result<Client> {
         crate::telemetry::start_log(Some(crate::telemetry::Format::Text), "warn");
         let app = crate::serve::app(common, Rates { key: u32::MAX, visitor: u32::MAX }, true).await?;
         let engine = app.engine.clone();
-        Ok(Client::InProcess(crate::serve::operator(app), engine))
+        let data = common.data.clone();
+        Ok(Client::InProcess { router: crate::serve::operator(app), engine, data, _scratch: scratch })
     }
 
     /// Sends a request. Any status is an answer.
@@ -64,7 +103,7 @@ impl Client {
                 let status = response.status();
                 Ok(Answer { status, body: response.into_body().collect().await?.to_bytes() })
             }
-            Client::InProcess(router, _) => {
+            Client::InProcess { router, .. } => {
                 let response = router.clone().oneshot(request.body(Body::from(bytes))?).await?;
                 let status = response.status();
                 Ok(Answer { status, body: response.into_body().collect().await?.to_bytes() })
@@ -74,18 +113,36 @@ impl Client {
 
     /// Sends a request and wants success; a refusal becomes an error with its detail.
     pub(super) async fn json(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        self.send(method, path, body).await?.json()
+        let answer = self.send(method, path, body).await?;
+        answer.json().map_err(|e| self.elsewhere(answer.status, e))
+    }
+
+    /// What isn't there may be where a server runs: says where it was looked for.
+    pub(super) fn elsewhere(&self, status: StatusCode, error: anyhow::Error) -> anyhow::Error {
+        match self {
+            Client::InProcess { data, .. } if status == StatusCode::NOT_FOUND => anyhow!(
+                "{error:#}. No server runs at the data directory {}, which was looked at: name the server's with --data (or CONFAB_DATA)",
+                absolute(data)
+            ),
+            _ => error,
+        }
     }
 
     /// Closes the store, if this process opened it.
     pub(super) async fn close(self) {
-        if let Client::InProcess(_, engine) = self {
+        if let Client::InProcess { engine, .. } = self {
             engine.close().await;
         }
     }
 }
 
 impl Answer {
+    /// The code of a refusal.
+    pub(super) fn code(&self) -> Option<String> {
+        let problem: Value = serde_json::from_slice(&self.body).ok()?;
+        (!self.status.is_success()).then(|| problem.get("code")?.as_str().map(str::to_owned))?
+    }
+
     pub(super) fn json(&self) -> Result<Value> {
         let value: Value = serde_json::from_slice(&self.body).context("the answer is no JSON")?;
         if self.status.is_success() {
@@ -94,6 +151,10 @@ impl Answer {
         let detail = value.get("detail").and_then(Value::as_str).unwrap_or("no detail given");
         bail!("{detail} ({})", self.status)
     }
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// `?tenant=` where one is named. Names are checked by the server.

@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use http::Method;
 use serde_json::{Value, json};
-use std::io::Write;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConnectionCommand {
@@ -89,7 +88,7 @@ pub(crate) enum ConnectionCommand {
 }
 
 pub(super) async fn run(common: &Common, command: ConnectionCommand) -> Result<()> {
-    let client = Client::open(common).await?;
+    let client = Client::open_existing(common).await?;
     let outcome = with(&client, command).await;
     client.close().await;
     outcome
@@ -97,6 +96,22 @@ pub(super) async fn run(common: &Common, command: ConnectionCommand) -> Result<(
 
 fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect()
+}
+
+/// A connection whose connector has no check. It is ready, or the server had said otherwise.
+async fn without_check(client: &Client, tenant: &str, id: &str) -> Result<()> {
+    let path = format!("/api/admin/connections{}", query(Some(tenant)));
+    let listed = client.json(Method::GET, &path, None).await?;
+    let mut all = listed.get("connections").and_then(Value::as_array).into_iter().flatten();
+    let connection = all.find(|connection| connection.get("id").and_then(Value::as_str) == Some(id));
+    let connector = connection.and_then(|c| c.get("connector")).and_then(Value::as_str).unwrap_or(id);
+    let capabilities = connection.and_then(|c| c.get("capabilities")).and_then(Value::as_array);
+    let capability = capabilities.and_then(|all| all.first()).and_then(Value::as_str).unwrap_or("CAPABILITY");
+    say!(
+        "connector {connector} has no check (it exports no `health`); the connection is ready: try `confab connection call \
+         --tenant {tenant} {id} {capability}.FUNCTION '{{...}}'`"
+    );
+    Ok(())
 }
 
 async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
@@ -116,7 +131,7 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
                     .filter_map(|auth| auth.get("state").and_then(Value::as_str))
                     .map(|state| format!(" ({state})"))
                     .collect();
-                println!(
+                say!(
                     "{}/{} {} {} {} {}{}",
                     text("tenant"),
                     text("id"),
@@ -130,12 +145,16 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
         }
         ConnectionCommand::Check { tenant, id } => {
             let path = format!("/api/admin/connections/{}/check{}", plain(&id), query(Some(&tenant)));
-            let checked = client.json(Method::POST, &path, None).await?;
+            let answer = client.send(Method::POST, &path, None).await?;
+            if answer.code().as_deref() == Some("unsupported") {
+                return without_check(client, &tenant, &id).await;
+            }
+            let checked = answer.json().map_err(|e| client.elsewhere(answer.status, e))?;
             let mut bad = 0;
             for finding in checked.get("findings").and_then(Value::as_array).into_iter().flatten() {
                 let text = |field: &str| finding.get(field).and_then(Value::as_str).unwrap_or_default();
                 bad += usize::from(text("status") == "error");
-                println!("{:<8} {}: {}", text("status"), text("name"), text("message"));
+                say!("{:<8} {}: {}", text("status"), text("name"), text("message"));
             }
             if bad > 0 {
                 bail!("connection {id} does not work");
@@ -160,7 +179,7 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
                     let text = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or_default();
                     bail!("{operation}: {} ({})", text("message"), text("code"));
                 }
-                (None, result) => println!("{:#}", result.unwrap_or(&Value::Null)),
+                (None, result) => say!("{:#}", result.unwrap_or(&Value::Null)),
             }
         }
         ConnectionCommand::Refresh { tenant, id, tag } => {
@@ -170,14 +189,14 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
             if answer.get("everywhere").and_then(Value::as_bool) == Some(false) {
                 bail!("this host has forgotten them, others could not be told; try again");
             }
-            println!("forgotten: {}", if tag.is_empty() { "all results".to_owned() } else { tag.join(", ") });
+            say!("forgotten: {}", if tag.is_empty() { "all results".to_owned() } else { tag.join(", ") });
         }
         ConnectionCommand::Connect { tenant, id, endpoint } => {
             let query = parameters(&[("tenant", Some(tenant.as_str())), ("endpoint", endpoint.as_deref())]);
             let path = format!("/api/admin/connections/{}/connect{query}", plain(&id));
             let link = client.json(Method::POST, &path, None).await?;
             let text = |field: &str| link.get(field).and_then(Value::as_str).unwrap_or_default();
-            println!("{}", text("authorization_url"));
+            say!("{}", text("authorization_url"));
             eprintln!("Open it in a browser and say yes. It is good once, until {}.", text("expires_at"));
         }
         ConnectionCommand::Disconnect { tenant, id, endpoint } => {
@@ -192,7 +211,7 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
                     Some(false) => ", but the system did not take them back: look there",
                     None => "",
                 };
-                println!("{name}: {}{revoked}", if was { "tokens deleted" } else { "was not connected" });
+                say!("{name}: {}{revoked}", if was { "tokens deleted" } else { "was not connected" });
             }
         }
         ConnectionCommand::Download { tenant, id, name } => {
@@ -203,7 +222,7 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
                     for name in
                         listed.get("files").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
                     {
-                        println!("{name}");
+                        say!("{name}");
                     }
                 }
                 Some(name) => {
@@ -211,9 +230,9 @@ async fn with(client: &Client, command: ConnectionCommand) -> Result<()> {
                         .send(Method::GET, &format!("{base}/{}{}", plain(&name), query(Some(&tenant))), None)
                         .await?;
                     if !answer.status.is_success() {
-                        answer.json()?;
+                        answer.json().map_err(|e| client.elsewhere(answer.status, e))?;
                     }
-                    std::io::stdout().write_all(&answer.body)?;
+                    crate::say::bytes(&answer.body);
                 }
             }
         }

@@ -40,7 +40,7 @@ pub(crate) struct FailuresArgs {
 }
 
 pub(super) async fn run(common: &Common, args: FailuresArgs) -> Result<()> {
-    let client = Client::open(common).await?;
+    let client = Client::open_existing(common).await?;
     let outcome = show(&client, &args).await;
     client.close().await;
     outcome
@@ -64,9 +64,9 @@ async fn show(client: &Client, args: &FailuresArgs) -> Result<()> {
         let records = page.get("failures").and_then(Value::as_array).cloned().unwrap_or_default();
         for record in &records {
             if args.json {
-                println!("{record}");
+                say!("{record}");
             } else {
-                print!("{}", text(record));
+                crate::say::bytes(text(record).as_bytes());
             }
         }
         shown += records.len();
@@ -77,9 +77,9 @@ async fn show(client: &Client, args: &FailuresArgs) -> Result<()> {
         }
     }
     if shown == 0 && !args.json {
-        println!("nothing failed that is still known");
+        say!("nothing failed that is still known");
     } else if before.is_some() && !args.json {
-        println!("there are older ones: --limit");
+        say!("there are older ones: --limit");
     }
     Ok(())
 }

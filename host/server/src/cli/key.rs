@@ -65,15 +65,12 @@ async fn with(client: &Client, command: KeyCommand) -> Result<()> {
             if !quiet {
                 eprintln!("key {} for tenant {tenant}; this is the only time its secret is shown:", text("id"));
             }
-            println!("{}", text("key"));
+            say!("{}", text("key"));
         }
         KeyCommand::List { tenant } => {
             let listed =
                 client.json(Method::GET, &format!("/api/admin/keys{}", query(tenant.as_deref())), None).await?;
-            println!(
-                "{:<18} {:<16} {:<16} {:<24} {:<9} {:<22} LABEL",
-                "ID", "TENANT", "BOT", "SCOPES", "STATE", "EXPIRES"
-            );
+            say!("{:<18} {:<16} {:<16} {:<24} {:<9} {:<22} LABEL", "ID", "TENANT", "BOT", "SCOPES", "STATE", "EXPIRES");
             for key in listed.get("keys").and_then(Value::as_array).into_iter().flatten() {
                 let text = |field: &str, none: &str| key.get(field).and_then(Value::as_str).unwrap_or(none).to_owned();
                 let scopes: Vec<&str> = key
@@ -84,7 +81,7 @@ async fn with(client: &Client, command: KeyCommand) -> Result<()> {
                     .filter_map(Value::as_str)
                     .collect();
                 let state = if key.get("revoked").is_some_and(Value::is_string) { "revoked" } else { "good" };
-                println!(
+                say!(
                     "{:<18} {:<16} {:<16} {:<24} {state:<9} {:<22} {}",
                     text("id", ""),
                     text("tenant", ""),
@@ -98,7 +95,7 @@ async fn with(client: &Client, command: KeyCommand) -> Result<()> {
         KeyCommand::Revoke { id } => {
             let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect();
             let revoked = client.json(Method::DELETE, &format!("/api/admin/keys/{id}"), None).await?;
-            println!("revoked {}", revoked.get("id").and_then(Value::as_str).unwrap_or_default());
+            say!("revoked {}", revoked.get("id").and_then(Value::as_str).unwrap_or_default());
         }
     }
     Ok(())

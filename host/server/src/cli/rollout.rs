@@ -82,7 +82,7 @@ async fn with(client: &Client, command: RolloutCommand) -> Result<()> {
         RolloutCommand::Rollouts => {
             let listed = client.json(Method::GET, "/api/admin/rollouts", None).await?;
             for rollout in listed.get("rollouts").and_then(Value::as_array).into_iter().flatten() {
-                println!("{}", line(rollout));
+                say!("{}", line(rollout));
             }
             Ok(())
         }
@@ -103,7 +103,7 @@ async fn change(client: &Client, plugin: &str, what: &str, body: &Value) -> Resu
     }
     let changed = answer.json()?;
     let count = |field: &str| changed.get(field).and_then(Value::as_u64).unwrap_or_default();
-    println!("{} ({} bots, {} connections)", line(&changed), count("bots"), count("connections"));
+    say!("{} ({} bots, {} connections)", line(&changed), count("bots"), count("connections"));
     Ok(())
 }
 

@@ -24,24 +24,32 @@ pub(crate) struct UsageArgs {
 }
 
 pub(super) async fn run(common: &Common, args: UsageArgs) -> Result<()> {
-    let client = Client::open(common).await?;
+    let client = Client::open_existing(common).await?;
     let query =
         parameters(&[("tenant", args.tenant.as_deref()), ("from", args.from.as_deref()), ("to", args.to.as_deref())]);
     let report = client.json(Method::GET, &format!("/api/admin/usage{query}"), None).await;
     client.close().await;
     let report = report?;
     if args.json {
-        println!("{report}");
+        say!("{report}");
         return Ok(());
     }
-    println!(
+    say!(
         "{:<10} {:<32} {:<20} {:>8} {:>8} {:>10} {:>10} {:>10} {:>10}",
-        "DAY", "BOT OR CONNECTION", "PLUGIN", "CALLS", "FAILED", "FUEL", "CPU", "MEMORY", "OUT"
+        "DAY",
+        "BOT OR CONNECTION",
+        "PLUGIN",
+        "CALLS",
+        "FAILED",
+        "FUEL",
+        "CPU",
+        "MEMORY",
+        "OUT"
     );
     let empty = Vec::new();
     let rows = report.get("rows").and_then(Value::as_array).unwrap_or(&empty);
     for row in rows.iter().chain(report.get("total")) {
-        println!("{}", line(row));
+        say!("{}", line(row));
     }
     Ok(())
 }

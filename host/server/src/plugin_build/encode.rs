@@ -25,7 +25,7 @@ pub(super) fn encode(module: &[u8]) -> Result<Vec<u8>> {
 
 /// Puts the manifest into a component. `dir` may hold a `wit` folder with the plugin's own interfaces.
 pub(super) fn describe(mut component: Vec<u8>, manifest: &Manifest, dir: &Path) -> Result<Vec<u8>> {
-    let manifest = Manifest { imports: Some(imports_of(&component)?), ..manifest.clone() };
+    let manifest = manifest_of(&component, manifest)?;
     append(&mut component, MANIFEST_SECTION, &serde_json::to_vec(&manifest)?);
     let wit = dir.join("wit");
     if wit.is_dir() {
@@ -33,6 +33,11 @@ pub(super) fn describe(mut component: Vec<u8>, manifest: &Manifest, dir: &Path) 
         append(&mut component, DOCS_SECTION, &serde_json::to_vec(&docs)?);
     }
     Ok(component)
+}
+
+/// The manifest as it stands in a component: with what the component imports.
+pub(super) fn manifest_of(component: &[u8], manifest: &Manifest) -> Result<Manifest> {
+    Ok(Manifest { imports: Some(imports_of(component)?), ..manifest.clone() })
 }
 
 fn append(component: &mut Vec<u8>, name: &str, data: &[u8]) {

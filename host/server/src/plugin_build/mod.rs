@@ -6,44 +6,102 @@
 //! 2. A crate: [`toolchain`] chooses the compiler, once, and says which in one line; [`compile`] runs cargo.
 //! 3. A file: [`module`] reads it, text or binary, and gives a core module its world.
 //! 4. [`encode`] turns a core module into a component and puts manifest and documentation into it.
+//! 5. What the install gate would refuse is told now, all of it: by [`confab_sandbox::gate::examine`], with what [`offers`]
+//!    reads out of the component, and by the engine ([`gate`]); [`schema`] finds the place. Then the file is written.
 
 mod compile;
 mod encode;
+mod gate;
 mod manifest;
 mod module;
+mod offers;
+mod schema;
 mod toolchain;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use confab_sandbox::gate::examine;
+use gate::Gate;
 use manifest::PluginToml;
 use module::Module;
 use std::path::{Path, PathBuf};
 use toolchain::Toolchain;
 
-/// Builds plugins. Looks for a compiler when the first one needs it.
+/// Builds plugins. Looks for a compiler, and opens a gate, when the first one needs it.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     toolchain: Option<Toolchain>,
+    gate: Option<Gate>,
+}
+
+/// What was built.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// The component.
+    pub(crate) file: PathBuf,
+    /// What its author may not have meant.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Builder {
-    /// Builds the plugin in a directory and writes `NAME.wasm` into `out`. Returns the file.
-    pub(crate) fn build(&mut self, dir: &Path, out: &Path) -> Result<PathBuf> {
-        let PluginToml { manifest, module } = manifest::read(dir)?;
-        let source = module.clone().unwrap_or_else(|| dir.to_owned());
+    /// Builds the plugin in a directory and writes `NAME.wasm` into `out`.
+    pub(crate) fn build(&mut self, dir: &Path, out: &Path) -> Result<Built> {
+        let plugin = manifest::read(dir)?;
+        let component = self.component(&plugin, dir)?;
+        let problems = self.problems(&plugin, &component)?;
+        match problems.as_slice() {
+            [] => {}
+            [one] => bail!("{one}"),
+            many => bail!("{} problems; nothing was written\n  {}", many.len(), many.join("\n  ")),
+        }
+        let file = write(&component, &plugin.manifest.name, out)?;
+        Ok(Built { file, warnings: warnings(&plugin) })
+    }
+
+    fn component(&mut self, plugin: &PluginToml, dir: &Path) -> Result<Vec<u8>> {
+        let PluginToml { manifest, module, .. } = plugin;
+        let source = module.as_deref().unwrap_or(dir);
         let component = match module {
             None => {
                 let module = compile::compile(dir, self.toolchain()?)?;
                 encode::with_headroom(&module).and_then(|module| encode::encode(&module))
             }
-            Some(file) => match module::read(&file, dir, manifest.kind)? {
+            Some(file) => match module::read(file, dir, manifest.kind)? {
                 Module::Core(module) => encode::encode(&module),
                 Module::Component(component) => Ok(component),
             },
         };
-        let component = component
-            .and_then(|component| encode::describe(component, &manifest, dir))
-            .with_context(|| format!("{}: the module is no plugin", source.display()))?;
-        write(&component, &manifest.name, out)
+        component
+            .and_then(|component| encode::describe(component, manifest, dir))
+            .with_context(|| format!("{}: the module is no plugin", source.display()))
+    }
+
+    /// All that the install gate would refuse, each with its file.
+    fn problems(&mut self, plugin: &PluginToml, component: &[u8]) -> Result<Vec<String>> {
+        let file = plugin.file.display();
+        // As it stands in the component: with its imports.
+        let manifest = encode::manifest_of(component, &plugin.manifest)?;
+        let offers = offers::of(component).with_context(|| plugin.file.display().to_string())?;
+        let examined = examine(component, &manifest, &offers);
+        let mut problems: Vec<String> = examined.into_iter().map(|r| format!("{file}: {}", r.message)).collect();
+        for endpoint in manifest.endpoints.iter().filter(|endpoint| endpoint.auth.is_object()) {
+            if let Some(wrong) = self.gate()?.endpoint(endpoint)? {
+                problems.push(format!("{file}: {wrong}"));
+            }
+        }
+        if let (Some(schema), Some(from)) = (&manifest.settings, &plugin.settings) {
+            let gate = self.gate()?;
+            let found = schema::problems(schema, |part| gate.settings(part))?;
+            problems.extend(found.into_iter().map(|wrong| format!("{}: {wrong}", from.display())));
+        }
+        Ok(problems)
+    }
+
+    fn gate(&mut self) -> Result<&Gate> {
+        let gate = match self.gate.take() {
+            Some(gate) => gate,
+            None => Gate::open()?,
+        };
+        Ok(self.gate.insert(gate))
     }
 
     fn toolchain(&mut self) -> Result<&Toolchain> {
@@ -51,12 +109,22 @@ impl Builder {
             Some(toolchain) => toolchain,
             None => {
                 let toolchain = Toolchain::find()?;
-                println!("{}", toolchain.describe());
+                say!("{}", toolchain.describe());
                 toolchain
             }
         };
         Ok(self.toolchain.insert(toolchain))
     }
+}
+
+/// What is allowed and may not be meant, each with its file.
+fn warnings(plugin: &PluginToml) -> Vec<String> {
+    let doubts = confab_sandbox::offers::doubts(&plugin.manifest);
+    let mut warnings: Vec<String> = doubts.iter().map(|doubt| format!("{}: {doubt}", plugin.file.display())).collect();
+    if let (Some(schema), Some(from)) = (&plugin.manifest.settings, &plugin.settings) {
+        warnings.extend(schema::doubts(schema).iter().map(|doubt| format!("{}: {doubt}", from.display())));
+    }
+    warnings
 }
 
 fn write(component: &[u8], name: &str, out: &Path) -> Result<PathBuf> {
@@ -89,8 +157,8 @@ mod tests {
         let toml = format!("name = \"x\"\npublisher = \"me\"\nkind = \"intent\"\nmodule = \"x.wat\"\n{more}");
         std::fs::write(dir.path().join("plugin.toml"), toml)?;
         std::fs::write(dir.path().join("x.wat"), text)?;
-        let file = Builder::default().build(dir.path(), &dir.path().join("out"))?;
-        Ok(std::fs::read(file)?)
+        let built = Builder::default().build(dir.path(), &dir.path().join("out"))?;
+        Ok(std::fs::read(built.file)?)
     }
 
     fn refusal(text: &str, more: &str) -> String {
@@ -120,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_component_is_taken_as_it_is() {
-        let text = "(component (core module $m (memory 1)) (core instance (instantiate $m)))";
+        let text = r#"(component (core module $m (memory 1)) (core instance (instantiate $m))
+            (instance $dialogue) (export "confab:plugin/dialogue@1.0.0" (instance $dialogue)))"#;
         let plain = wat::parse_str(text).unwrap();
         let component = built(text, "version = \"1.2.3\"\n").unwrap();
         assert!(component.starts_with(&plain) && component.len() > plain.len());
@@ -139,5 +208,94 @@ mod tests {
             let refusal = refusal(text, more);
             assert!(words.iter().all(|word| refusal.contains(word)), "{words:?}: {refusal}");
         }
+    }
+
+    /// A connector that answers questions about orders and stock, badly.
+    const CONNECTOR: &str = r#"(module
+        (memory (export "memory") 1)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+        (func (export "confab:plugin/health@1.0.0#check") (result i32) unreachable)
+        (func (export "acme:erp/returns@1.0.0#due") (param i32 i32) (result i32) unreachable))"#;
+    const RETURNS: &str =
+        "package acme:erp@1.0.0;\ninterface returns { due: func(customer-id: string) -> list<string>; }\n";
+
+    /// Builds a connector; what is wrong with it, or its warnings.
+    fn connector(text: &str, toml: &str, schema: &str) -> Result<Vec<String>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let toml = format!(
+            "name = \"x\"\nversion = \"1.0.0\"\npublisher = \"me\"\nkind = \"connector\"\nmodule = \"x.wat\"\nsettings = \"s.json\"\n{toml}"
+        );
+        let wit = dir.path().join("wit");
+        std::fs::create_dir(&wit).unwrap();
+        for (file, text) in
+            [("plugin.toml", toml.as_str()), ("x.wat", text), ("s.json", schema), ("wit/a.wit", RETURNS)]
+        {
+            std::fs::write(dir.path().join(file), text).unwrap();
+        }
+        let out = dir.path().join("out");
+        let built = Builder::default().build(dir.path(), &out);
+        assert_eq!(built.is_ok(), out.join("x.wasm").exists());
+        built.map(|built| built.warnings).map_err(|e| format!("{e:#}"))
+    }
+
+    #[test]
+    fn what_the_install_gate_would_refuse_is_told_at_once_and_all_of_it() {
+        let toml = r#"
+            [[endpoints]]
+            name = "api"
+            methods = ["GET", "FETCH"]
+            [endpoints.auth.beare]
+            [[operations]]
+            name = "tickets.shut"
+            [[operations]]
+            name = "order.get"
+            cache = { ttl_s = 5 }
+            [[operations]]
+            name = "returns.due"
+            reads = true
+            cache = { ttl_s = 5, tags = ["returns:{id}"] }
+        "#;
+        let schema = r#"{"properties": {"a": {"type": "text"}, "sku": {"pattern": "^(?=a)"}}}"#;
+        let told = connector(CONNECTOR, toml, schema).unwrap_err();
+        for words in [
+            "plugin.toml: endpoint `api` has the method `FETCH`; there are: GET, ",
+            "plugin.toml: endpoint `api`: auth of the manifest: unknown variant `beare`, expected one of ",
+            "plugin.toml: operation `tickets.shut`: the component has no function `tickets.shut`; it has: returns.due, health.check",
+            "plugin.toml: operation `order.get`: the component has no function `order.get`; it has: ",
+            "plugin.toml: operation `returns.due`: `{id}` in the tag `returns:{id}` is no argument of it; there are: customer_id",
+            "s.json: /properties/a/type: \"text\" is not",
+            "s.json: /properties/sku/pattern: the pattern `^(?=a)` can't be used",
+        ] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert!(told.starts_with("7 problems; nothing was written\n") && told.lines().count() == 8, "{told}");
+    }
+
+    #[test]
+    fn what_may_not_be_meant_is_a_warning() {
+        let toml = r#"
+            [[operations]]
+            name = "returns.due"
+            reads = true
+            cache = { ttl_s = 5, tags = ["returns:{customer-id}"] }
+            invalidates = ["returns:{customer_id}", "retuns"]
+        "#;
+        let told = connector(CONNECTOR, toml, r#"{"properties": {"a": {"type": "string", "maxlen": 5}}}"#).unwrap();
+        assert!(
+            told.len() == 2 && told[0].contains("plugin.toml: operation `returns.due` invalidates `retuns`"),
+            "{told:?}"
+        );
+        assert!(told[1].contains("s.json: /properties/a/maxlen: `maxlen` is no keyword"), "{told:?}");
+    }
+
+    #[test]
+    fn a_connector_that_exports_nothing_hears_of_the_missing_line() {
+        let told = connector("(component (core module))", "", "{}").unwrap_err();
+        assert!(
+            told.contains(
+                "nothing is exported: is the line `confab_plugin_sdk::connector!(Type: orders, health);` missing?"
+            ),
+            "{told}"
+        );
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn run(common: &Common, command: PluginCommand) -> Result<()> {
             let outcome = client.json(Method::DELETE, &path, None).await;
             client.close().await;
             let gone = outcome?;
-            println!("removed {} {}", text(&gone, "name"), text(&gone, "version"));
+            say!("removed {} {}", text(&gone, "name"), text(&gone, "version"));
             Ok(())
         }
         offline => super::run(offline),
@@ -81,10 +81,10 @@ async fn install(client: &Client, file: &str, wasm: Bytes, unsigned: bool) -> Re
     let answer = client.send_as(Method::POST, path, "application/wasm", wasm).await?;
     let installed = answer.json().with_context(|| format!("{file} was not installed"))?;
     for note in installed.get("notes").and_then(Value::as_array).into_iter().flatten() {
-        println!("note: {}", note.as_str().unwrap_or_default());
+        say!("note: {}", note.as_str().unwrap_or_default());
     }
     let done = if installed.get("already") == Some(&Value::Bool(true)) { "is installed already" } else { "installed" };
-    println!(
+    say!(
         "{} {} by {} {done}\nsha256:{}",
         text(&installed, "name"),
         text(&installed, "version"),
@@ -96,10 +96,10 @@ async fn install(client: &Client, file: &str, wasm: Bytes, unsigned: bool) -> Re
 
 fn list(listed: &Value) {
     let rows = |name: &str| listed.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    println!("{:<24} {:<12} {:<10} {:<16} {:<18} DIGEST", "NAME", "VERSION", "KIND", "PUBLISHER", "SIGNED BY");
+    say!("{:<24} {:<12} {:<10} {:<16} {:<18} DIGEST", "NAME", "VERSION", "KIND", "PUBLISHER", "SIGNED BY");
     for row in rows("installed") {
         let signed = row.get("signed_by").and_then(Value::as_str).unwrap_or("(unsigned)");
-        println!(
+        say!(
             "{:<24} {:<12} {:<10} {:<16} {signed:<18} {}",
             text(&row, "name"),
             text(&row, "version"),
@@ -110,7 +110,7 @@ fn list(listed: &Value) {
     }
     for row in rows("plugins") {
         let manifest = row.get("manifest").cloned().unwrap_or_default();
-        println!(
+        say!(
             "{:<24} {:<12} {:<10} {:<16} {:<18} {}",
             text(&row, "name"),
             text(&manifest, "version"),

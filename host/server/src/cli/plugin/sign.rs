@@ -20,9 +20,9 @@ pub(super) fn keygen(name: &str, out: &Path) -> Result<()> {
     }
     write_new(&private, &text, 0o600)?;
     write_new(&public, &format!("{}\n", key.public_line(name)), 0o644)?;
-    println!("key {} for publisher {name}", key.id());
-    println!("{}  keep it secret", private.display());
-    println!("{}  give it to operators: its line goes into the file of --trusted-publishers", public.display());
+    say!("key {} for publisher {name}", key.id());
+    say!("{}  keep it secret", private.display());
+    say!("{}  give it to operators: its line goes into the file of --trusted-publishers", public.display());
     Ok(())
 }
 
@@ -44,14 +44,8 @@ pub(super) fn sign(file: &Path, key: &Path) -> Result<()> {
     let temporary = file.with_extension(format!("wasm.{}", std::process::id()));
     std::fs::write(&temporary, &signed).with_context(|| format!("can't write {}", temporary.display()))?;
     std::fs::rename(&temporary, file).with_context(|| format!("can't write {}", file.display()))?;
-    println!(
-        "{} {} of publisher {}: signed with key {}",
-        manifest.name,
-        manifest.version,
-        manifest.publisher,
-        key.id()
-    );
-    println!("sha256:{}", confab_sandbox::engine::digest(&signed));
+    say!("{} {} of publisher {}: signed with key {}", manifest.name, manifest.version, manifest.publisher, key.id());
+    say!("sha256:{}", confab_sandbox::engine::digest(&signed));
     Ok(())
 }
 
@@ -62,10 +56,7 @@ pub(super) fn verify(file: &Path, trusted: &Path) -> Result<()> {
     let manifest = Manifest::of_component(&wasm).with_context(|| file.display().to_string())?;
     match list.verify(&wasm, &manifest.publisher).with_context(|| file.display().to_string())? {
         Some(key) => {
-            println!(
-                "{} {}: signed by publisher {} with key {key}",
-                manifest.name, manifest.version, manifest.publisher
-            );
+            say!("{} {}: signed by publisher {} with key {key}", manifest.name, manifest.version, manifest.publisher);
             Ok(())
         }
         None => bail!("{} is not signed; sign it with `confab plugin sign {0} --key NAME.key`", file.display()),
