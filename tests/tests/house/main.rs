@@ -15,6 +15,7 @@
 //! | [`shutdown`] | a host that is told to stop finishes its turns |
 //! | [`refusals`] | bad input: each with its own status and words |
 //! | [`apply`] | a folder with mistakes is refused with file and line, and changes nothing |
+//! | [`authors`] | mistakes of authors are told when they build, those of operators with what to do |
 //! | [`failures`] | what went wrong is kept for its author; what keeps going wrong is left alone |
 //! | [`hostile`] | plugins that misbehave cost nobody but their own bot |
 //! | [`upgrades`] | a new version comes and goes without a dropped turn, and a bad one goes by itself |
@@ -33,6 +34,7 @@
 #![allow(clippy::indexing_slicing, reason = "JSON gives null for what is not in it, and a test that panics has failed")]
 
 mod apply;
+mod authors;
 mod cache;
 mod capabilities;
 mod connector_hubspot;
