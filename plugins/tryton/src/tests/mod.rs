@@ -77,18 +77,18 @@ fn parcels_have_carrier_and_number() {
 }
 
 #[test]
-fn stock_is_one_request_once_the_session_is_known() {
+fn stock_is_two_requests_once_the_session_is_known() {
     let mut tape = Tape::load("stock");
     let now = "2026-11-22T10:00:00Z";
     let levels = tape.run("", "en", |t| t.availability("sku-1001", None, now)).unwrap();
-    assert_eq!(tape.calls, SESSION + 1);
+    assert_eq!(tape.calls, SESSION + 2);
     assert_eq!(
         (levels.len(), levels[0].sku.as_str(), levels[0].on_hand, levels[0].available),
         (1, "SKU-1001", 7.0, 5.0)
     );
     assert_eq!((levels[0].location.as_deref(), levels[0].unit.as_deref()), (Some("Warehouse"), Some("u")));
     assert_eq!(tape.run("", "en", |t| t.availability("SKU-1002", Some("wh"), now)).unwrap()[0].available, 120.0);
-    assert_eq!(tape.calls, SESSION + 2);
+    assert_eq!(tape.calls, SESSION + 4);
     let out = tape.run("", "en", |t| t.availability("SKU-1003", None, now)).unwrap();
     assert_eq!((out[0].on_hand, out[0].available, out[0].restock_at.as_ref()), (0.0, 0.0, None));
     assert!(tape.run("", "en", |t| t.availability("FREIGHT", None, now)).unwrap().is_empty());
