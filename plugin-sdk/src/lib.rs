@@ -120,6 +120,28 @@ pub fn preparing<T>(body: impl FnOnce() -> T) -> T {
 #[doc(hidden)]
 pub use bindings::exporters as __exporters;
 
+/// Says what there is, where a name of [`connector!`] is none of it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __exportable {
+    (orders) => {};
+    (inventory) => {};
+    (catalog) => {};
+    (contacts) => {};
+    (leads) => {};
+    (tickets) => {};
+    (lifecycle) => {};
+    (files) => {};
+    (health) => {};
+    ($other:ident) => {
+        compile_error!(concat!(
+            "a connector has no `",
+            stringify!($other),
+            "`; there are: orders, inventory, catalog, contacts, leads, tickets, lifecycle, files, health"
+        ));
+    };
+}
+
 /// Exports a connector: `connector!(Type: orders, inventory, files);`
 ///
 /// The type implements the trait of each name in the list. Names are those of the modules of this crate.
@@ -127,6 +149,7 @@ pub use bindings::exporters as __exporters;
 macro_rules! connector {
     ($ty:ident: $($capability:ident),+ $(,)?) => {
         $(
+            $crate::__exportable!($capability);
             #[cfg(target_arch = "wasm32")]
             $crate::__exporters::$capability::export!($ty with_types_in $crate::__exporters::$capability);
             // Elsewhere (`cargo test`) only the type is checked: names such as `confab:capabilities/orders@1.0.0#get`
