@@ -235,8 +235,12 @@ fn ready<T>(slot: Option<&Slot<T>>) -> Option<&T> {
     }
 }
 
-/// What the sandbox can't judge of a manifest: the schema of settings, and how endpoints are signed in to.
-fn manifest_can_be_used(manifest: &Manifest) -> Result<(), Refusal> {
+/// What the sandbox can't judge of a manifest: the schema of settings, and how endpoints are signed in to. The install
+/// gate asks it, and whoever builds a plugin may ask before.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn manifest_can_be_used(manifest: &Manifest) -> Result<(), Refusal> {
     const HELP: &str = "Correct plugin.toml and build it again; docs/connector-authors.md has what may stand there";
     if let Some(schema) = &manifest.settings
         && let Err(e) = settings_schema::validator(schema)

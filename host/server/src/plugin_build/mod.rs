@@ -20,17 +20,15 @@ mod toolchain;
 
 use anyhow::{Context, Result, bail};
 use confab_sandbox::gate::examine;
-use gate::Gate;
 use manifest::PluginToml;
 use module::Module;
 use std::path::{Path, PathBuf};
 use toolchain::Toolchain;
 
-/// Builds plugins. Looks for a compiler, and opens a gate, when the first one needs it.
+/// Builds plugins. Looks for a compiler when the first one needs it.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     toolchain: Option<Toolchain>,
-    gate: Option<Gate>,
 }
 
 /// What was built.
@@ -47,7 +45,7 @@ impl Builder {
     pub(crate) fn build(&mut self, dir: &Path, out: &Path) -> Result<Built> {
         let plugin = manifest::read(dir)?;
         let component = self.component(&plugin, dir)?;
-        let problems = self.problems(&plugin, &component)?;
+        let problems = problems(&plugin, &component)?;
         match problems.as_slice() {
             [] => {}
             [one] => bail!("{one}"),
@@ -75,35 +73,6 @@ impl Builder {
             .with_context(|| format!("{}: the module is no plugin", source.display()))
     }
 
-    /// All that the install gate would refuse, each with its file.
-    fn problems(&mut self, plugin: &PluginToml, component: &[u8]) -> Result<Vec<String>> {
-        let file = plugin.file.display();
-        // As it stands in the component: with its imports.
-        let manifest = encode::manifest_of(component, &plugin.manifest)?;
-        let offers = offers::of(component).with_context(|| plugin.file.display().to_string())?;
-        let examined = examine(component, &manifest, &offers);
-        let mut problems: Vec<String> = examined.into_iter().map(|r| format!("{file}: {}", r.message)).collect();
-        for endpoint in manifest.endpoints.iter().filter(|endpoint| endpoint.auth.is_object()) {
-            if let Some(wrong) = self.gate()?.endpoint(endpoint)? {
-                problems.push(format!("{file}: {wrong}"));
-            }
-        }
-        if let (Some(schema), Some(from)) = (&manifest.settings, &plugin.settings) {
-            let gate = self.gate()?;
-            let found = schema::problems(schema, |part| gate.settings(part))?;
-            problems.extend(found.into_iter().map(|wrong| format!("{}: {wrong}", from.display())));
-        }
-        Ok(problems)
-    }
-
-    fn gate(&mut self) -> Result<&Gate> {
-        let gate = match self.gate.take() {
-            Some(gate) => gate,
-            None => Gate::open()?,
-        };
-        Ok(self.gate.insert(gate))
-    }
-
     fn toolchain(&mut self) -> Result<&Toolchain> {
         let toolchain = match self.toolchain.take() {
             Some(toolchain) => toolchain,
@@ -115,6 +84,23 @@ impl Builder {
         };
         Ok(self.toolchain.insert(toolchain))
     }
+}
+
+/// All that the install gate would refuse, each with its file.
+fn problems(plugin: &PluginToml, component: &[u8]) -> Result<Vec<String>> {
+    let file = plugin.file.display();
+    // As it stands in the component: with its imports.
+    let manifest = encode::manifest_of(component, &plugin.manifest)?;
+    let offers = offers::of(component).with_context(|| plugin.file.display().to_string())?;
+    let examined = examine(component, &manifest, &offers);
+    let mut problems: Vec<String> = examined.into_iter().map(|r| format!("{file}: {}", r.message)).collect();
+    let endpoints = manifest.endpoints.iter().filter(|endpoint| endpoint.auth.is_object());
+    problems.extend(endpoints.filter_map(gate::endpoint).map(|wrong| format!("{file}: {wrong}")));
+    if let (Some(schema), Some(from)) = (&manifest.settings, &plugin.settings) {
+        let found = schema::problems(schema, gate::settings);
+        problems.extend(found.into_iter().map(|wrong| format!("{}: {wrong}", from.display())));
+    }
+    Ok(problems)
 }
 
 /// What is allowed and may not be meant, each with its file.
