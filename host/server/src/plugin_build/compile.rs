@@ -3,6 +3,7 @@
 use super::toolchain::{TARGET, Toolchain};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -90,16 +91,38 @@ fn target_dir(crate_toml: &Path, toolchain: &Toolchain) -> Result<PathBuf> {
         bail!("{} is no usable crate (see above)", crate_toml.display());
     }
     let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata is unreadable")?;
-    let target = metadata
-        .pointer("/target_directory")
-        .and_then(Value::as_str)
-        .context("cargo metadata names no target directory")?;
-    Ok(Path::new(target).join("guests"))
+    let named = |field: &str| metadata.get(field).and_then(Value::as_str).map(Path::new);
+    let target = named("target_directory").context("cargo metadata names no target directory")?;
+    Ok(guests_in(target, named("workspace_root").context("cargo metadata names no workspace")?))
+}
+
+/// A target directory of one's own for all workspaces (`CARGO_TARGET_DIR`) needs a place for each of them: cargo tells
+/// packages by their place within the workspace, and takes one for the other that has its name in another workspace.
+fn guests_in(target: &Path, workspace: &Path) -> PathBuf {
+    if target.starts_with(workspace) {
+        return target.join("guests");
+    }
+    let mut hasher = DefaultHasher::new();
+    workspace.hash(&mut hasher);
+    target.join(format!("guests-{:016x}", hasher.finish()))
 }
 
 fn same_file(path: &str, other: &Path) -> bool {
     match (Path::new(path).canonicalize(), other.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workspaces_that_share_a_target_directory_do_not_share_their_guests() {
+        let of = |target: &str, workspace: &str| guests_in(Path::new(target), Path::new(workspace));
+        assert_eq!(of("/a/target", "/a"), Path::new("/a/target/guests"));
+        assert_ne!(of("/target", "/a"), of("/target", "/b"));
+        assert_eq!(of("/target", "/a"), of("/target", "/a"));
     }
 }
