@@ -48,6 +48,17 @@ impl Host {
         Ok(Host { home: Arc::new(home), common, serve: Vec::new(), env: Vec::new() })
     }
 
+    /// With another code cache than that of all tests.
+    ///
+    /// # Errors
+    /// When it can't be put in its place.
+    pub fn code_cache(self, dir: &Path) -> Result<Host> {
+        let code = self.home.path().join("data/code");
+        std::fs::remove_file(&code)?;
+        std::os::unix::fs::symlink(dir, code)?;
+        Ok(self)
+    }
+
     /// A flag of all commands with its value, such as `--store`.
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Host {

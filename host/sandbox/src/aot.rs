@@ -113,7 +113,7 @@ impl AotCache {
         Ok(path)
     }
 
-    /// Where the bytes of a component are that nobody else keeps: those loaded from memory, and instrumented ones.
+    /// Where the bytes of a component are that nobody else keeps: those loaded from memory.
     pub(crate) fn keep_wasm(&self, name: &str, wasm: &[u8]) -> Result<PathBuf> {
         let path = self.dir.join(format!("{name}.wasm"));
         if std::fs::metadata(&path).map(|m| m.len()).ok() != Some(wasm.len() as u64) {

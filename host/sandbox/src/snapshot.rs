@@ -179,7 +179,8 @@ impl Preparation {
             if let Some(component) = inner.cache.map(&inner.engine, &digest) {
                 return Ok(component);
             }
-            let path = inner.cache.keep_wasm(&digest, &wasm).map_err(|e| format!("{e:#}"))?;
+            // A file of its own: another one who prepares the same, here or in a process with the same cache, removes theirs.
+            let path = inner.cache.scratch(&wasm).map_err(|e| format!("{e:#}"))?;
             let component = inner.cache.load(&inner.engine, &digest, &path).map_err(|e| e.to_string());
             let _ = std::fs::remove_file(path);
             component

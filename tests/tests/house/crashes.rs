@@ -101,3 +101,17 @@ async fn whole(client: &Client, talk: &Talk, number: usize, mut page: Vec<Value>
         page = client.transcript(talk.id()?, &format!("?visitor=visitor-{number}&after={last}")).await?;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_share_a_code_cache_prepare_the_same_plugin_at_once() -> Result<()> {
+    let (cache, folder) = (tempfile::tempdir()?, Folder::of("shop")?);
+    folder.guest("kv-flood")?;
+    let hosts = (0..4).map(|_| anyhow::Ok(Host::new()?.code_cache(cache.path())?.apply(folder.path())));
+    let hosts: Vec<Host> = hosts.collect::<Result<_>>()?;
+    // Each compiles what the others do, and throws away what it needed for that.
+    let starting = hosts.into_iter().map(|host| tokio::spawn(async move { host.start().await.map(drop) }));
+    for started in futures::future::join_all(starting).await {
+        started??;
+    }
+    Ok(())
+}
