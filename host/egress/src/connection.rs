@@ -224,6 +224,11 @@ impl Connection {
         self.endpoints.iter().map(|(name, endpoint)| (name.clone(), endpoint.health.state())).collect()
     }
 
+    /// Whether an endpoint's breaker lets calls through; also of one that there isn't.
+    pub fn is_called(&self, endpoint: &str) -> bool {
+        self.endpoints.get(endpoint).is_none_or(|endpoint| endpoint.health.state() == BreakerState::Closed)
+    }
+
     /// Call an endpoint again at once, because somebody has repaired it: its breaker is closed, and a pause that it asked
     /// for is over, on this host. False when there is no such endpoint.
     pub async fn reset(&self, endpoint: &str) -> bool {

@@ -94,7 +94,7 @@ struct Trouble {
 impl Troubles {
     /// An endpoint failed.
     pub(crate) fn note(&self, egress: &confab_egress::Connection, endpoint: &str, reason: &str) {
-        let open = egress.breakers().iter().any(|(name, state)| name == endpoint && *state != BreakerState::Closed);
+        let open = !egress.is_called(endpoint);
         let mut all = self.by_endpoint.lock();
         let trouble = all.entry(endpoint.to_owned()).or_insert_with(|| Trouble { reason: String::new(), since: None });
         reason.clone_into(&mut trouble.reason);

@@ -209,11 +209,17 @@ impl Budget {
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(tenant, connection, endpoint, status, source, pause_ms, "the system asked to be left alone");
         if let Some(shared) = &self.shared {
-            match timeout(SHARED_PATIENCE, shared.pause(&self.key, endpoint, pause)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(tenant, connection, %error, "other hosts can't be told of a pause"),
-                Err(_) => tracing::warn!(tenant, connection, "other hosts can't be told of a pause in time"),
-            }
+            self.told(shared.pause(&self.key, endpoint, pause)).await;
+        }
+    }
+
+    /// Waits until other hosts are told of a pause, or of its end; that they can't be is said in the log.
+    async fn told(&self, telling: impl Future<Output = Result<(), SharedBudgetError>>) {
+        let (tenant, connection) = (&self.tenant, &self.connection);
+        match timeout(SHARED_PATIENCE, telling).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(tenant, connection, %error, "other hosts can't be told of a pause"),
+            Err(_) => tracing::warn!(tenant, connection, "other hosts can't be told of a pause in time"),
         }
     }
 
@@ -233,13 +239,7 @@ impl Budget {
             tracing::info!(tenant, connection, endpoint, "a pause that the system asked for was ended by hand");
         }
         if let Some(shared) = &self.shared {
-            match timeout(SHARED_PATIENCE, shared.resume(&self.key, endpoint)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(tenant, connection, %error, "other hosts can't be told of a pause's end")
-                }
-                Err(_) => tracing::warn!(tenant, connection, "other hosts can't be told of a pause's end in time"),
-            }
+            self.told(shared.resume(&self.key, endpoint)).await;
         }
     }
 

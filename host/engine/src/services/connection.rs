@@ -5,7 +5,6 @@ use crate::registry::{Bot, Connection};
 use crate::services::{Space, Told};
 use crate::watch::Watch;
 use async_trait::async_trait;
-use confab_egress::breaker::BreakerState;
 use confab_egress::{CallMeta, ErrorCode, InResponse, OutRequest, SendError};
 use confab_sandbox::services::LogLevel;
 use confab_sandbox::{Blame, CallContext, CallReport, HostServices, HttpError, HttpRequest, HttpResponse, KvServices};
@@ -33,9 +32,7 @@ pub(crate) struct ConnectionServices {
 impl ConnectionServices {
     /// Whether the endpoint's breaker refused the call.
     fn is_known_to_be_down(&self, error: &SendError) -> bool {
-        let endpoint = error.sent.as_deref().map(|sent| sent.endpoint.as_str());
-        let open = |state: &BreakerState| !matches!(state, BreakerState::Closed);
-        self.connection.egress.breakers().iter().any(|(name, state)| Some(name.as_str()) == endpoint && open(state))
+        error.sent.as_deref().is_some_and(|sent| !self.connection.egress.is_called(&sent.endpoint))
     }
 
     /// Keeps a record of a call that failed. What egress refused because the system is known to be down is none:
