@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
-use confab_store::{ConversationKey, LeaseOptions, Store, TurnCommit};
+use confab_store::{BeginTurn, ConversationKey, Store, TurnCommit};
 use redis::aio::ConnectionManager;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -69,14 +69,15 @@ async fn chat(State(app): State<App>, Json(request): Json<Request>) -> Json<Answ
 
 async fn embedded(store: &Arc<dyn Store>, id: &str) -> Result<usize> {
     let key = ConversationKey::new("t", "b", id);
-    let options = LeaseOptions { wait: Duration::from_secs(5), hold: Duration::from_secs(30) };
-    let open = store.begin_turn(&key, options).await?;
+    let begin =
+        BeginTurn { wait: Duration::from_secs(5), hold: Duration::from_secs(30), most_waiting: 64, answer_key: None };
+    let Begun::Open(open) = store.begin_turn(&key, begin).await? else { anyhow::bail!("answered without a key") };
     let seen = open.head.map_or(0, |head| head.len());
     let commit = TurnCommit {
         head: Bytes::from(vec![b'h'; HEAD]),
         entries: vec![Bytes::from(vec![b'e'; ENTRY])],
         expires_in: Duration::from_secs(DAY_S),
-        answer: None,
+        ..TurnCommit::default()
     };
     store.commit_turn(open.lease, commit).await?;
     Ok(seen)

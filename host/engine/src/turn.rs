@@ -18,7 +18,7 @@ use crate::services::BotServices;
 use bytes::Bytes;
 use confab_sandbox::engine::NotRun;
 use confab_sandbox::{FailureKind, Outcome};
-use confab_store::{ConversationKey, LeaseOptions, StoreError, TurnCommit};
+use confab_store::{BeginTurn, Begun, ConversationKey, StoreError, TurnCommit};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::pin::Pin;
@@ -130,8 +130,10 @@ impl Engine {
             None => (ConversationId::new(), false),
         };
         let key = ConversationKey::new(request.tenant.as_str(), request.bot.as_str(), id.to_string());
-        let options = LeaseOptions { wait: TURN_WAIT, hold: TURN_HOLD };
-        let open = self.inner.store.begin_turn(&key, options).await.map_err(busy)?;
+        let begin = BeginTurn { wait: TURN_WAIT, hold: TURN_HOLD, most_waiting: 16, answer_key: None };
+        let Begun::Open(open) = self.inner.store.begin_turn(&key, begin).await.map_err(busy)? else {
+            return Err(TurnError::Busy);
+        };
         let head = match (open.head.as_ref().and_then(Head::decode), known) {
             (Some(head), true) if head.header.owner == Owner::of(request.visitor.id.as_deref()) => head,
             (None, false) => Head {
@@ -221,7 +223,7 @@ impl Engine {
             head: Head { header, state }.encode(),
             entries: vec![Bytes::from(stored)],
             expires_in: bot.conversation_ttl,
-            answer: None,
+            ..TurnCommit::default()
         };
         self.inner.store.commit_turn(open.lease, commit).await.map_err(busy)?;
         let metrics = bot.metrics();

@@ -14,6 +14,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::error::StoreError;
+use crate::lanes::{Lanes, Push};
+use crate::links::Links;
 use crate::redis_store::RemoteHold;
 use crate::shared_cache::SharedCache;
 use crate::turn_queue::TurnGuard;
@@ -42,14 +44,29 @@ impl fmt::Display for ConversationKey {
     }
 }
 
-/// How long to wait for a turn lock, and how long to keep it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeaseOptions {
+/// How a turn is begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeginTurn {
     /// Longest time to wait for the lock; then [`StoreError::Busy`]. Zero: take it now or not at all.
     pub wait: Duration,
-    /// After this long without a commit another turn may take the lock over. Choose it longer than the longest
-    /// turn. It only *allows* a takeover: a late commit still succeeds if nobody else began a turn.
+    /// After this long without a commit or [`Store::renew_turn`] another turn may take the lock over. It only *allows* a
+    /// takeover: a late commit still succeeds if nobody else began a turn. So it is how long a conversation waits for
+    /// a host that was killed: choose it short, and renew.
     pub hold: Duration,
+    /// Most turns that may wait for this conversation, those of all hosts together; one more is [`StoreError::Crowded`].
+    pub most_waiting: usize,
+    /// The request's idempotency key. If an answer is stored under it, that comes back and no lock is taken; if
+    /// the turn that holds the lock (or, on this host, waits for it) has the same key, it is [`StoreError::InFlight`].
+    pub answer_key: Option<String>,
+}
+
+/// What [`Store::begin_turn`] came to.
+#[derive(Debug)]
+pub enum Begun {
+    /// The lock is the caller's.
+    Open(OpenTurn),
+    /// The request was answered before: what is stored under its key.
+    Answered(Bytes),
 }
 
 /// The right to commit the next turn of a conversation.
@@ -81,10 +98,33 @@ pub struct OpenTurn {
     pub head: Option<Bytes>,
     /// Number of turns committed so far; 0 if the conversation is new or has expired.
     pub turns: u64,
+    /// A turn that was begun before, made calls, and was never committed: its host was killed, or lost the lock. It comes first:
+    /// go on with it, and commit it with [`TurnCommit::keep`] if a turn of your own follows.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// What is known of a turn that was not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The turn as [`JournalNote::turn`] gave it.
+    pub turn: Bytes,
+    /// Its journal so far, in order.
+    pub entries: Vec<Bytes>,
+}
+
+/// What is noted of a running turn: see [`Store::journal`].
+#[derive(Debug, Clone, Default)]
+pub struct JournalNote {
+    /// The turn itself, all that is needed to run it again, with the first note. The journal begins anew with it.
+    pub turn: Option<Bytes>,
+    /// What the turn's calls came to, appended in this order.
+    pub entries: Vec<Bytes>,
+    /// Work for the conversation's partition, in the same step (a look at this turn later, should its host not finish it).
+    pub pushes: Vec<Push>,
 }
 
 /// Everything that a turn leaves behind.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TurnCommit {
     /// The conversation's new state. It replaces the old one whole, so keep it small (kilobytes).
     pub head: Bytes,
@@ -94,6 +134,24 @@ pub struct TurnCommit {
     pub expires_in: Duration,
     /// The answer to keep under the request's idempotency key, if it had one.
     pub answer: Option<StoredAnswer>,
+    /// What is kept of the turn for later inspection, under its number ([`Store::turn_record`]). It lives as long as
+    /// the conversation.
+    pub record: Option<Bytes>,
+    /// Work that the turn leaves behind, for the conversation's partition ([`crate::Lanes::partition_of`] its key).
+    pub pushes: Vec<Push>,
+    /// Lanes of the conversation's partition that are no longer wanted. This comes before `pushes`.
+    pub drops: Vec<String>,
+    /// Keep the lock for another turn of the same caller, which needs no [`Store::begin_turn`] of its own.
+    pub keep: bool,
+}
+
+/// A committed turn.
+#[derive(Debug)]
+pub struct Committed {
+    /// Number of turns now committed.
+    pub turns: u64,
+    /// The lease, if it was kept. What was unfinished is gone.
+    pub lease: Option<Lease>,
 }
 
 /// An answer kept so that a repeated request gets the same one.
@@ -214,19 +272,39 @@ impl Tally {
 /// A future of this trait may be dropped at any point: a write that was already handed over still happens whole or
 /// not at all, and no lock stays taken longer than its hold time.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
-    /// Waits for the conversation's turn lock, in arrival order within this process, and reads its state.
+pub trait Store: Lanes + Links + Send + Sync + 'static {
+    /// Waits for the conversation's turn lock, in the order in which turns arrived on all hosts, and reads its state.
+    ///
+    /// A host that is killed while its turns wait gives up their places within two seconds.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] if the lock stayed taken for `options.wait`.
-    async fn begin_turn(&self, key: &ConversationKey, options: LeaseOptions) -> Result<OpenTurn, StoreError>;
+    /// [`StoreError::Busy`] if the lock stayed taken for `begin.wait`, [`StoreError::Crowded`] if too many wait already,
+    /// [`StoreError::InFlight`] if the same request is being served.
+    async fn begin_turn(&self, key: &ConversationKey, begin: BeginTurn) -> Result<Begun, StoreError>;
 
-    /// Writes a turn and gives the lock back, in one step. Returns the number of turns now committed. When it
-    /// returns, the turn is as durable as the backend makes anything (embedded: synced to disk).
+    /// Keeps the lock for `hold` from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if another turn took over or the conversation was deleted.
+    async fn renew_turn(&self, lease: &Lease, hold: Duration) -> Result<(), StoreError>;
+
+    /// Notes what a running turn has done, so that whoever begins the conversation's next turn can go on with it if this
+    /// one is never committed. As durable as a commit when it returns. A commit removes the journal; it expires like the conversation
+    /// would, a day at the least.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if another turn took over or the conversation was deleted; then nothing is written.
-    async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<u64, StoreError>;
+    async fn journal(&self, lease: &Lease, note: JournalNote) -> Result<(), StoreError>;
+
+    /// Writes a turn and gives the lock back, in one step. When it returns, the turn is as durable as the backend makes
+    /// anything (embedded: synced to disk).
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if another turn took over or the conversation was deleted; then nothing is written.
+    async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<Committed, StoreError>;
+
+    /// What a commit kept of the conversation's turn of this number (from 1).
+    async fn turn_record(&self, key: &ConversationKey, turn: u64) -> Result<Option<Bytes>, StoreError>;
 
     /// Gives the lock back without writing.
     async fn abandon_turn(&self, lease: Lease);
@@ -243,7 +321,7 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(u64, Bytes)>, StoreError>;
 
-    /// Deletes state, transcript and stored answers; a turn that is running loses its lease. `false` if there was
+    /// Deletes state, transcript, journal, records and stored answers; a turn that is running loses its lease. `false` if there was
     /// no conversation (or it had expired).
     async fn delete_conversation(&self, key: &ConversationKey) -> Result<bool, StoreError>;
 

@@ -13,6 +13,14 @@ pub enum StoreError {
         "wanted the conversation's turn lock, but an earlier turn kept it for the whole waiting time; try again when that turn has ended"
     )]
     Busy,
+    /// So many turns wait for the conversation already that another one would only wait in vain. Answer 429.
+    #[error(
+        "wanted the conversation's turn lock, but too many turns wait for it already; send fewer messages at a time"
+    )]
+    Crowded,
+    /// A request with the same idempotency key is being served now. Answer 409.
+    #[error("a request with the same idempotency key is being served; repeat it when that one has been answered")]
+    InFlight,
     /// The lease is no longer the newest (its hold time ran out and another turn took over, or the conversation
     /// was deleted). Nothing was written; begin the turn again.
     #[error(

@@ -9,6 +9,8 @@
 //! | [`error`] | [`StoreError`]: the few outcomes that a caller can act on |
 //! | [`address`] | `embedded:PATH` or `redis://...`, parsed once, printed without its password |
 //! | [`clock`] | the time that expiry is measured with; tests bring their own |
+//! | [`lanes`] | work that waits: queues, schedules, retries |
+//! | [`links`] | small sets with expiry |
 //! | [`shared_cache`] | results that hosts fetch for each other |
 //! | `bound` | how long a bounded log may grow before it is cut |
 //! | `turn_queue` | who may run the next turn of a conversation within this process, in arrival order |
@@ -28,6 +30,8 @@ mod bound;
 pub mod clock;
 pub mod embedded;
 pub mod error;
+pub mod lanes;
+pub mod links;
 pub mod redis_store;
 pub mod shared_cache;
 mod turn_queue;
@@ -36,12 +40,14 @@ use std::sync::Arc;
 
 pub use address::Address;
 pub use api::{
-    ConversationKey, CounterIncrement, DocumentChange, LanePause, Lease, LeaseOptions, OpenTurn, Pace, PaceStep, Paced,
-    Store, StoredAnswer, Taking, Tally, TurnCommit,
+    BeginTurn, Begun, Committed, ConversationKey, CounterIncrement, DocumentChange, JournalNote, LanePause, Lease,
+    OpenTurn, Pace, PaceStep, Paced, Store, StoredAnswer, Taking, Tally, TurnCommit, Unfinished,
 };
 pub use clock::Clock;
 pub use embedded::Embedded;
 pub use error::StoreError;
+pub use lanes::{Again, HeldLane, LANE_HOLD, LaneState, Lanes, Once, Partition, Push, Settled};
+pub use links::Links;
 pub use redis_store::RedisStore;
 pub use shared_cache::{SharedCache, SharedRead};
 

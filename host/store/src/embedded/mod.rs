@@ -32,6 +32,7 @@ mod file;
 mod heads;
 mod keys;
 mod kv;
+mod lanes;
 mod leases;
 mod paces;
 mod records;

@@ -11,22 +11,34 @@ use super::documents::Place;
 use super::writer::Batch;
 use super::{Embedded, conversations, documents, kv, leases, records};
 use crate::api::{
-    ConversationKey, CounterIncrement, DocumentChange, Hold, Lease, LeaseOptions, OpenTurn, PaceStep, Paced, Store,
-    Taking, Tally, TurnCommit,
+    BeginTurn, Begun, Committed, ConversationKey, CounterIncrement, DocumentChange, Hold, JournalNote, Lease, OpenTurn,
+    PaceStep, Paced, Store, Taking, Tally, TurnCommit,
 };
 use crate::bound::Bound;
 use crate::error::StoreError;
 
 #[async_trait]
 impl Store for Embedded {
-    async fn begin_turn(&self, key: &ConversationKey, options: LeaseOptions) -> Result<OpenTurn, StoreError> {
-        let guard = self.turns.acquire(key, options.wait, options.hold).await.ok_or(StoreError::Busy)?;
+    async fn begin_turn(&self, key: &ConversationKey, begin: BeginTurn) -> Result<Begun, StoreError> {
+        let guard = self.turns.acquire(key, begin.wait, begin.hold).await.ok_or(StoreError::Busy)?;
         let (head, turns) = self.current(key)?.map_or((None, 0), |(head, turns)| (Some(head), turns));
         let lease = Lease { key: key.clone(), fence: guard.fence(), hold: Hold::Embedded(guard) };
-        Ok(OpenTurn { lease, head, turns })
+        Ok(Begun::Open(OpenTurn { lease, head, turns, unfinished: None }))
     }
 
-    async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<u64, StoreError> {
+    async fn renew_turn(&self, _lease: &Lease, _hold: Duration) -> Result<(), StoreError> {
+        Err(StoreError::unavailable("renew a turn", "not built yet"))
+    }
+
+    async fn journal(&self, _lease: &Lease, _note: JournalNote) -> Result<(), StoreError> {
+        Err(StoreError::unavailable("journal", "not built yet"))
+    }
+
+    async fn turn_record(&self, _key: &ConversationKey, _turn: u64) -> Result<Option<Bytes>, StoreError> {
+        Err(StoreError::unavailable("read a turn's record", "not built yet"))
+    }
+
+    async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<Committed, StoreError> {
         const WANTED: &str = "commit a turn";
         let guard = match lease.hold {
             Hold::Embedded(guard) if guard.is_of(&self.turns) => guard,
@@ -40,7 +52,8 @@ impl Store for Embedded {
             // The head is published before the caller hears of it, even if nobody listens any more.
             move |ended| drop(answer.send(ended.map(|committed| committed.publish(&shared)))),
         )?;
-        answered.await.map_err(|_| StoreError::unavailable(WANTED, "the writer thread has stopped"))?
+        let turns = answered.await.map_err(|_| StoreError::unavailable(WANTED, "the writer thread has stopped"))??;
+        Ok(Committed { turns, lease: None })
     }
 
     async fn abandon_turn(&self, lease: Lease) {

@@ -32,6 +32,7 @@ mod cache;
 mod config_watch;
 mod documents;
 mod keys;
+mod lanes;
 mod link;
 mod records;
 mod scripts;

@@ -12,8 +12,8 @@ use super::RedisStore;
 use super::keys::{self, ConversationKeys};
 use super::link::{Repeat, ScriptCall};
 use crate::api::{
-    ConversationKey, CounterIncrement, DocumentChange, LanePause, Lease, LeaseOptions, OpenTurn, PaceStep, Paced,
-    Store, Taking, Tally, TurnCommit,
+    BeginTurn, Begun, Committed, ConversationKey, CounterIncrement, DocumentChange, JournalNote, LanePause, Lease,
+    PaceStep, Paced, Store, Taking, Tally, TurnCommit,
 };
 use crate::clock::millis;
 use crate::error::StoreError;
@@ -50,11 +50,23 @@ fn command(name: &str, key: &str) -> Cmd {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn begin_turn(&self, key: &ConversationKey, options: LeaseOptions) -> Result<OpenTurn, StoreError> {
+    async fn begin_turn(&self, key: &ConversationKey, options: BeginTurn) -> Result<Begun, StoreError> {
         self.begin(key, options).await
     }
 
-    async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<u64, StoreError> {
+    async fn renew_turn(&self, _lease: &Lease, _hold: Duration) -> Result<(), StoreError> {
+        Err(StoreError::unavailable("renew a turn", "not built yet"))
+    }
+
+    async fn journal(&self, _lease: &Lease, _note: JournalNote) -> Result<(), StoreError> {
+        Err(StoreError::unavailable("journal", "not built yet"))
+    }
+
+    async fn turn_record(&self, _key: &ConversationKey, _turn: u64) -> Result<Option<Bytes>, StoreError> {
+        Err(StoreError::unavailable("read a turn's record", "not built yet"))
+    }
+
+    async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<Committed, StoreError> {
         self.commit(lease, commit).await
     }
 

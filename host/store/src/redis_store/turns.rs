@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::keys::ConversationKeys;
 use super::link::{Repeat, ScriptCall};
 use super::{RedisStore, Shared};
-use crate::api::{ConversationKey, Hold, Lease, LeaseOptions, OpenTurn, TurnCommit};
+use crate::api::{BeginTurn, Begun, Committed, ConversationKey, Hold, Lease, OpenTurn, TurnCommit};
 use crate::clock::millis;
 use crate::error::StoreError;
 use crate::turn_queue::TurnGuard;
@@ -68,10 +68,10 @@ impl fmt::Debug for RemoteHold {
 }
 
 /// fence (0: taken), head, turns, milliseconds until the lock may be taken over.
-type Begun = (u64, Option<Bytes>, u64, u64);
+type Taken = (u64, Option<Bytes>, u64, u64);
 
 impl RedisStore {
-    pub(super) async fn begin(&self, key: &ConversationKey, options: LeaseOptions) -> Result<OpenTurn, StoreError> {
+    pub(super) async fn begin(&self, key: &ConversationKey, options: BeginTurn) -> Result<Begun, StoreError> {
         let deadline = Instant::now() + options.wait.min(LONGEST_WAIT);
         let guard = self.turns.acquire(key, options.wait, options.hold).await.ok_or(StoreError::Busy)?;
         let keys = ConversationKeys::of(key);
@@ -82,11 +82,11 @@ impl RedisStore {
         let mut hold = RemoteHold(Some(Held { guard, shared: Arc::clone(&self.shared), keys, owner }));
         let mut pause = FIRST_PAUSE;
         loop {
-            let (fence, head, turns, left): Begun =
+            let (fence, head, turns, left): Taken =
                 self.shared.link.run("begin a turn", Repeat::Safe, &self.shared.scripts.begin, &call).await?;
             if fence > 0 {
                 let lease = Lease { key: key.clone(), fence, hold: Hold::Redis(hold) };
-                return Ok(OpenTurn { lease, head, turns });
+                return Ok(Begun::Open(OpenTurn { lease, head, turns, unfinished: None }));
             }
             let remaining = deadline.saturating_duration_since(Instant::now());
             if remaining.is_zero() {
@@ -98,7 +98,7 @@ impl RedisStore {
         }
     }
 
-    pub(super) async fn commit(&self, lease: Lease, commit: TurnCommit) -> Result<u64, StoreError> {
+    pub(super) async fn commit(&self, lease: Lease, commit: TurnCommit) -> Result<Committed, StoreError> {
         let Hold::Redis(mut hold) = lease.hold else {
             return Err(StoreError::LeaseLost);
         };
@@ -125,7 +125,7 @@ impl RedisStore {
         // On an error `hold` is dropped and gives the lock back; a commit that arrives after that is refused by its fence.
         let turns: u64 = self.shared.link.run(COMMITTING, Repeat::Safe, &self.shared.scripts.commit, &call).await?;
         drop(hold.0.take());
-        if turns == 0 { Err(StoreError::LeaseLost) } else { Ok(turns) }
+        if turns == 0 { Err(StoreError::LeaseLost) } else { Ok(Committed { turns, lease: None }) }
     }
 
     pub(super) async fn abandon(&self, lease: Lease) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use confab_store::{Clock, Embedded, Store, StoreError, Tally, TurnCommit};
 
 use crate::documents::{MIB, delete, large, put};
-use crate::harness::{answer, bytes, commit, key, options, turn};
+use crate::harness::{Turns as _, answer, bytes, commit, key, options, turn};
 
 const DIRECTORY: &str = "CONFAB_CRASH_TEST_DIRECTORY";
 
@@ -46,10 +46,10 @@ async fn what_was_answered_is_in_the_file_without_a_close() {
     let records = store.records("log", None, 99).await.unwrap();
     store.append_records("gone", vec![bytes("newest")], 20).await.unwrap();
     store.delete_records("gone").await.unwrap();
-    let held = store.begin_turn(&key("c"), options()).await.unwrap();
+    let held = store.open_turn(&key("c"), options()).await.unwrap();
 
     let (_kept, copy) = reopened_copy(directory.path()).await;
-    let open = copy.begin_turn(&key("c"), options()).await.unwrap();
+    let open = copy.open_turn(&key("c"), options()).await.unwrap();
     assert_eq!((open.head.clone(), open.turns), (Some(bytes("one")), 1));
     assert!(open.lease.fence > held.lease.fence, "fences grow across restarts");
     assert_eq!(copy.transcript(&key("c"), 0, 9).await.unwrap().len(), 2);
@@ -70,9 +70,9 @@ async fn a_turn_that_was_never_committed_leaves_nothing_in_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let store = Embedded::open(directory.path()).await.unwrap();
     turn(&store, &key("c"), commit("one", &["a"])).await;
-    let open = store.begin_turn(&key("c"), options()).await.unwrap();
+    let open = store.open_turn(&key("c"), options()).await.unwrap();
     // Nobody polls it: the commit is never handed over, as if the process had died just before.
-    drop(store.commit_turn(open.lease, commit("two", &["b"])));
+    drop(store.close_turn(open.lease, commit("two", &["b"])));
     let (_kept, copy) = reopened_copy(directory.path()).await;
     assert_eq!(copy.head(&key("c")).await.unwrap(), Some(bytes("one")));
     assert_eq!(copy.transcript(&key("c"), 0, 9).await.unwrap(), [(1, bytes("a"))]);
@@ -90,9 +90,9 @@ async fn child_that_commits_until_it_is_killed() {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             loop {
-                let open = store.begin_turn(&key(&conversation.to_string()), options()).await.unwrap();
+                let open = store.open_turn(&key(&conversation.to_string()), options()).await.unwrap();
                 let number = (open.turns + 1).to_string();
-                let turns = store.commit_turn(open.lease, commit(&number, &[&number])).await.unwrap();
+                let turns = store.close_turn(open.lease, commit(&number, &[&number])).await.unwrap();
                 println!("answered {conversation} {turns}");
             }
         });
@@ -130,7 +130,7 @@ async fn a_killed_process_keeps_every_answered_turn_whole() {
         assert!(seen >= 100);
         let store = Embedded::open(directory.path()).await.unwrap();
         for (conversation, answered) in answered.iter().enumerate() {
-            let open = store.begin_turn(&key(&conversation.to_string()), options()).await.unwrap();
+            let open = store.open_turn(&key(&conversation.to_string()), options()).await.unwrap();
             assert!(open.turns >= *answered, "{} turns, {answered} answered", open.turns);
             assert_eq!(open.head, Some(bytes(open.turns.to_string())));
             let entries = store.transcript(&key(&conversation.to_string()), 0, usize::MAX).await.unwrap();
@@ -238,6 +238,6 @@ async fn a_lease_of_another_store_is_refused() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let one = Embedded::open(one.path()).await.unwrap();
     let other = Embedded::open(other.path()).await.unwrap();
-    let open = one.begin_turn(&key("c"), options()).await.unwrap();
-    assert_eq!(other.commit_turn(open.lease, commit("x", &[])).await.unwrap_err(), StoreError::LeaseLost);
+    let open = one.open_turn(&key("c"), options()).await.unwrap();
+    assert_eq!(other.close_turn(open.lease, commit("x", &[])).await.unwrap_err(), StoreError::LeaseLost);
 }

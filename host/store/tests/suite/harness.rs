@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use confab_store::{ConversationKey, Embedded, LeaseOptions, Store, StoredAnswer, TurnCommit};
+use confab_store::{
+    BeginTurn, Begun, ConversationKey, Embedded, Lease, OpenTurn, Store, StoreError, StoredAnswer, TurnCommit,
+};
 
 use crate::redis_server;
 
@@ -33,8 +35,8 @@ pub(crate) fn key(id: &str) -> ConversationKey {
     ConversationKey::new("tenant", "bot", id)
 }
 
-pub(crate) fn options() -> LeaseOptions {
-    LeaseOptions { wait: LONG, hold: LONG }
+pub(crate) fn options() -> BeginTurn {
+    BeginTurn { wait: LONG, hold: LONG, most_waiting: 1_000, answer_key: None }
 }
 
 pub(crate) fn bytes(text: impl Into<String>) -> Bytes {
@@ -47,7 +49,7 @@ pub(crate) fn commit(head: &str, entries: &[&str]) -> TurnCommit {
         head: bytes(head),
         entries: entries.iter().map(|entry| bytes(*entry)).collect(),
         expires_in: Duration::from_secs(3_600),
-        answer: None,
+        ..TurnCommit::default()
     }
 }
 
@@ -55,10 +57,33 @@ pub(crate) fn answer(key: &str, body: &str) -> Option<StoredAnswer> {
     Some(StoredAnswer { key: key.to_owned(), body: bytes(body), expires_in: Duration::from_secs(60) })
 }
 
+/// Shorter ways to say what most tests want.
+#[async_trait::async_trait]
+pub(crate) trait Turns {
+    /// Begins a turn that was not answered before.
+    async fn open_turn(&self, key: &ConversationKey, begin: BeginTurn) -> Result<OpenTurn, StoreError>;
+    /// Commits, and says how many turns there are.
+    async fn close_turn(&self, lease: Lease, commit: TurnCommit) -> Result<u64, StoreError>;
+}
+
+#[async_trait::async_trait]
+impl<S: Store + ?Sized> Turns for S {
+    async fn open_turn(&self, key: &ConversationKey, begin: BeginTurn) -> Result<OpenTurn, StoreError> {
+        match self.begin_turn(key, begin).await? {
+            Begun::Open(open) => Ok(open),
+            Begun::Answered(body) => panic!("the turn was answered before: {body:?}"),
+        }
+    }
+
+    async fn close_turn(&self, lease: Lease, commit: TurnCommit) -> Result<u64, StoreError> {
+        Ok(self.commit_turn(lease, commit).await?.turns)
+    }
+}
+
 /// Begins and commits a turn.
 pub(crate) async fn turn(store: &dyn Store, key: &ConversationKey, commit: TurnCommit) -> u64 {
-    let open = store.begin_turn(key, options()).await.unwrap();
-    store.commit_turn(open.lease, commit).await.unwrap()
+    let open = store.open_turn(key, options()).await.unwrap();
+    store.close_turn(open.lease, commit).await.unwrap()
 }
 
 /// Asks until the answer is yes; fails after `LONG`.

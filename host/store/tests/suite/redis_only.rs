@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use confab_store::{LanePause, LeaseOptions, StoreError};
+use confab_store::{BeginTurn, LanePause, StoreError};
 use tokio::time::timeout;
 
 use crate::documents::{MIB, large, put};
-use crate::harness::{LONG, answer, bytes, commit, eventually, key, options, turn};
+use crate::harness::{LONG, Turns as _, answer, bytes, commit, eventually, key, options, turn};
 use crate::redis_server::{RedisServer, shared};
 
 async fn raw(url: &str, command: &redis::Cmd) -> redis::Value {
@@ -28,9 +28,9 @@ async fn hosts_take_turns() {
         .map(|number| {
             let host = Arc::clone(&hosts[number % 2]);
             tokio::spawn(async move {
-                let open = host.begin_turn(&key("c"), options()).await.unwrap();
+                let open = host.open_turn(&key("c"), options()).await.unwrap();
                 let head = open.head.map_or(0, |head| String::from_utf8_lossy(&head).parse::<u32>().unwrap());
-                host.commit_turn(open.lease, commit(&(head + 1).to_string(), &["x"])).await.unwrap();
+                host.close_turn(open.lease, commit(&(head + 1).to_string(), &["x"])).await.unwrap();
             })
         })
         .collect();
@@ -45,13 +45,16 @@ async fn another_host_is_busy_waits_and_takes_over() {
     let (_server, url) = shared();
     let one = confab_store::open(&url).await.unwrap();
     let other = confab_store::open(&url).await.unwrap();
-    let held = one.begin_turn(&key("c"), LeaseOptions { wait: LONG, hold: Duration::from_millis(300) }).await.unwrap();
-    let refused = other.begin_turn(&key("c"), LeaseOptions { wait: Duration::ZERO, hold: LONG }).await;
+    let held = one
+        .open_turn(&key("c"), BeginTurn { wait: LONG, hold: Duration::from_millis(300), ..options() })
+        .await
+        .unwrap();
+    let refused = other.open_turn(&key("c"), BeginTurn { wait: Duration::ZERO, hold: LONG, ..options() }).await;
     assert_eq!(refused.unwrap_err(), StoreError::Busy);
-    let taken = other.begin_turn(&key("c"), options()).await.unwrap();
+    let taken = other.open_turn(&key("c"), options()).await.unwrap();
     assert!(taken.lease.fence > held.lease.fence);
-    assert_eq!(one.commit_turn(held.lease, commit("late", &[])).await.unwrap_err(), StoreError::LeaseLost);
-    assert_eq!(other.commit_turn(taken.lease, commit("good", &[])).await.unwrap(), 1);
+    assert_eq!(one.close_turn(held.lease, commit("late", &[])).await.unwrap_err(), StoreError::LeaseLost);
+    assert_eq!(other.close_turn(taken.lease, commit("good", &[])).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,7 +166,7 @@ async fn every_key_of_a_conversation_expires_and_a_lock_leaves_none() {
         let redis::Value::Int(left) = raw(&url, redis::cmd("PTTL").arg(&name)).await else { panic!("no number") };
         assert!(left > longest - 30_000 && left <= longest, "{name}: {left}");
     }
-    let held = store.begin_turn(&key("d"), options()).await.unwrap();
+    let held = store.open_turn(&key("d"), options()).await.unwrap();
     let redis::Value::Int(left) = raw(&url, redis::cmd("PTTL").arg("confab:{c/tenant/bot/d}:lock")).await else {
         panic!("no number")
     };
@@ -189,9 +192,9 @@ async fn a_lost_connection_is_not_noticed_by_a_turn() {
     let url = server.url(0);
     let store = confab_store::open(&url).await.unwrap();
     for number in 1..=5 {
-        let open = store.begin_turn(&key("c"), options()).await.unwrap();
+        let open = store.open_turn(&key("c"), options()).await.unwrap();
         raw(&url, redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes")).await;
-        assert_eq!(store.commit_turn(open.lease, commit("x", &["y"])).await.unwrap(), number);
+        assert_eq!(store.close_turn(open.lease, commit("x", &["y"])).await.unwrap(), number);
     }
     assert_eq!(store.transcript(&key("c"), 0, 9).await.unwrap().len(), 5);
 }
@@ -201,16 +204,16 @@ async fn a_server_that_is_down_is_unavailable_within_bounds_and_comes_back() {
     let server = RedisServer::start(&[]);
     let (url, port) = (server.url(0), server.port);
     let store = confab_store::open(&url).await.unwrap();
-    let held = store.begin_turn(&key("c"), options()).await.unwrap();
+    let held = store.open_turn(&key("c"), options()).await.unwrap();
     drop(server);
     let since = Instant::now();
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable { .. })));
     assert!(within(since));
     let since = Instant::now();
-    assert!(matches!(store.begin_turn(&key("d"), options()).await, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(store.open_turn(&key("d"), options()).await, Err(StoreError::Unavailable { .. })));
     assert!(within(since));
     let since = Instant::now();
-    let lost = store.commit_turn(held.lease, commit("x", &[])).await;
+    let lost = store.close_turn(held.lease, commit("x", &[])).await;
     assert!(matches!(lost, Err(StoreError::Unavailable { .. })));
     assert!(within(since));
     let since = Instant::now();

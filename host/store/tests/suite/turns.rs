@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use confab_store::{ConversationKey, LeaseOptions, Store, StoreError, TurnCommit};
+use confab_store::{BeginTurn, ConversationKey, Store, StoreError, TurnCommit};
 use parking_lot::Mutex;
 
-use crate::harness::{LONG, answer, bytes, commit, eventually, key, options, turn};
+use crate::harness::{LONG, Turns as _, answer, bytes, commit, eventually, key, options, turn};
 
 type Shared = Arc<dyn Store>;
 
@@ -15,15 +15,15 @@ const SOON: Duration = Duration::from_millis(50);
 
 pub(crate) async fn a_commit_is_what_the_next_turn_reads(store: Shared) {
     let key = key("c");
-    let open = store.begin_turn(&key, options()).await.unwrap();
+    let open = store.open_turn(&key, options()).await.unwrap();
     assert_eq!((open.head.clone(), open.turns), (None, 0));
     let first_fence = open.lease.fence;
-    assert_eq!(store.commit_turn(open.lease, commit("one", &["hello"])).await.unwrap(), 1);
-    let open = store.begin_turn(&key, options()).await.unwrap();
+    assert_eq!(store.close_turn(open.lease, commit("one", &["hello"])).await.unwrap(), 1);
+    let open = store.open_turn(&key, options()).await.unwrap();
     assert_eq!((open.head.clone(), open.turns), (Some(bytes("one")), 1));
     assert!(open.lease.fence > first_fence);
     assert!(open.lease.fence < 1 << 53);
-    assert_eq!(store.commit_turn(open.lease, commit("two", &[])).await.unwrap(), 2);
+    assert_eq!(store.close_turn(open.lease, commit("two", &[])).await.unwrap(), 2);
     assert_eq!(store.head(&key).await.unwrap(), Some(bytes("two")));
     store.ping().await.unwrap();
 }
@@ -57,13 +57,13 @@ pub(crate) async fn a_transcript_keeps_its_order_and_can_be_paged(store: Shared)
 pub(crate) async fn fifty_turns_run_one_at_a_time_in_arrival_order(store: Shared) {
     let key = key("c");
     let order = Arc::new(Mutex::new(Vec::new()));
-    let first = store.begin_turn(&key, options()).await.unwrap();
+    let first = store.open_turn(&key, options()).await.unwrap();
     let mut tasks = Vec::new();
     for number in 0..50_usize {
         let (store, key, order) = (Arc::clone(&store), key.clone(), Arc::clone(&order));
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         tasks.push(tokio::spawn(async move {
-            let mut wanting = std::pin::pin!(store.begin_turn(&key, options()));
+            let mut wanting = std::pin::pin!(store.open_turn(&key, options()));
             // Polled once, it stands in the queue; then the next task may come.
             assert!(futures::poll!(wanting.as_mut()).is_pending());
             begun.send(()).unwrap();
@@ -71,7 +71,7 @@ pub(crate) async fn fifty_turns_run_one_at_a_time_in_arrival_order(store: Shared
             order.lock().push(number);
             let head = open.head.map_or(0, |head| String::from_utf8_lossy(&head).parse::<usize>().unwrap());
             assert_eq!(head, number);
-            store.commit_turn(open.lease, commit(&(head + 1).to_string(), &["x"])).await.unwrap()
+            store.close_turn(open.lease, commit(&(head + 1).to_string(), &["x"])).await.unwrap()
         }));
         has_begun.await.unwrap();
     }
@@ -85,10 +85,10 @@ pub(crate) async fn fifty_turns_run_one_at_a_time_in_arrival_order(store: Shared
 }
 
 pub(crate) async fn a_waiting_turn_is_busy_after_its_time(store: Shared) {
-    let held = store.begin_turn(&key("c"), options()).await.unwrap();
+    let held = store.open_turn(&key("c"), options()).await.unwrap();
     for wait in [Duration::ZERO, SOON] {
         let since = Instant::now();
-        let refused = store.begin_turn(&key("c"), LeaseOptions { wait, hold: LONG }).await;
+        let refused = store.open_turn(&key("c"), BeginTurn { wait, hold: LONG, ..options() }).await;
         assert_eq!(refused.unwrap_err(), StoreError::Busy);
         assert!(since.elapsed() >= wait && since.elapsed() < LONG);
     }
@@ -101,28 +101,28 @@ pub(crate) async fn a_waiting_turn_is_busy_after_its_time(store: Shared) {
 pub(crate) async fn a_lease_taken_over_can_not_commit(store: Shared) {
     let key = key("c");
     turn(&*store, &key, commit("before", &["1"])).await;
-    let slow = store.begin_turn(&key, LeaseOptions { wait: LONG, hold: SOON }).await.unwrap();
-    let quick = store.begin_turn(&key, options()).await.unwrap();
+    let slow = store.open_turn(&key, BeginTurn { wait: LONG, hold: SOON, ..options() }).await.unwrap();
+    let quick = store.open_turn(&key, options()).await.unwrap();
     assert!(quick.lease.fence > slow.lease.fence);
     let mut late = commit("late", &["late"]);
     late.answer = answer("late", "late");
-    assert_eq!(store.commit_turn(slow.lease, late).await.unwrap_err(), StoreError::LeaseLost);
+    assert_eq!(store.close_turn(slow.lease, late).await.unwrap_err(), StoreError::LeaseLost);
     assert_eq!(store.head(&key).await.unwrap(), Some(bytes("before")));
     assert_eq!(store.answer(&key, "late").await.unwrap(), None);
     // The loser's attempt did not give the winner's lock away.
-    let third = store.begin_turn(&key, LeaseOptions { wait: Duration::ZERO, hold: SOON }).await;
+    let third = store.open_turn(&key, BeginTurn { wait: Duration::ZERO, hold: SOON, ..options() }).await;
     assert_eq!(third.unwrap_err(), StoreError::Busy);
-    assert_eq!(store.commit_turn(quick.lease, commit("quick", &["2"])).await.unwrap(), 2);
+    assert_eq!(store.close_turn(quick.lease, commit("quick", &["2"])).await.unwrap(), 2);
     assert_eq!(store.transcript(&key, 0, 9).await.unwrap(), [(1, bytes("1")), (2, bytes("2"))]);
 }
 
 pub(crate) async fn a_late_commit_succeeds_if_nobody_took_over(store: Shared) {
     let key = key("c");
     let hold = Duration::from_millis(5);
-    let open = store.begin_turn(&key, LeaseOptions { wait: LONG, hold }).await.unwrap();
+    let open = store.open_turn(&key, BeginTurn { wait: LONG, hold, ..options() }).await.unwrap();
     let since = Instant::now();
     eventually("the hold time has run out", || async { since.elapsed() > hold * 4 }).await;
-    assert_eq!(store.commit_turn(open.lease, commit("late", &[])).await.unwrap(), 1);
+    assert_eq!(store.close_turn(open.lease, commit("late", &[])).await.unwrap(), 1);
 }
 
 pub(crate) async fn an_answer_is_stored_with_its_turn(store: Shared) {
@@ -150,16 +150,16 @@ pub(crate) async fn an_answer_is_stored_with_its_turn(store: Shared) {
 
 pub(crate) async fn an_abandoned_turn_leaves_nothing(store: Shared) {
     let key = key("c");
-    let open = store.begin_turn(&key, options()).await.unwrap();
+    let open = store.open_turn(&key, options()).await.unwrap();
     store.abandon_turn(open.lease).await;
-    let open = store.begin_turn(&key, LeaseOptions { wait: Duration::ZERO, hold: LONG }).await.unwrap();
+    let open = store.open_turn(&key, BeginTurn { wait: Duration::ZERO, hold: LONG, ..options() }).await.unwrap();
     assert_eq!((open.head, open.turns), (None, 0));
     assert_eq!(store.head(&key).await.unwrap(), None);
 }
 
 pub(crate) async fn a_dropped_lease_lets_the_next_turn_begin(store: Shared) {
     let key = key("c");
-    let open = store.begin_turn(&key, options()).await.unwrap();
+    let open = store.open_turn(&key, options()).await.unwrap();
     drop(open);
     // It would take LONG if only the hold time ended it.
     let since = Instant::now();
@@ -169,10 +169,10 @@ pub(crate) async fn a_dropped_lease_lets_the_next_turn_begin(store: Shared) {
 
 pub(crate) async fn a_cancelled_wait_does_not_block_the_queue(store: Shared) {
     let key = key("c");
-    let first = store.begin_turn(&key, options()).await.unwrap();
+    let first = store.open_turn(&key, options()).await.unwrap();
     let cancelled = tokio::spawn({
         let (store, key) = (Arc::clone(&store), key.clone());
-        async move { store.begin_turn(&key, options()).await.map(drop) }
+        async move { store.open_turn(&key, options()).await.map(drop) }
     });
     tokio::task::yield_now().await;
     let third = tokio::spawn({
@@ -180,7 +180,7 @@ pub(crate) async fn a_cancelled_wait_does_not_block_the_queue(store: Shared) {
         async move { turn(&*store, &key, commit("third", &[])).await }
     });
     cancelled.abort();
-    assert_eq!(store.commit_turn(first.lease, commit("first", &[])).await.unwrap(), 1);
+    assert_eq!(store.close_turn(first.lease, commit("first", &[])).await.unwrap(), 1);
     assert_eq!(third.await.unwrap(), 2);
 }
 
@@ -189,9 +189,9 @@ pub(crate) async fn a_deleted_conversation_is_gone_and_refuses_the_running_turn(
     let mut first = commit("one", &["hello"]);
     first.answer = answer("request", "200");
     turn(&*store, &key, first).await;
-    let running = store.begin_turn(&key, options()).await.unwrap();
+    let running = store.open_turn(&key, options()).await.unwrap();
     assert!(store.delete_conversation(&key).await.unwrap());
-    assert_eq!(store.commit_turn(running.lease, commit("two", &["x"])).await.unwrap_err(), StoreError::LeaseLost);
+    assert_eq!(store.close_turn(running.lease, commit("two", &["x"])).await.unwrap_err(), StoreError::LeaseLost);
     assert_eq!(store.head(&key).await.unwrap(), None);
     assert!(store.transcript(&key, 0, 9).await.unwrap().is_empty());
     assert_eq!(store.answer(&key, "request").await.unwrap(), None);
@@ -225,9 +225,9 @@ pub(crate) async fn a_conversation_expires_soon_after_its_time(store: Shared) {
     turn(&*store, &key, TurnCommit { expires_in: SOON, ..commit("two", &["old"]) }).await;
     eventually("the conversation has expired", || async { store.head(&key).await.unwrap().is_none() }).await;
     assert!(store.transcript(&key, 0, 9).await.unwrap().is_empty());
-    let open = store.begin_turn(&key, options()).await.unwrap();
+    let open = store.open_turn(&key, options()).await.unwrap();
     assert_eq!((open.head, open.turns), (None, 0));
-    assert_eq!(store.commit_turn(open.lease, commit("anew", &["new"])).await.unwrap(), 1);
+    assert_eq!(store.close_turn(open.lease, commit("anew", &["new"])).await.unwrap(), 1);
     assert_eq!(store.transcript(&key, 0, 9).await.unwrap(), [(1, bytes("new"))]);
 }
 
@@ -239,7 +239,7 @@ pub(crate) async fn a_large_turn_is_stored_whole(store: Shared) {
         ..commit("", &[])
     };
     turn(&*store, &key, large).await;
-    let open = store.begin_turn(&key, options()).await.unwrap();
+    let open = store.open_turn(&key, options()).await.unwrap();
     assert_eq!(open.head.unwrap().len(), 1_000_000);
     let entries = store.transcript(&key, 9_990, 100).await.unwrap();
     assert_eq!(entries.len(), 10);
