@@ -14,6 +14,7 @@ use crate::tokens::{TokenKeys, Vault};
 use crate::upgrade::{About, Found};
 use crate::versions::Versions;
 use crate::watch::Watch;
+use crate::work::Worker;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use confab_egress::{Egress, EgressPolicy, SecretSource};
@@ -117,16 +118,11 @@ pub(crate) struct Inner {
     /// One change of configuration at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) turns: TaskTracker,
+    worker: Worker,
     pub(crate) watch: Arc<Watch>,
     pub(crate) cache: Arc<ResultCache>,
     pub(crate) vault: Option<Vault>,
     pub(crate) public_url: Option<String>,
-}
-
-impl Inner {
-    pub(crate) fn turn_id(&self) -> String {
-        uuid::Uuid::now_v7().to_string()
-    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -165,6 +161,7 @@ impl Engine {
                 registry: ArcSwap::from_pointee(Registry::default()),
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
+                worker: Worker::new(),
                 watch,
                 cache,
                 vault,
@@ -175,6 +172,7 @@ impl Engine {
         engine.refresh().await?;
         engine.follow(versions);
         engine.judge(verdicts);
+        engine.inner.worker.start(&engine.inner);
         Ok(engine)
     }
 
@@ -210,6 +208,7 @@ impl Engine {
 
     /// Waits for turns that are being served, writes what is known of them, then closes the store.
     pub async fn close(&self) {
+        self.inner.worker.stop().await;
         self.inner.turns.close();
         self.inner.turns.wait().await;
         self.inner.cache.close().await;

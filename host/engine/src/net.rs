@@ -12,7 +12,7 @@ use crate::failures::Whose;
 use crate::registry::Bot;
 use crate::rollout;
 use crate::services::BotServices;
-use crate::turn::{Said, check};
+use crate::turn::outcome::{Said, check};
 use crate::watch::{Post, Quarantined, Watch};
 use bytes::Bytes;
 use confab_sandbox::{Blame, CapabilityError, Failure, FailureKind, Plugin, Turn};
@@ -88,7 +88,7 @@ pub(crate) async fn handle(
     watch: &Watch,
     bot: &Arc<Bot>,
     whose: &Whose<'_>,
-    mut services: BotServices,
+    services: BotServices,
     input: Turn,
 ) -> Result<(Said, Bytes), Failure> {
     let candidate = bot.candidate.as_ref().filter(|candidate| candidate.takes(&input.conversation));
@@ -96,10 +96,10 @@ pub(crate) async fn handle(
     let served = match candidate {
         None => stable(services, input).await,
         Some(candidate) => {
-            let again = services.with_memory();
+            let spare = services.again();
             let post = bot.candidate_post(candidate, watch);
             let first = attempt(watch, post, whose, &candidate.serves, services, input.clone());
-            caught(&candidate.watch, whose, first, || stable(again, input)).await
+            caught(&candidate.watch, whose, first, || stable(spare.again(), input)).await
         }
     };
     served.map_err(|fault| fault.failure)

@@ -6,8 +6,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How much a log line matters.
@@ -24,7 +25,7 @@ pub enum LogLevel {
 }
 
 /// Why a capability call gave no result; `confab:capabilities/types.error`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct CapabilityError {
     /// Stable reason, e.g. `not-found`.
@@ -43,10 +44,10 @@ impl CapabilityError {
 }
 
 /// Why stored data could not be read or written; `confab:plugin/kv.kv-error`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvError {
     /// `invalid-input`, `too-large`, `limit` or `unavailable`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// One sentence.
     pub message: String,
 }
