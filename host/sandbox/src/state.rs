@@ -1,5 +1,6 @@
 //! What a store holds during one call: the services, the budgets, and what has been used of them.
 
+use crate::effects::EffectCounts;
 use crate::failure::{FailureKind, LimitHit};
 use crate::limits::{LOG_LINE_BYTES, Limits, RESOURCES, SMALL_CALLS};
 use crate::services::{DenyAll, HostServices, LogLevel};
@@ -22,6 +23,10 @@ pub(crate) struct CallState {
     pub(crate) http_calls: u32,
     pub(crate) http_bytes: u64,
     pub(crate) kv_calls: u32,
+    pub(crate) effects: EffectCounts,
+    /// Checks with secrets that were made, and whether one came out true.
+    pub(crate) checks: u32,
+    pub(crate) verified: bool,
     small_calls: u32,
     log_lines: u32,
     dropped_log_lines: u32,
@@ -53,6 +58,9 @@ impl CallState {
             http_calls: 0,
             http_bytes: 0,
             kv_calls: 0,
+            effects: EffectCounts::default(),
+            checks: 0,
+            verified: false,
             small_calls: 0,
             log_lines: 0,
             dropped_log_lines: 0,
