@@ -37,7 +37,15 @@ impl Later {
         name: String,
         data: Option<Value>,
     ) -> Later {
-        let inbound = Inbound::Event { name, data: data.unwrap_or(Value::Null) };
+        Later::inbound(bot, conversation, id, Inbound::Event { name, data: data.unwrap_or(Value::Null) })
+    }
+
+    pub(crate) fn inbound(
+        bot: &crate::registry::Bot,
+        conversation: ConversationId,
+        id: String,
+        inbound: Inbound,
+    ) -> Later {
         Later { tenant: bot.tenant.clone(), bot: bot.id.clone(), conversation, id, inbound }
     }
 

@@ -114,6 +114,7 @@ async fn attempt(
     input: Turn,
 ) -> Result<(Said, Bytes), Fault> {
     let pass = watch.enter(post, plugin, "handle").map_err(|e| Fault::quarantined(&e, plugin, "handle"))?;
+    let effects = services.effects();
     let failure = match plugin.handle(Box::new(services), input).await {
         Ok(reported) => {
             let kept = match reported.value {
@@ -121,7 +122,8 @@ async fn attempt(
                 Err(refusal) => Err(format!("refused the turn: {} ({})", refusal.message, refusal.code)),
             };
             match kept {
-                Ok(kept) => {
+                Ok(mut kept) => {
+                    kept.0.effects = effects.take();
                     watch.well(post, pass, &reported.report, whose);
                     return Ok(kept);
                 }

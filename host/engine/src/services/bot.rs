@@ -11,7 +11,8 @@ use crate::turn::journal::{Call, Running, Step};
 use crate::watch::Watch;
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
-use confab_sandbox::{CapabilityError, HostServices, KvServices, Provenance};
+use confab_sandbox::{CapabilityError, Effect, HostServices, KvServices, Provenance};
+use parking_lot::Mutex;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -37,6 +38,18 @@ pub(crate) struct BotServices {
     /// Where the last call's answer comes from; none when it failed.
     last: Option<Source>,
     chance: Option<StdRng>,
+    effects: Effects,
+}
+
+/// What the plugin wants to leave behind, for whoever commits the turn.
+#[derive(Clone, Default)]
+pub(crate) struct Effects(Arc<Mutex<Vec<Effect>>>);
+
+impl Effects {
+    /// All of them, in order.
+    pub(crate) fn take(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.0.lock())
+    }
 }
 
 impl BotServices {
@@ -58,6 +71,7 @@ impl BotServices {
             calls: 0,
             last: None,
             chance: None,
+            effects: Effects::default(),
         }
     }
 
@@ -78,7 +92,13 @@ impl BotServices {
             calls: 0,
             last: None,
             chance: None,
+            effects: Effects::default(),
         }
+    }
+
+    /// Where this try's effects come to be.
+    pub(crate) fn effects(&self) -> Effects {
+        self.effects.clone()
     }
 
     fn whose<'a>(&'a self, connection: &'a Connection) -> Whose<'a> {
@@ -252,6 +272,15 @@ impl HostServices for BotServices {
     fn random(&mut self, bytes: &mut [u8]) {
         let seed = self.running.accepted.seed;
         self.chance.get_or_insert_with(|| StdRng::from_seed(seed)).fill_bytes(bytes);
+    }
+
+    fn seed(&self) -> Option<[u8; 32]> {
+        Some(self.running.accepted.seed)
+    }
+
+    fn effect(&mut self, effect: Effect) -> Result<(), CapabilityError> {
+        self.effects.0.lock().push(effect);
+        Ok(())
     }
 
     fn available(&self) -> Vec<(String, String, String, String)> {

@@ -6,6 +6,7 @@
 //! | [`serve`] | its steps: lock, what another host left, plugin, commit |
 //! | [`journal`] | what its calls came to, so that any host can go on with it |
 //! | [`outcome`] | what it came to |
+//! | [`leave`] | what it leaves behind |
 //! | [`record`] | what is kept of it |
 //! | [`people`] | turns that people decide, not the plugin |
 //! | [`transcript`] | reading back |
@@ -15,6 +16,7 @@
 
 pub mod accepted;
 pub(crate) mod journal;
+pub(crate) mod leave;
 pub mod outcome;
 pub(crate) mod people;
 pub(crate) mod record;

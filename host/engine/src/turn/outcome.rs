@@ -3,7 +3,7 @@
 use crate::conversation::{StoredChoice, StoredReply};
 use crate::registry::Bot;
 use bytes::Bytes;
-use confab_sandbox::Outcome;
+use confab_sandbox::{Effect, Outcome};
 use serde::{Deserialize, Serialize};
 
 /// Largest state a plugin may keep, in bytes.
@@ -27,6 +27,9 @@ pub struct Said {
     /// Whether the conversation is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ended: bool,
+    /// What the turn leaves behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
 }
 
 impl Said {
@@ -83,6 +86,7 @@ pub(crate) fn check(outcome: Outcome) -> Result<(Said, Bytes), String> {
         intent: outcome.intent.map(|intent| (intent.name, intent.confidence)),
         handoff: outcome.handoff.map(|handoff| (handoff.reason, handoff.summary)),
         ended: outcome.ended,
+        effects: Vec::new(),
     };
     Ok((said, state))
 }

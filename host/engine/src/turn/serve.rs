@@ -12,10 +12,11 @@
 
 use super::accepted::{Accepted, conversation_for};
 use super::journal::{Left, Running, lane_of};
+use super::leave::Leave;
 use super::outcome::Said;
 use super::record::Record;
-use super::{Access, Inbound, TurnAnswer, TurnRequest, now_millis, people};
-use crate::conversation::{Entry, FORMAT, Head, Header, Owner};
+use super::{Access, Inbound, TurnAnswer, TurnRequest, people};
+use crate::conversation::{Entry, FORMAT, HandedOver, Head, Header, Owner};
 use crate::engine::Engine;
 use crate::error::TurnError;
 use crate::failures::Whose;
@@ -268,20 +269,34 @@ impl Engine {
             let accepted = Accepted { locale: locale.clone(), ..(*accepted).clone() };
             Record::new(number, accepted, steps, plugin, definition, said, &decided.state, failure).encode(&head.state)
         });
-        self.commit(place, &running, header, decided, record, keep).await
+        self.commit(place, &running, header, head.header.handed_over, decided, record, keep).await
     }
 
+    #[expect(clippy::too_many_arguments, reason = "everything that a commit consists of")]
     async fn commit(
         &self,
         place: &Place,
         running: &Running,
         header: Header,
+        before: Option<HandedOver>,
         decided: Decided,
         record: Option<Bytes>,
         keep: bool,
     ) -> Result<Done, Undone> {
         let accepted = &running.accepted;
         let Decided { said, state, failure } = decided;
+        let (bot, conversation) = (&place.bot, &place.key);
+        let mut leave = Leave::of(&self.inner, bot, place.id, conversation, running, &said).await?;
+        match (&header.handed_over, before) {
+            (Some(over), None) if over.by.is_none() => leave.hand_over(bot, place.id, conversation, over),
+            (Some(over), Some(_)) if over.by.is_none() => {}
+            (None, None) => {}
+            _ => leave.taken(conversation),
+        }
+        if running.is_opened() {
+            leave.drops.push(lane_of(conversation));
+        }
+        let unwatched = leave.take_unwatched();
         let (kind, text, by) = described(&accepted.inbound);
         let answer = TurnAnswer {
             conversation: place.id,
@@ -321,11 +336,12 @@ impl Engine {
             expires_in: place.bot.conversation_ttl,
             answer: kept,
             record,
-            pushes: Vec::new(),
-            drops: if running.is_opened() { vec![lane_of(&place.key)] } else { Vec::new() },
+            pushes: leave.pushes,
+            drops: leave.drops,
             keep,
         };
         let committed = self.inner.store.commit_turn(lease, commit).await?;
+        Leave::committed(unwatched, &self.inner, bot, conversation).await;
         let turns = committed.turns;
         let next = committed.lease.map(|lease| OpenTurn { lease, head: Some(head), turns, unfinished: None });
         Ok(Done { answer, next })

@@ -12,6 +12,7 @@
 
 mod body;
 pub(crate) mod caller;
+pub(crate) mod idempotency;
 pub(crate) mod input;
 pub(crate) mod keys;
 pub(crate) mod problem;
