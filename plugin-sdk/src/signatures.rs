@@ -2,7 +2,6 @@
 //!
 //! The host refuses a webhook for which no [`verify_hmac`] or [`verify_equal`] came out true, whatever the plugin returned.
 
-use crate::bindings::imports::confab::plugin::signatures as wit;
 use crate::types::Failure;
 use std::time::Duration;
 

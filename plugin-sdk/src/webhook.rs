@@ -35,7 +35,6 @@
 pub use crate::bindings::webhook::*;
 
 use crate::text::percent_decoded;
-use crate::types::Failure;
 use serde::{Serialize, de::DeserializeOwned};
 
 impl Request {
