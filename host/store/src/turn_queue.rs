@@ -234,6 +234,15 @@ impl TurnGuard {
         Arc::ptr_eq(&self.queue, queue)
     }
 
+    /// Allows takeovers only after `hold` from now. It does nothing if there was one already.
+    pub(crate) fn renew(&self, hold: Duration) {
+        if let Some(slot) = self.queue.slots.lock().get_mut(&self.key)
+            && slot.holder.fence == self.fence
+        {
+            slot.holder.takeover = Takeover::after(hold);
+        }
+    }
+
     /// Bars takeovers until the guard is dropped. `false` if there was one already.
     pub(crate) fn begin_commit(&self) -> bool {
         match self.queue.slots.lock().get_mut(&self.key) {
