@@ -65,10 +65,10 @@ struct Beginning<'a> {
 impl RedisStore {
     pub(super) async fn begin(&self, key: &ConversationKey, options: BeginTurn) -> Result<Begun, StoreError> {
         let deadline = Instant::now() + options.wait.min(LONGEST_WAIT);
-        let mut queue = std::pin::pin!(self.turns.acquire(key, options.wait, options.hold));
+        let mut queue = std::pin::pin!(self.turns.acquire(key, &options));
         let entered = futures::poll!(queue.as_mut());
         let ticket = format!("{}-{}", self.request(), options.wait.min(LONGEST_WAIT).as_millis());
-        let hold = RemoteHold(Some(Held::new(Arc::clone(&self.shared), self.keys_of(key), ticket)));
+        let hold = RemoteHold(Some(Held::new(Arc::clone(&self.shared), self.keys_of(key), ticket, options.hold)));
         let mut beginning = Beginning { store: self, key, options: &options, hold, place: None };
         let guard = match entered {
             Poll::Ready(guard) => guard,
@@ -83,7 +83,7 @@ impl RedisStore {
                 }
             },
         };
-        let guard = guard.ok_or(StoreError::Busy)?;
+        let guard = guard?;
         if let Some(held) = beginning.hold.0.as_mut() {
             held.guard = Some(guard);
         }

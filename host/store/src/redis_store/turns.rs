@@ -31,11 +31,22 @@ pub(super) struct Held {
     /// Commits that kept the lease.
     commits: u64,
     notes: AtomicU64,
+    /// What the lock was last taken for (ms); a commit that keeps it takes it for as long again.
+    hold: AtomicU64,
 }
 
 impl Held {
-    pub(super) fn new(shared: Arc<Shared>, keys: ConversationKeys, ticket: String) -> Self {
-        Self { guard: None, shared, keys, ticket, asked: false, commits: 0, notes: AtomicU64::new(0) }
+    pub(super) fn new(shared: Arc<Shared>, keys: ConversationKeys, ticket: String, hold: Duration) -> Self {
+        Self {
+            guard: None,
+            shared,
+            keys,
+            ticket,
+            asked: false,
+            commits: 0,
+            notes: AtomicU64::new(0),
+            hold: AtomicU64::new(millis(hold)),
+        }
     }
 
     /// Gives the lock back, if it is still this request's. If that fails, the hold time ends it.
@@ -84,6 +95,7 @@ impl RedisStore {
         if renewed == 0 {
             return Err(StoreError::LeaseLost);
         }
+        held.hold.store(millis(hold), Ordering::Relaxed);
         if let Some(guard) = &held.guard {
             guard.renew(hold);
         }
@@ -129,7 +141,7 @@ impl RedisStore {
             .key(keys.queue())
             .number(lease.fence)
             .number(held.commits)
-            .number(u64::from(commit.keep))
+            .number(if commit.keep { held.hold.load(Ordering::Relaxed) } else { 0 })
             .text(self.shared.prefixes.of(keys.partition))
             .bytes(&commit.head)
             .number(millis(commit.expires_in))
@@ -160,6 +172,9 @@ impl RedisStore {
         if turns > 0 && commit.keep {
             if let Some(held) = hold.0.as_mut() {
                 held.commits += 1;
+                if let Some(guard) = &held.guard {
+                    guard.go_on();
+                }
             }
             return Ok(Committed { turns, lease: Some(Lease { key, fence, hold: Hold::Redis(hold) }) });
         }

@@ -1,6 +1,6 @@
 -- Writes a turn and unlocks, if the fence is the newest.
 -- KEYS: lock, meta, log, answers, answers-due, journal, records, queue.
--- ARGV: fence, number of the commit under it, '1' to keep the lock, prefix of the partition, head, expiry (ms),
+-- ARGV: fence, number of the commit under it, ms to keep the lock for or '0', prefix of the partition, head, expiry (ms),
 --   number of entries, entries..., '1', answer key, answer, expiry (ms) or '0', '1' and the record or '0',
 --   number of lanes to drop, lanes..., pushes (see pushes.lua).
 -- Returns the number of turns, or 0 if the lease was lost.
@@ -20,8 +20,7 @@ for _ = 1, tonumber(following()) do redis.call('RPUSH', KEYS[3], following()) en
 redis.call('PEXPIRE', KEYS[3], ARGV[6])
 if following() == '1' then
   local key, answer, expiry = following(), following(), tonumber(following())
-  local time = redis.call('TIME')
-  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local now = now_ms()
   -- A few of the expired ones go with each new one, so that an old conversation keeps no old answers.
   local due = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', now), 'LIMIT', 0, 16)
   for _, old in ipairs(due) do
@@ -40,7 +39,11 @@ redis.call('PEXPIRE', KEYS[7], ARGV[6])
 redis.call('DEL', KEYS[6])
 for _ = 1, tonumber(following()) do drop_lane(ARGV[4], following()) end
 push_all(ARGV[4], at + 1)
-if ARGV[3] ~= '1' then
+local hold = tonumber(ARGV[3])
+if hold > 0 then
+  redis.call('HSET', KEYS[1], 'u', string.format('%.0f', now_ms() + hold))
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', hold + 600000))
+else
   redis.call('DEL', KEYS[1])
   wake(KEYS[1], KEYS[8])
 end
