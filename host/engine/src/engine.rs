@@ -12,6 +12,7 @@ use crate::registry::{Publisher, Registry, Slot, Tenant};
 use crate::rollout::{ROLLOUT, Rollouts, Verdict, Watches};
 use crate::tokens::{TokenKeys, Vault};
 use crate::turn::interrupt::Interruptible;
+use crate::turn::merge::Gathering;
 use crate::upgrade::{About, Found};
 use crate::versions::Versions;
 use crate::watch::Watch;
@@ -126,6 +127,7 @@ pub(crate) struct Inner {
     pub(crate) turns: TaskTracker,
     worker: Worker,
     pub(crate) interruptible: Interruptible,
+    pub(crate) gathering: Gathering,
     /// Conversations in which something was said.
     pub(crate) said: tokio::sync::broadcast::Sender<ConversationId>,
     pub(crate) watch: Arc<Watch>,
@@ -172,6 +174,7 @@ impl Engine {
                 turns: TaskTracker::new(),
                 worker: Worker::new(),
                 interruptible: Interruptible::default(),
+                gathering: Gathering::default(),
                 said: tokio::sync::broadcast::Sender::new(SAID),
                 watch,
                 cache,

@@ -16,7 +16,7 @@ use super::leave::Leave;
 use super::outcome::Said;
 use super::record::Record;
 use super::transcript::{OPEN, people_index};
-use super::{Access, Inbound, TurnAnswer, TurnRequest, people};
+use super::{Access, Inbound, TurnAnswer, TurnRequest, merge, people};
 use crate::config::documents::WhileBusy;
 use crate::conversation::{Entry, FORMAT, HandedOver, Head, Header, Owner};
 use crate::engine::Engine;
@@ -101,7 +101,17 @@ impl Engine {
         };
         let key = ConversationKey::new(request.tenant.as_str(), request.bot.as_str(), id.to_string());
         let place = Place { bot, id, key };
-        let accepted = Arc::new(Accepted::new(&request, id));
+        let mut accepted = Arc::new(Accepted::new(&request, id));
+        let mut lead = None;
+        if known && place.bot.while_busy == WhileBusy::Merge {
+            match self.inner.gathering.join(&place.key, &request)? {
+                merge::Place::Leads(leading) => lead = Some(leading),
+                merge::Place::Follows(answered) => {
+                    return answered.await.unwrap_or(Err(TurnError::Busy));
+                }
+            }
+        }
+        let mut joined = Vec::new();
         if place.bot.while_busy == WhileBusy::Interrupt && matches!(request.inbound, Inbound::Message(_)) {
             self.inner.interruptible.interrupt(&place.key);
         }
@@ -117,15 +127,27 @@ impl Engine {
                 Ok(Begun::Answered(kept)) => return answered(&kept, &accepted),
                 Err(e) => return Err(e.into()),
             };
+            if let Some(lead) = lead.take() {
+                joined = lead.close();
+                if !joined.is_empty() {
+                    accepted = Arc::new(accepted.with(&joined));
+                }
+            }
             let done = self.serve_open(&place, open, &accepted, &request, known, beginning > 1).await;
             match done {
                 Ok(answer) => {
                     let metrics = place.bot.metrics();
                     if answer.failed { &metrics.fallback } else { &metrics.answered }.increment(1);
                     metrics.seconds.record(started.elapsed().as_secs_f64());
-                    return Ok(answer);
+                    let answer = Ok(answer);
+                    joined.into_iter().for_each(|joined| joined.tell(&answer));
+                    return answer;
                 }
-                Err(Undone::Error(e)) => return Err(e),
+                Err(Undone::Error(e)) => {
+                    let answer = Err(e);
+                    joined.into_iter().for_each(|joined| joined.tell(&answer));
+                    return answer;
+                }
                 Err(Undone::Lost) => {
                     tracing::warn!(conversation = %place.id, turn = accepted.turn, beginning, "the turn's lock was lost; it is begun again");
                 }
@@ -340,21 +362,19 @@ impl Engine {
         };
         let internal = |e: serde_json::Error| Undone::Error(TurnError::Internal(e.to_string()));
         let entry = Bytes::from(serde_json::to_vec(&entry).map_err(internal)?);
-        let kept = match &accepted.key {
-            Some(key) => {
-                let kept = Kept { fingerprint: key.fingerprint.clone(), answer: answer.clone() };
-                let body = Bytes::from(serde_json::to_vec(&kept).map_err(internal)?);
-                Some(StoredAnswer { key: key.name.clone(), body, expires_in: key.keep })
-            }
-            None => None,
-        };
+        let mut answers = Vec::new();
+        for key in accepted.key.iter().chain(&accepted.also) {
+            let kept = Kept { fingerprint: key.fingerprint.clone(), answer: answer.clone() };
+            let body = Bytes::from(serde_json::to_vec(&kept).map_err(internal)?);
+            answers.push(StoredAnswer { key: key.name.clone(), body, expires_in: key.keep });
+        }
         let Some(lease) = running.take_lease().await else { return Err(Undone::Lost) };
         let head = Head { header, state }.encode();
         let commit = TurnCommit {
             head: head.clone(),
             entries: vec![entry],
             expires_in: place.bot.conversation_ttl,
-            answer: kept,
+            answers,
             record,
             pushes: leave.pushes,
             drops: leave.drops,

@@ -77,7 +77,7 @@ pub(super) fn commit(
     if before.is_none_or(|before| expires_at < before.expires_at) {
         expect_expiry(batch, expires_at, Expiring::Conversation, &key)?;
     }
-    if let Some(answer) = &commit.answer {
+    for answer in &commit.answers {
         store_answer(batch, &key, answer)?;
     }
     if let Some(record) = &commit.record {

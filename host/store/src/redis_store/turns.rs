@@ -149,12 +149,10 @@ impl RedisStore {
         for entry in &commit.entries {
             call = call.bytes(entry);
         }
-        call = match &commit.answer {
-            Some(answer) => {
-                call.number(1).text(answer.key.as_str()).bytes(&answer.body).number(millis(answer.expires_in))
-            }
-            None => call.number(0),
-        };
+        call = call.count(commit.answers.len());
+        for answer in &commit.answers {
+            call = call.text(answer.key.as_str()).bytes(&answer.body).number(millis(answer.expires_in));
+        }
         call = call.optional(commit.record.as_ref()).count(commit.drops.len());
         for lane in &commit.drops {
             call = call.text(lane.as_str());

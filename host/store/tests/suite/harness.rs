@@ -53,8 +53,8 @@ pub(crate) fn commit(head: &str, entries: &[&str]) -> TurnCommit {
     }
 }
 
-pub(crate) fn answer(key: &str, body: &str) -> Option<StoredAnswer> {
-    Some(StoredAnswer { key: key.to_owned(), body: bytes(body), expires_in: Duration::from_secs(60) })
+pub(crate) fn answer(key: &str, body: &str) -> Vec<StoredAnswer> {
+    vec![StoredAnswer { key: key.to_owned(), body: bytes(body), expires_in: Duration::from_secs(60) }]
 }
 
 /// Shorter ways to say what most tests want.

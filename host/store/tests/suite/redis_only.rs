@@ -154,7 +154,7 @@ async fn every_key_of_a_conversation_expires_and_a_lock_leaves_none() {
     let (_server, url) = shared();
     let store = confab_store::open(&url).await.unwrap();
     let mut first = commit("one", &["a"]);
-    first.answer = answer("request", "200");
+    first.answers = answer("request", "200");
     turn(&*store, &key("c"), first).await;
     let redis::Value::Array(keys) = raw(&url, redis::cmd("KEYS").arg("*")).await else { panic!("no list") };
     let mut names: Vec<String> = keys.iter().map(|name| redis::from_redis_value_ref(name).unwrap()).collect();
