@@ -296,7 +296,7 @@ pub(crate) async fn a_request_that_is_being_served_is_in_flight(store: Shared) {
     });
     eventually("the second waits", || async {
         let repeat = BeginTurn { wait: Duration::from_millis(1), ..request("two") };
-        // Until the second stands in the queue, the repeat does, and the second would be refused: so ask without a key.
+        // A repeat that came before the second stands in the queue would have the second refused: so first see that it does.
         let alone = BeginTurn { most_waiting: 1, answer_key: None, ..repeat.clone() };
         store.begin_turn(&key, alone).await.unwrap_err() == StoreError::Crowded
             && store.begin_turn(&key, repeat).await.unwrap_err() == StoreError::InFlight
