@@ -64,6 +64,22 @@ impl RedisCluster {
         cluster
     }
 
+    /// Starts a replica of the first master; it is no node of this cluster's list.
+    pub(crate) fn add_replica_of_the_first(&self) -> RedisServer {
+        let replica = start_node();
+        let first = &self.nodes[0];
+        let (port, bus) = (first.port.to_string(), first.bus_port.unwrap().to_string());
+        let _ok: () = ask(&replica, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+        wait_until("the replica knows the cluster", || {
+            ask::<String>(&replica, &["CLUSTER", "INFO"]).contains("cluster_known_nodes:4")
+        });
+        let _ok: () = ask(&replica, &["CLUSTER", "REPLICATE", &ask::<String>(first, &["CLUSTER", "MYID"])]);
+        wait_until("the replica follows", || {
+            ask::<String>(&replica, &["INFO", "replication"]).contains("master_link_status:up")
+        });
+        replica
+    }
+
     /// The address that names the nodes of these numbers.
     pub(crate) fn url_of(&self, nodes: &[usize]) -> String {
         let nodes: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", self.nodes[*node].port)).collect();
@@ -76,17 +92,20 @@ impl RedisCluster {
 
     /// Each node has to know all slots: what one has not heard of yet it answers with an error.
     pub(crate) fn wait_until_it_serves(&self) {
-        let deadline = Instant::now() + Duration::from_secs(30);
         for node in &self.nodes {
-            loop {
+            wait_until("the cluster serves", || {
                 let info: String = ask(node, &["CLUSTER", "INFO"]);
-                if info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3") {
-                    break;
-                }
-                assert!(Instant::now() < deadline, "the cluster does not come up: {info}");
-                std::thread::sleep(Duration::from_millis(20));
-            }
+                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+            });
         }
+    }
+}
+
+fn wait_until(what: &str, asked: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !asked() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
