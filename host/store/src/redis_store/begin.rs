@@ -18,7 +18,7 @@ use super::RedisStore;
 use super::call::ScriptCall;
 use super::link::Repeat;
 use super::turns::{Held, RemoteHold};
-use crate::api::{BeginTurn, Begun, ConversationKey, Hold, Lease, OpenTurn, Unfinished};
+use crate::api::{BeginTurn, Begun, ConversationKey, Hold, Lease, OpenTurn, Store, Unfinished};
 use crate::clock::millis;
 use crate::error::StoreError;
 
@@ -83,7 +83,14 @@ impl RedisStore {
                 }
             },
         };
-        let guard = guard?;
+        let guard = match (guard, &options.answer_key) {
+            (Ok(guard), _) => guard,
+            (Err(refused), None) => return Err(refused),
+            // Refused in this process, so the server was not asked; but an answer that is stored needs no turn.
+            (Err(refused), Some(answer_key)) => {
+                return self.answer(key, answer_key).await?.map(Begun::Answered).ok_or(refused);
+            }
+        };
         if let Some(held) = beginning.hold.0.as_mut() {
             held.guard = Some(guard);
         }

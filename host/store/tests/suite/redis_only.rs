@@ -10,7 +10,7 @@ use crate::documents::{MIB, large, put};
 use crate::harness::{LONG, Turns as _, answer, bytes, commit, eventually, key, options, turn};
 use crate::redis_server::{RedisServer, shared};
 
-async fn raw(url: &str, command: &redis::Cmd) -> redis::Value {
+pub(crate) async fn raw(url: &str, command: &redis::Cmd) -> redis::Value {
     let client = redis::Client::open(url).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     command.query_async(&mut connection).await.unwrap()
