@@ -51,6 +51,7 @@ pub mod upgrade;
 pub mod usage;
 pub mod versions;
 mod watch;
+pub mod webhooks;
 mod work;
 
 pub use confab_egress as egress;
