@@ -16,6 +16,7 @@
 //! | [`tokens`] | tokens of OAuth2 connections: kept encrypted, got by a person |
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
 //! | `work`, `later` | what waits: unfinished turns, events for later |
+//! | [`replay`] | a turn of the past, run again |
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
 //! | [`cache`] | what capability calls gave, kept for a while |
 //! | [`services`] | what a plugin gets from the host while it runs |
@@ -42,6 +43,7 @@ pub mod library;
 mod net;
 mod quarantine;
 pub mod registry;
+pub mod replay;
 pub mod rollout;
 mod services;
 mod settings_schema;
