@@ -189,7 +189,7 @@ async fn after_ten_tries_a_webhook_is_disabled_and_what_waited_comes_when_it_is_
     let failures = client.json("/api/admin/failures?kind=webhook-disabled").await?;
     ensure!(failures["failures"][0]["message"].as_str().is_some_and(|message| message.contains("`crm`")), "{failures}");
     // Disabled is disabled, but not deaf.
-    talk.say("three").await?;
+    client.talk().with("echo").say("three").await?;
     clock.advance(Duration::from_secs(24 * 3600))?;
 
     receiver.answers(&json!({"status": 200})).await?;
@@ -201,7 +201,8 @@ async fn after_ten_tries_a_webhook_is_disabled_and_what_waited_comes_when_it_is_
     ensure!(got.iter().all(|got| got.headers["host"] == receiver.address().as_str()), "a redirect was followed");
     // One that hung up may have taken what it was sent: it does not count here, it never answered.
     let took: Vec<&Got> = got.iter().skip(10).collect();
-    ensure!(written(&took, talk.id()?) == ["one", "two", "three"], "{took:#?}");
+    ensure!(written(&took, talk.id()?) == ["one", "two"], "{took:#?}");
+    ensure!(took.len() == 6 && took[4].message()["data"]["text"] == "three", "{took:#?}");
     let log = client.json("/api/admin/webhooks/crm/deliveries?limit=200").await?;
     let log = log["deliveries"].as_array().context("no deliveries")?.clone();
     ensure!(log.len() == got.len() && log.iter().filter(|one| one["status"] == 404).count() == 4, "{log:#?}");
@@ -222,7 +223,7 @@ async fn a_receiver_is_left_alone_for_as_long_as_it_asks_and_for_good_after_410(
     let (at, next) = (&log["deliveries"][0]["at"], &log["deliveries"][0]["next_attempt_at"]);
     let (at, next) = (at.as_str().context("no time")?, next.as_str().context("no next time")?);
     // Two hours, and not the five seconds of the schedule. The day does not matter for that.
-    ensure!(&at[11..13] != &next[11..13] && state_then["next_attempt_at"].is_string(), "{log}");
+    ensure!(at[11..13] != next[11..13] && state_then["next_attempt_at"].is_string(), "{log}");
     clock.advance(Duration::from_secs(3_600))?;
     // It is awake, and does other things; so it had the time to make a mistake.
     client.talk().with("echo").say("hello").await?;
@@ -415,8 +416,10 @@ async fn a_host_that_is_killed_while_it_delivers_loses_nothing_and_repeats_only_
         server.kill().await?;
         stop.store(true, Ordering::Relaxed);
         for talker in talkers {
-            let (id, texts) = talker.await?;
-            turns.insert(id?, texts);
+            // One may not have been answered at all.
+            if let (Ok(id), texts) = talker.await? {
+                turns.insert(id, texts);
+            }
         }
         server = acme.host.start().await?;
     }

@@ -52,8 +52,12 @@ pub(super) fn wants(doc: &WebhookDoc, bot: &BotId, kind: &str) -> bool {
 impl Webhook {
     /// A request with this body.
     pub(super) fn request(&self, headers: Vec<(String, String)>, body: Bytes) -> OutRequest {
-        OutRequest { method: "POST".to_owned(), path: self.path.clone(), headers, body, timeout: Some(TIMEOUT) }
+        request(&self.path, headers, body)
     }
+}
+
+fn request(path: &str, headers: Vec<(String, String)>, body: Bytes) -> OutRequest {
+    OutRequest { method: "POST".to_owned(), path: path.to_owned(), headers, body, timeout: Some(TIMEOUT) }
 }
 
 impl Publisher {
@@ -102,18 +106,19 @@ impl Publisher {
             retry: Some(RetryConfig { attempts: 1, try_timeout_ms: None }),
             ..ConnectionSpec::default()
         };
-        let egress = self.egress.connect(spec).map_err(|errors| {
-            errors.iter().for_each(|error| wrong("url", format!("url: {}", error.message)));
-        });
+        let egress = self.egress.connect(spec);
+        match &egress {
+            Err(errors) => errors.iter().for_each(|error| wrong("url", format!("url: {}", error.message))),
+            Ok(egress) => {
+                if let Err(e) = egress.allows(ENDPOINT, &request(&path, Vec::new(), Bytes::new())) {
+                    wrong("url", format!("url: {}", e.message));
+                }
+            }
+        }
         if findings.len() > before {
             return None;
         }
-        let webhook = Webhook { keys, egress: egress.ok()?, path };
-        if let Err(e) = webhook.egress.allows(ENDPOINT, &webhook.request(Vec::new(), Bytes::new())) {
-            findings.push(Finding::error(file, format!("url: {}", e.message)).field("url"));
-            return None;
-        }
-        Some(Arc::new(webhook))
+        Some(Arc::new(Webhook { keys, egress: egress.ok()?, path }))
     }
 }
 
