@@ -7,6 +7,7 @@ use confab_tests::client::Client;
 use confab_tests::folder::Folder;
 use confab_tests::receiver::{Clock, Got, Receiver};
 use confab_tests::server::{Host, Server};
+use confab_tests::use_cases;
 use confab_tests::wait::{LONG, until};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
@@ -344,6 +345,59 @@ async fn a_webhook_is_tested_and_messages_are_sent_once_more_under_their_old_ids
     ensure!(removed.contains("webhook crm"), "{removed}");
     ensure!(client.json("/api/admin/webhooks").await?["webhooks"] == json!([]), "it is still there");
     ensure!(receiver.got().await?.len() == all.len(), "a removed webhook is told nothing");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_bots_write_say_and_fail_at_is_told_to_who_wants_it_and_of_whom_he_wants_it() -> Result<()> {
+    let receiver = Receiver::start(&[NEW], None).await?;
+    let folder = Folder::shop()?;
+    folder.guest("panics")?;
+    folder.guest("echo")?;
+    let hook = |id: &str, more: &str| {
+        let yaml = format!("id: {id}\nurl: {}\nsecrets: [env:SHOP__HOOK]\n{more}", receiver.url());
+        folder.write(&format!("webhooks/{id}.yaml"), &yaml)
+    };
+    hook("writes", "events: [lead.created, \"ticket.*\", plugin.failed, \"handoff.*\"]\n")?;
+    hook("people", "events: [message.created]\nbots: [echo]\n")?;
+    let host = Host::new()?.flag("--allow-private", &receiver.address()).env("SHOP__HOOK", NEW).apply(folder.path());
+    let server = host.start().await?;
+    let key = host.key("shop", &["--scope", "chat", "--scope", "people", "--scope", "admin"]).await?;
+    let client = Client::new(&server, &key)?;
+
+    let talker = client.with_key(&host.key("shop", &["--bot", "shop"]).await?);
+    use_cases::lead(&talker, "Ada Muster", "ada@muster.example", "200 kg of beans").await?;
+    let ticket = use_cases::ticket(&talker, "No steam", "It hisses", "ada@muster.example").await?;
+    let mut failing = client.talk().with("panics");
+    failing.hears("panic", &["panics failed"]).await?;
+    let mut talk = client.talk().with("echo").by("ada");
+    talk.say("is anybody there?").await?;
+    let path = format!("/api/conversations/{}", talk.id()?);
+    client.post(&format!("{path}/claim"), &json!({"bot": "echo", "agent": "grace"})).await?.json()?;
+    client
+        .post(&format!("{path}/messages"), &json!({"bot": "echo", "agent": "grace", "text": "I am"}))
+        .await?
+        .json()?;
+    client.post(&format!("{path}/release"), &json!({"bot": "echo", "agent": "grace"})).await?.json()?;
+
+    let got = requests(&receiver, 8).await?;
+    verified(&got)?;
+    let of = |kind: &str| got.iter().map(Got::message).filter(|message| message["type"] == kind).collect::<Vec<_>>();
+    let one = |kind: &str| match of(kind).as_slice() {
+        [one] => Ok(one["data"].clone()),
+        other => Err(anyhow::anyhow!("{} of {kind}: {got:#?}", other.len())),
+    };
+    ensure!(one("lead.created")?["result"]["id"].is_string() && one("lead.created")?["bot"] == "shop", "{got:#?}");
+    ensure!(one("ticket.created")?["result"].to_string().contains(&ticket), "{got:#?}");
+    let failed = one("plugin.failed")?;
+    ensure!(failed["plugin"] == "panics" && !failed.to_string().contains("backtrace"), "{failed}");
+    ensure!(one("handoff.claimed")?["agent"] == "grace" && one("handoff.released")?["agent"] == "grace", "{got:#?}");
+    let messages = of("message.created");
+    let from: Vec<&str> = messages.iter().filter_map(|message| message["data"]["from"].as_str()).collect();
+    ensure!(from == ["visitor", "bot", "agent"], "{messages:#?}");
+    ensure!(messages[0]["data"]["visitor_id"] == "ada" && messages[2]["data"]["agent"] == "grace", "{messages:#?}");
+    ensure!(messages[2]["data"]["replies"][0]["text"] == "I am", "{messages:#?}");
+    ensure!(got.len() == 8, "nothing else was asked for: {got:#?}");
     Ok(())
 }
 

@@ -3,11 +3,11 @@
 //! | type | when | data, beside `conversation_id`, `bot`, `turn_id`, `visitor_id` and `locale` |
 //! |---|---|---|
 //! | `conversation.started`, `conversation.ended` | with the first turn; when the plugin says that it is over | |
-//! | `message.created` | for what came in, and for what was said | `from`: `visitor`, `bot` or `agent`; `text` or `replies`; `by` |
+//! | `message.created` | for what came in, and for what was said | `from`: `visitor`, `bot` or `agent`; `text` or `replies`; `agent` |
 //! | `lead.created`, `ticket.created`, `ticket.closed`, `contact.upserted` | a call of the capability wrote | `result` |
 //! | `CAPABILITY.FUNCTION` | a function of a connector's own interface wrote | `result` |
 //! | the plugin's own word | the plugin emitted it | `data` |
-//! | `handoff.requested`, `handoff.claimed`, `handoff.released` | the conversation goes to people, somebody has it, it is the bot's again | `reason`, `summary`, `by` |
+//! | `handoff.requested`, `handoff.claimed`, `handoff.released` | the conversation goes to people, somebody has it, it is the bot's again | `reason`, `summary`, `agent` |
 //! | `plugin.failed` | the visitor read the bot's fallback | `plugin`, `version`, `message` |
 
 use super::message::{Message, Told};
@@ -94,7 +94,7 @@ impl Happened<'_> {
         match &accepted.inbound {
             _ if replies.is_empty() => {}
             Inbound::People(PeopleStep::Reply { by, .. }) => {
-                tell("message.created", json!({"from": "agent", "by": by, "replies": replies}));
+                tell("message.created", json!({"from": "agent", "agent": by, "replies": replies}));
             }
             _ => tell("message.created", json!({"from": "bot", "replies": replies})),
         }
@@ -149,8 +149,8 @@ fn handoff(before: Option<&HandedOver>, after: Option<&HandedOver>, inbound: &In
         told.push(("handoff.requested", json!({"reason": after.reason, "summary": after.summary})));
     }
     match (by_of(before), by_of(after)) {
-        (None, Some(by)) => told.push(("handoff.claimed", json!({"by": by}))),
-        (Some(old), Some(by)) if old != by => told.push(("handoff.claimed", json!({"by": by}))),
+        (None, Some(by)) => told.push(("handoff.claimed", json!({"agent": by}))),
+        (Some(old), Some(by)) if old != by => told.push(("handoff.claimed", json!({"agent": by}))),
         _ => {}
     }
     if before.is_some() && after.is_none() {
@@ -158,7 +158,7 @@ fn handoff(before: Option<&HandedOver>, after: Option<&HandedOver>, inbound: &In
             Inbound::People(PeopleStep::Release { by }) => Some(by),
             _ => None,
         };
-        told.push(("handoff.released", json!({"by": by})));
+        told.push(("handoff.released", json!({"agent": by})));
     }
     told
 }
