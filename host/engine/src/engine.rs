@@ -13,6 +13,7 @@ use crate::library::Library;
 use crate::registry::{Publisher, Registry, Slot, Tenant};
 use crate::rollout::{ROLLOUT, Rollouts, Verdict, Watches};
 use crate::tokens::{TokenKeys, Vault};
+use crate::turn::interrupt::Interruptible;
 use crate::upgrade::{About, Found};
 use crate::versions::Versions;
 use crate::watch::Watch;
@@ -127,6 +128,7 @@ pub(crate) struct Inner {
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) turns: TaskTracker,
     worker: Worker,
+    pub(crate) interruptible: Interruptible,
     /// Conversations in which something was said.
     pub(crate) said: tokio::sync::broadcast::Sender<ConversationId>,
     pub(crate) watch: Arc<Watch>,
@@ -172,6 +174,7 @@ impl Engine {
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
                 worker: Worker::new(),
+                interruptible: Interruptible::default(),
                 said: tokio::sync::broadcast::Sender::new(SAID),
                 watch,
                 cache,

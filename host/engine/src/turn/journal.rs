@@ -86,6 +86,10 @@ struct Notes {
     stored: usize,
     /// Whether the turn itself is.
     opened: bool,
+    /// Whether it is being stored, or was: something may have been written elsewhere.
+    writing: bool,
+    /// Whether it was given up for a newer message.
+    interrupted: bool,
 }
 
 /// A turn that another host left.
@@ -173,7 +177,11 @@ impl Running {
         let lease = self.lease.lock().await;
         let Some(lease) = &*lease else { return Err(StoreError::LeaseLost) };
         let (note, stored) = {
-            let notes = self.notes.lock();
+            let mut notes = self.notes.lock();
+            if notes.interrupted {
+                return Err(StoreError::LeaseLost);
+            }
+            notes.writing = true;
             let new = notes.steps.get(notes.stored..).unwrap_or_default();
             if notes.opened && new.is_empty() {
                 return Ok(());
@@ -205,6 +213,13 @@ impl Running {
     /// Whether something of it is in the store, so that it will be finished in any case.
     pub(crate) fn is_opened(&self) -> bool {
         self.notes.lock().opened
+    }
+
+    /// Gives the turn up; `false` if it is too late for that.
+    pub(super) fn interrupt(&self) -> bool {
+        let mut notes = self.notes.lock();
+        notes.interrupted = !notes.writing && !notes.opened;
+        notes.interrupted
     }
 
     /// The right to commit; once.

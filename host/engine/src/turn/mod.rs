@@ -5,6 +5,7 @@
 //! | [`accepted`] | the turn as it came in, with all that could differ between two runs of it |
 //! | [`serve`] | its steps: lock, what another host left, plugin, commit |
 //! | [`journal`] | what its calls came to, so that any host can go on with it |
+//! | [`interrupt`] | turns that a newer message ends |
 //! | [`outcome`] | what it came to |
 //! | [`leave`] | what it leaves behind |
 //! | [`record`] | what is kept of it |
@@ -15,6 +16,7 @@
 //! it was, and the turn is committed like any other.
 
 pub(crate) mod accepted;
+pub(crate) mod interrupt;
 pub(crate) mod journal;
 pub(crate) mod leave;
 pub mod outcome;
@@ -130,6 +132,9 @@ pub struct TurnAnswer {
     /// Whether people answer this conversation now: the bot says nothing.
     #[serde(default)]
     pub with_people: bool,
+    /// Whether it was given up for a newer message.
+    #[serde(default)]
+    pub interrupted: bool,
     /// Whether it was served before: this is what was answered then.
     #[serde(skip)]
     pub replayed: bool,

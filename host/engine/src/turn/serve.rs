@@ -17,6 +17,7 @@ use super::outcome::Said;
 use super::record::Record;
 use super::transcript::{OPEN, people_index};
 use super::{Access, Inbound, TurnAnswer, TurnRequest, people};
+use crate::config::documents::WhileBusy;
 use crate::conversation::{Entry, FORMAT, HandedOver, Head, Header, Owner};
 use crate::engine::Engine;
 use crate::error::TurnError;
@@ -86,6 +87,8 @@ struct Decided {
     failure: Option<String>,
     /// Which version of the plugin did; none where it failed, or was not asked.
     plugin: Option<Plugin>,
+    /// Whether it was given up for a newer message.
+    interrupted: bool,
 }
 
 impl Engine {
@@ -100,6 +103,9 @@ impl Engine {
         let key = ConversationKey::new(request.tenant.as_str(), request.bot.as_str(), id.to_string());
         let place = Place { bot, id, key };
         let accepted = Arc::new(Accepted::new(&request, id));
+        if place.bot.while_busy == WhileBusy::Interrupt && matches!(request.inbound, Inbound::Message(_)) {
+            self.inner.interruptible.interrupt(&place.key);
+        }
         for beginning in 1..=BEGINNINGS {
             let begin = BeginTurn {
                 wait: TURN_WAIT.saturating_sub(started.elapsed()),
@@ -265,7 +271,7 @@ impl Engine {
         if let Some((reason, summary)) = &decided.said.handoff {
             people::hand_over(&mut header, &place.bot, accepted.at, reason, summary.as_deref());
         }
-        let record = by_plugin.then(|| {
+        let record = (by_plugin && !decided.interrupted).then(|| {
             let plugin = decided.plugin.as_ref().unwrap_or(&place.bot.plugin);
             let (manifest, digest) = (plugin.manifest(), plugin.digest().to_owned());
             let plugin = (manifest.name.clone(), manifest.version.clone(), digest);
@@ -290,7 +296,7 @@ impl Engine {
         keep: bool,
     ) -> Result<Done, Undone> {
         let accepted = &running.accepted;
-        let Decided { said, state, failure, plugin } = decided;
+        let Decided { said, state, failure, plugin, interrupted } = decided;
         let (bot, conversation) = (&place.bot, &place.key);
         let mut leave = Leave::of(&self.inner, bot, place.id, conversation, running, &said).await?;
         let (open, with_people) = (people_index(&bot.tenant, &bot.id), header.handed_over.is_some());
@@ -334,6 +340,7 @@ impl Engine {
             handoff: said.handoff,
             failed: failure.is_some(),
             with_people,
+            interrupted,
             replayed: false,
         };
         let entry = Entry {
@@ -399,13 +406,23 @@ impl Engine {
             turn: Some(&accepted.turn),
             request_id: &accepted.request_id,
         };
-        let handled = crate::net::handle(&self.inner.watch, bot, &whose, services, input);
-        let outcome = while_renewing(running, handled).await?;
+        let handled = while_renewing(running, crate::net::handle(&self.inner.watch, bot, &whose, services, input));
+        let outcome = if bot.while_busy == WhileBusy::Interrupt {
+            let listed = self.inner.interruptible.list(&place.key, running);
+            tokio::select! {
+                outcome = handled => outcome?,
+                () = listed.given_up() => return Ok(Decided { interrupted: true, ..Decided::by_host(Said::default(), head) }),
+            }
+        } else {
+            handled.await?
+        };
         if running.is_lost() {
             return Err(Undone::Lost);
         }
         match outcome {
-            Ok((said, state, plugin)) => Ok(Decided { said, state, failure: None, plugin: Some(plugin) }),
+            Ok((said, state, plugin)) => {
+                Ok(Decided { said, state, failure: None, plugin: Some(plugin), interrupted: false })
+            }
             Err(failure) if failure.kind == FailureKind::Overloaded => {
                 self.give_back(running).await;
                 Err(Undone::Error(TurnError::Overloaded))
@@ -442,6 +459,7 @@ impl Engine {
             handoff: None,
             failed: entry.failure.is_some(),
             with_people: false,
+            interrupted: false,
             replayed: true,
         }))
     }
@@ -458,12 +476,12 @@ impl Engine {
 impl Decided {
     /// Without the plugin: its state stays.
     fn by_host(said: Said, head: &Head) -> Decided {
-        Decided { said, state: head.state.clone(), failure: None, plugin: None }
+        Decided { said, state: head.state.clone(), failure: None, plugin: None, interrupted: false }
     }
 
     fn failed(place: &Place, locale: Option<&str>, head: &Head, why: String) -> Decided {
         let said = Said::fallback(&place.bot, locale);
-        Decided { said, state: head.state.clone(), failure: Some(why), plugin: None }
+        Decided { said, state: head.state.clone(), failure: Some(why), plugin: None, interrupted: false }
     }
 }
 

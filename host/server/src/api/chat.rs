@@ -68,6 +68,8 @@ pub(crate) struct ChatResponse {
     handoff: Option<Handoff>,
     /// Whether people answer the conversation now: their replies come as messages of the conversation.
     with_people: bool,
+    /// Whether the message got no answer because a newer one came.
+    interrupted: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -148,6 +150,7 @@ pub(crate) async fn chat(
         handoff: answer.handoff.map(|(reason, summary)| Handoff { reason, summary }),
         replies: answer.replies,
         with_people: answer.with_people,
+        interrupted: answer.interrupted,
     };
     let mut response = Json(body).into_response();
     if answer.replayed {

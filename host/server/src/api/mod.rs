@@ -21,7 +21,7 @@ mod openapi_test;
 
 use crate::gateway::keys::Keys;
 use crate::gateway::rate::{Limiter, Rates};
-use crate::gateway::request;
+use crate::gateway::{once, request};
 use axum::Router;
 use axum::routing::{delete, get, post};
 use confab_engine::Engine;
@@ -91,6 +91,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/docs", get(docs::page))
         .fallback(request::unknown_path)
         .method_not_allowed_fallback(request::unknown_method)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), once::once))
         .layer(axum::middleware::from_fn(request::around))
         .with_state(app)
 }
