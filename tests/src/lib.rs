@@ -9,6 +9,7 @@
 //! | [`connection`] | the functions of a connection, called by name |
 //! | [`component`] | components made of others, for the install gate |
 //! | [`metric`] | figures out of `/metrics` |
+//! | [`receiver`] | a receiver of webhooks that verifies with the official library, and a clock to move |
 //! | [`redis`] | a real redis-server |
 //! | [`tryton`] | a real Tryton |
 //! | [`systems`] | other real systems, for `make test-systems` |
@@ -36,6 +37,7 @@ pub mod memory;
 pub mod metric;
 pub mod museum;
 pub mod place;
+pub mod receiver;
 pub mod redis;
 pub mod server;
 pub mod systems;

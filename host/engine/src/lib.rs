@@ -20,6 +20,7 @@
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
 //! | [`cache`] | what capability calls gave, kept for a while |
 //! | [`services`] | what a plugin gets from the host while it runs |
+//! | [`webhooks`] | what tenants' systems are told of turns, signed and in order |
 //! | `watch` | what surrounds each call of a plugin: quarantine before it, account and record after it |
 //! | [`failures`], `quarantine`, [`usage`], [`breakers`] | what is known of plugins and systems that fail, and of what they use |
 //!
@@ -53,6 +54,7 @@ pub mod upgrade;
 pub mod usage;
 pub mod versions;
 mod watch;
+pub mod webhooks;
 mod work;
 
 pub use confab_egress as egress;
@@ -62,5 +64,5 @@ pub use config::{Finding, Severity, SourceFile};
 pub use engine::{ApplyReport, Engine, EngineConfig};
 pub use error::{ConnectionError, TurnError};
 pub use failures::{FailureFilter, FailurePage, FailureRecord};
-pub use ids::{BotId, ConnectionId, ConversationId, NameError, TenantId};
+pub use ids::{BotId, ConnectionId, ConversationId, NameError, TenantId, WebhookId};
 pub use turn::{Access, IdempotencyKey, Inbound, PeopleStep, TurnAnswer, TurnRequest, Visitor};

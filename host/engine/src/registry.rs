@@ -6,13 +6,14 @@
 
 use crate::config::documents::{BotDoc, ConnectionDoc, EndpointDoc, PeopleDoc, TenantDoc, WhileBusy};
 use crate::config::{Finding, Severity, endpoints};
-use crate::ids::{BotId, ConnectionId, TenantId};
+use crate::ids::{BotId, ConnectionId, TenantId, WebhookId};
 use crate::installed::Installed;
 use crate::library::Library;
 use crate::rollout::{Candidate, Place, Rollouts, Watches};
 use crate::settings_schema;
 use crate::versions::{ChosenCandidate, Versions};
 use crate::watch::{BotMetrics, Post};
+use crate::webhooks::Hook;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use confab_egress::{Auth, ConnectionSpec, Egress, EndpointConfig};
@@ -121,6 +122,8 @@ pub struct Tenant {
     pub bots: HashMap<BotId, Slot<Bot>>,
     /// Its connections.
     pub connections: HashMap<ConnectionId, Slot<Connection>>,
+    /// Its webhooks, in order of their ids.
+    pub webhooks: BTreeMap<WebhookId, Hook>,
 }
 
 /// Everything that this host serves.
@@ -155,6 +158,11 @@ impl Registry {
     /// A connection of a tenant.
     pub fn connection(&self, tenant: &TenantId, connection: &ConnectionId) -> Option<&Slot<Connection>> {
         self.tenants.get(tenant)?.connections.get(connection)
+    }
+
+    /// A webhook of a tenant.
+    pub fn webhook(&self, tenant: &TenantId, webhook: &WebhookId) -> Option<&Hook> {
+        self.tenants.get(tenant)?.webhooks.get(webhook)
     }
 
     /// Counts: tenants, bots, bots that are ready.

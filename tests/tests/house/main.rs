@@ -30,6 +30,7 @@
 //! | [`random_turns`] | a bot answers whatever visitors write |
 //! | [`pages`] | health, readiness, description and documentation |
 //! | [`rooms`] | which crate may know which |
+//! | [`webhooks`] | tenants' systems are told what happened: signed, in order, also after days |
 //! | [`guests`] | every guest is in the museum |
 #![allow(clippy::indexing_slicing, reason = "JSON gives null for what is not in it, and a test that panics has failed")]
 
@@ -65,3 +66,4 @@ mod systems;
 mod tryton;
 mod two_hosts;
 mod upgrades;
+mod webhooks;

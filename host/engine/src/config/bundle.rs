@@ -3,8 +3,9 @@
 //! Everything wrong is reported at once. What needs a plugin to be checked (a bot's definition, a connection's settings
 //! and files) is checked when the documents are prepared, see [`crate::registry`].
 
-use super::documents::{BotDoc, ConnectionDoc, PeopleDoc, TenantDoc};
+use super::documents::{BotDoc, ConnectionDoc, PeopleDoc, TenantDoc, WebhookDoc};
 use super::endpoints;
+use super::webhooks::{ReadWebhook, WebhookYaml};
 use super::yaml::{BotYaml, ConnectionYaml, TenantYaml, place, read};
 use super::{Finding, Place, Places};
 use crate::ids::{BotId, ConnectionId, TenantId};
@@ -34,6 +35,8 @@ pub struct Bundle {
     pub bots: Vec<(String, BotDoc)>,
     /// Its connections, each with the file it came from.
     pub connections: Vec<(String, ConnectionDoc)>,
+    /// Its webhooks, each with the file it came from.
+    pub webhooks: Vec<(String, WebhookDoc)>,
     /// Data files by connection and name.
     pub files: HashMap<(ConnectionId, String), Vec<u8>>,
     /// Where things stand, by file.
@@ -73,8 +76,9 @@ impl Bundle {
         let tenant = reader.tenant();
         let connections = reader.each("connections/", Reader::connection);
         let bots = reader.each("bots/", Reader::bot);
+        let webhooks = reader.each("webhooks/", Reader::webhook);
         let bundle = match tenant {
-            Some(tenant) if reader.findings.is_empty() => reader.assemble(tenant, bots, connections),
+            Some(tenant) if reader.findings.is_empty() => reader.assemble(tenant, bots, connections, webhooks),
             _ => None,
         };
         match bundle {
@@ -333,11 +337,24 @@ impl<'a> Reader<'a> {
         Some(ReadConnection { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc), data })
     }
 
-    fn assemble(&mut self, tenant: TenantDoc, bots: Vec<ReadBot>, connections: Vec<ReadConnection>) -> Option<Bundle> {
+    fn webhook(&mut self, file: &'a SourceFile) -> Option<ReadWebhook> {
+        let yaml: WebhookYaml = self.parse(file)?;
+        self.places.insert(file.path.clone(), yaml.places());
+        yaml.read(&file.path, &mut self.findings)
+    }
+
+    fn assemble(
+        &mut self,
+        tenant: TenantDoc,
+        bots: Vec<ReadBot>,
+        connections: Vec<ReadConnection>,
+        webhooks: Vec<ReadWebhook>,
+    ) -> Option<Bundle> {
         let mut bundle = Bundle {
             tenant,
             bots: Vec::new(),
             connections: Vec::new(),
+            webhooks: Vec::new(),
             files: HashMap::new(),
             places: std::mem::take(&mut self.places),
         };
@@ -360,6 +377,13 @@ impl<'a> Reader<'a> {
                     .push(Finding::error(&bot.file, format!("bot `{}` is in {first} already", bot.id)).at(bot.place));
             }
             bundle.bots.push((bot.file, (bot.doc)(bundle.tenant.id.clone())));
+        }
+        for webhook in webhooks {
+            if let Some(first) = seen.insert(format!("webhook {}", webhook.id), webhook.file.clone()) {
+                let message = format!("webhook `{}` is in {first} already", webhook.id);
+                self.findings.push(Finding::error(&webhook.file, message).at(webhook.place));
+            }
+            bundle.webhooks.push(webhook.of(bundle.tenant.id.clone()));
         }
         Some(bundle)
     }

@@ -1,10 +1,10 @@
 //! What the store keeps of a tenant: documents of the kinds below, JSON, one for each thing.
 
 use crate::cache::CacheDoc;
-use crate::ids::{BotId, ConnectionId, TenantId};
+use crate::ids::{BotId, ConnectionId, TenantId, WebhookId};
 use bytes::Bytes;
 use confab_egress::{ClientCertificate, ConnectionLimits, Pem, Redirects};
-use confab_egress::{RateConfig, RetryConfig};
+use confab_egress::{RateConfig, RetryConfig, SecretRef};
 use confab_store::DocumentChange;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ pub const TENANT: &str = "tenant";
 pub const BOT: &str = "bot";
 /// A connection. Id: `TENANT/CONNECTION`.
 pub const CONNECTION: &str = "connection";
+/// A webhook. Id: `TENANT/WEBHOOK`.
+pub const WEBHOOK: &str = "webhook";
 /// A data file of a connection, as it is. Id: `TENANT/CONNECTION/NAME`.
 pub const FILE: &str = "file";
 
@@ -157,6 +159,27 @@ pub struct EndpointDoc {
     /// The header in which the system takes idempotency keys, if it is not `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_header: Option<String>,
+}
+
+/// A place of a tenant's that is told what happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookDoc {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: WebhookId,
+    /// Where it is.
+    pub url: String,
+    /// Which events it is told of: `message.created`, `ticket.*`, `*`.
+    pub events: Vec<String>,
+    /// What it is signed with, the current secret first.
+    pub secrets: Vec<SecretRef>,
+    /// Of which bots; none for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bots: Vec<BotId>,
+    /// What it is for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// The change that stores a document.

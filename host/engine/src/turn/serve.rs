@@ -25,6 +25,7 @@ use crate::failures::Whose;
 use crate::ids::{BotId, ConversationId, TenantId};
 use crate::registry::{Bot, Slot};
 use crate::services::BotServices;
+use crate::webhooks::Happened;
 use bytes::Bytes;
 use confab_sandbox::{FailureKind, Plugin};
 use confab_store::{BeginTurn, Begun, ConversationKey, OpenTurn, StoreError, StoredAnswer, TurnCommit};
@@ -301,7 +302,7 @@ impl Engine {
             let accepted = Accepted { locale: locale.clone(), ..(*accepted).clone() };
             Record::new(number, accepted, steps, plugin, definition, said, &decided.state, failure).encode(&head.state)
         });
-        self.commit(place, &running, header, head.header.handed_over, decided, record, keep).await
+        self.commit(place, &running, number, header, head.header.handed_over, decided, record, keep).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything that a commit consists of")]
@@ -309,6 +310,7 @@ impl Engine {
         &self,
         place: &Place,
         running: &Running,
+        number: u64,
         header: Header,
         before: Option<HandedOver>,
         decided: Decided,
@@ -316,7 +318,7 @@ impl Engine {
         keep: bool,
     ) -> Result<Done, Undone> {
         let accepted = &running.accepted;
-        let Decided { said, state, failure, interrupted, .. } = decided;
+        let Decided { said, state, failure, plugin, interrupted } = decided;
         let (bot, conversation) = (&place.bot, &place.key);
         let mut leave = Leave::of(&self.inner, bot, place.id, conversation, running, &said).await?;
         let (open, with_people) = (people_index(&bot.tenant, &bot.id), header.handed_over.is_some());
@@ -328,7 +330,7 @@ impl Engine {
                     leave.hand_over(bot, place.id, conversation, over);
                 }
             }
-            Some(over) if over.by.is_some() && before.is_some_and(|before| before.by.is_none()) => {
+            Some(over) if over.by.is_some() && before.as_ref().is_some_and(|before| before.by.is_none()) => {
                 leave.taken(conversation)
             }
             None if given_back => leave.taken(conversation),
@@ -337,6 +339,19 @@ impl Engine {
         if running.is_opened() {
             leave.drops.push(lane_of(conversation));
         }
+        let happened = Happened {
+            bot,
+            conversation: place.id,
+            number,
+            running,
+            locale: header.locale.as_deref(),
+            said: &said,
+            plugin: plugin.as_ref(),
+            failure: failure.as_deref(),
+            before: before.as_ref(),
+            after: header.handed_over.as_ref(),
+        };
+        leave.pushes.extend(happened.push(&self.registry()));
         let unwatched = leave.take_unwatched();
         let (kind, text, by) = described(&accepted.inbound);
         let answer = TurnAnswer {

@@ -2,6 +2,7 @@
 
 use super::admin::config::ApplyRequest;
 use super::admin::rollouts::RolloutRequest;
+use super::admin::webhooks::ReplayRequest;
 use super::chat::{ChatRequest, MESSAGE_CHARS};
 use super::docs;
 use super::meta::OPENAPI;
@@ -187,6 +188,7 @@ fn requests_are_read_as_they_are_described() {
     read_requests::<ChatRequest>("/api/chat");
     read_requests::<ApplyRequest>("/api/admin/apply");
     read_requests::<NewKey>("/api/admin/keys");
+    read_requests::<ReplayRequest>("/api/admin/webhooks/{id}/replay");
     for change in ["upgrade", "promote", "rollback"] {
         read_requests::<RolloutRequest>(&format!("/api/admin/rollouts/{{plugin}}/{change}"));
     }

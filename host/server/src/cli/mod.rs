@@ -14,6 +14,7 @@ mod plugin;
 mod replay;
 mod rollout;
 mod usage;
+mod webhook;
 
 use crate::settings::{Common, Serve};
 use clap::{Parser, Subcommand};
@@ -37,12 +38,12 @@ enum Command {
     Serve(Serve),
     /// Check a tenant's folder and serve what is in it.
     Apply {
-        /// The folder: tenant.yaml, bots/, connections/.
+        /// The folder: tenant.yaml, bots/, connections/, webhooks/.
         dir: PathBuf,
         /// Check everything, change nothing.
         #[arg(long)]
         check: bool,
-        /// Remove the tenant's bots and connections that are not in the folder.
+        /// Remove the tenant's bots, connections and webhooks that are not in the folder.
         #[arg(long)]
         prune: bool,
     },
@@ -54,6 +55,9 @@ enum Command {
     /// Look at connections.
     #[command(subcommand)]
     Connection(connection::ConnectionCommand),
+    /// Look at webhooks, test them, have messages sent again.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Show what failed, newest first: whose fault it was, which limit ended it, what it had used.
     Failures(failures::FailuresArgs),
     /// Show what bots and connections used, by day.
@@ -113,6 +117,7 @@ async fn run(common: Common, command: Command) -> anyhow::Result<()> {
         Command::Chat(args) => chat::run(&common, args).await,
         Command::Key(command) => key::run(&common, command).await,
         Command::Connection(command) => connection::run(&common, command).await,
+        Command::Webhook(command) => webhook::run(&common, command).await,
         Command::Plugin(PluginCommand::Rollout(command)) => rollout::run(&common, command).await,
         Command::Failures(args) => failures::run(&common, args).await,
         Command::Replay(args) => replay::run(&common, args).await,

@@ -11,6 +11,7 @@ pub(crate) mod plugins;
 pub(crate) mod replay;
 pub(crate) mod rollouts;
 pub(crate) mod usage;
+pub(crate) mod webhooks;
 
 use super::conversations::time;
 use crate::gateway::input::line;
