@@ -129,7 +129,7 @@ async fn a_request_that_another_host_serves_is_in_flight_and_then_answered() {
     let same = BeginTurn { answer_key: Some("k".to_owned()), ..options() };
     let running = one.open_turn(&key("c"), same.clone()).await.unwrap();
     assert_eq!(other.begin_turn(&key("c"), same.clone()).await.unwrap_err(), StoreError::InFlight);
-    let answered = TurnCommit { answer: answer("k", "200"), ..commit("x", &[]) };
+    let answered = TurnCommit { answers: answer("k", "200"), ..commit("x", &[]) };
     one.close_turn(running.lease, answered).await.unwrap();
     let begun = other.begin_turn(&key("c"), same).await.unwrap();
     assert!(matches!(&begun, Begun::Answered(body) if *body == bytes("200")), "{begun:?}");
@@ -239,7 +239,7 @@ async fn a_turn_that_nobody_disturbs_is_two_calls() {
     let before = calls().await;
     let same = BeginTurn { answer_key: Some("k".to_owned()), ..options() };
     let open = store.open_turn(&key("c"), same).await.unwrap();
-    let mut all = TurnCommit { answer: answer("k", "200"), record: Some(bytes("r")), ..commit("two", &["b", "c"]) };
+    let mut all = TurnCommit { answers: answer("k", "200"), record: Some(bytes("r")), ..commit("two", &["b", "c"]) };
     all.pushes = vec![push("lane", "1")];
     store.close_turn(open.lease, all).await.unwrap();
     assert_eq!(calls().await - before, 2);
