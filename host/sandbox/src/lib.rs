@@ -12,6 +12,7 @@
 //! | [`plugin`] | [`Plugin`]: what is known of a component, and its code while it is used |
 //! | [`call`] | calling it: fresh instance, budgets, outer timeout, report |
 //! | [`tenants`], `places`, `lanes` | what a tenant may use, whose turn it is, who goes first |
+//! | `seeded` | chance and time of WASI, the same when a call is run again |
 //! | `warm` | instances that are kept, for what can't be snapshotted |
 //! | [`effects`], [`webhook`] | what a turn leaves behind; what platforms tell by themselves |
 //! | [`services`] | [`HostServices`]: what the host does for a plugin, as a trait |
@@ -44,6 +45,7 @@ pub mod plugin;
 pub mod reflect;
 #[cfg(test)]
 mod reflect_fuzz;
+mod seeded;
 pub mod services;
 pub mod signature;
 pub mod snapshot;

@@ -102,7 +102,9 @@ impl Sandbox {
             component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
         let functions = reflect_exports(component, &docs);
         let shape = Shape { manifest, imports, functions };
-        match Offers::of(&shape).lacks(shape.manifest.kind) {
+        let offers = Offers::of(&shape);
+        let problem = offers.lacks(shape.manifest.kind);
+        match problem.or_else(|| offers.webhook_problem(&shape.manifest, &shape.imports)) {
             None => Ok(shape),
             Some(message) => Err(LoadError::Invalid { plugin: shape.manifest.name, message }),
         }

@@ -73,7 +73,7 @@ type Taken = (u64, Option<Bytes>, u64, u64);
 impl RedisStore {
     pub(super) async fn begin(&self, key: &ConversationKey, options: BeginTurn) -> Result<Begun, StoreError> {
         let deadline = Instant::now() + options.wait.min(LONGEST_WAIT);
-        let guard = self.turns.acquire(key, options.wait, options.hold).await.ok_or(StoreError::Busy)?;
+        let guard = self.turns.acquire(key, &options).await?;
         let keys = ConversationKeys::of(key);
         let owner = format!("{:x}-{}", self.owner, self.requests.fetch_add(1, Ordering::Relaxed));
         let call =
