@@ -3,6 +3,7 @@
 //! | lane | entry | done by |
 //! |---|---|---|
 //! | `turn/CONVERSATION` | a turn that its host may not have finished | [`Engine::finish_turn`] |
+//! | `event/TENANT/SOURCE/BUCKET` | what other systems tell | [`crate::events::process`] |
 //! | `later/CONVERSATION/KEY` | an event that the conversation asked for | [`crate::later`] |
 //!
 //! Every host has one. A lane is with one host at a time; what a killed host held is another's after
@@ -120,6 +121,7 @@ impl Engine {
         match held.lane.split('/').next() {
             Some("turn") => self.look_after(held).await,
             Some("later") => self.tell_later(held).await,
+            Some("event") => self.process_events(held).await,
             _ => {
                 tracing::warn!(lane = held.lane, "work of a kind that this version does not know");
                 after(Duration::from_secs(60), held)

@@ -8,6 +8,7 @@ pub mod bundle;
 mod cache;
 pub mod documents;
 pub(crate) mod endpoints;
+mod events;
 mod yaml;
 
 pub use bundle::{Bundle, SourceFile};
