@@ -157,6 +157,8 @@ pub struct Transcript {
     pub entries: Vec<(u64, Entry)>,
     /// Whether there is more after the last one.
     pub more: bool,
+    /// Set while people answer.
+    pub handed_over: Option<HandedOver>,
 }
 
 #[cfg(test)]

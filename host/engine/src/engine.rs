@@ -4,7 +4,7 @@ use crate::budget::StoreBudget;
 use crate::cache::ResultCache;
 use crate::config::documents::{self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc};
 use crate::config::{Bundle, Finding, Severity, SourceFile};
-use crate::ids::{ConnectionId, TenantId};
+use crate::ids::{ConnectionId, ConversationId, TenantId};
 use crate::install::GateConfig;
 use crate::installed::Installed;
 use crate::library::Library;
@@ -47,6 +47,8 @@ pub struct EngineConfig {
     pub token_keys: Option<TokenKeys>,
     /// Where browsers find this server: `https://bot.example.com`.
     pub public_url: Option<String>,
+    /// Whether this process does what waits in the store: a server does, a command that only looks does not.
+    pub works: bool,
 }
 
 /// Why an engine does not start.
@@ -103,6 +105,9 @@ pub struct ApplyOptions {
     pub prune: bool,
 }
 
+/// Commits that a listener may be behind before it has to look for itself.
+const SAID: usize = 1_024;
+
 /// The engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -119,6 +124,8 @@ pub(crate) struct Inner {
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) turns: TaskTracker,
     worker: Worker,
+    /// Conversations in which something was said.
+    pub(crate) said: tokio::sync::broadcast::Sender<ConversationId>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) cache: Arc<ResultCache>,
     pub(crate) vault: Option<Vault>,
@@ -137,7 +144,7 @@ impl Engine {
     /// # Errors
     /// [`StartError`]. A bot that can't be made ready is no error: it is logged and answers 503.
     pub async fn start(config: EngineConfig) -> Result<Engine, StartError> {
-        let store = confab_store::open(&config.store).await?;
+        let (store, works) = (confab_store::open(&config.store).await?, config.works);
         let sandbox = Sandbox::new(config.sandbox).map_err(|e| StartError::Sandbox(format!("{e:#}")))?;
         let library = Library::new(sandbox.clone(), config.plugins);
         let egress =
@@ -162,6 +169,7 @@ impl Engine {
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
                 worker: Worker::new(),
+                said: tokio::sync::broadcast::Sender::new(SAID),
                 watch,
                 cache,
                 vault,
@@ -172,7 +180,9 @@ impl Engine {
         engine.refresh().await?;
         engine.follow(versions);
         engine.judge(verdicts);
-        engine.inner.worker.start(&engine.inner);
+        if works {
+            engine.inner.worker.start(&engine.inner);
+        }
         Ok(engine)
     }
 

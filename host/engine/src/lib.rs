@@ -17,6 +17,7 @@
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
 //! | `work`, `later` | what waits: unfinished turns, events for later |
 //! | [`events`] | what other systems tell: taken in once, told to the bots that want it |
+//! | [`replay`] | a turn of the past, run again |
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
 //! | [`cache`] | what capability calls gave, kept for a while |
 //! | [`services`] | what a plugin gets from the host while it runs |
@@ -44,6 +45,7 @@ pub mod library;
 mod net;
 mod quarantine;
 pub mod registry;
+pub mod replay;
 pub mod rollout;
 mod services;
 mod settings_schema;
@@ -53,6 +55,7 @@ pub mod upgrade;
 pub mod usage;
 pub mod versions;
 mod watch;
+pub mod webhooks;
 mod work;
 
 pub use confab_egress as egress;

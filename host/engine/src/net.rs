@@ -90,7 +90,7 @@ pub(crate) async fn handle(
     whose: &Whose<'_>,
     services: BotServices,
     input: Turn,
-) -> Result<(Said, Bytes), Failure> {
+) -> Result<(Said, Bytes, Plugin), Failure> {
     let candidate = bot.candidate.as_ref().filter(|candidate| candidate.takes(&input.conversation));
     let stable = |services, input| attempt(watch, bot.post(watch), whose, &bot.plugin, services, input);
     let served = match candidate {
@@ -112,7 +112,7 @@ async fn attempt(
     plugin: &Plugin,
     services: BotServices,
     input: Turn,
-) -> Result<(Said, Bytes), Fault> {
+) -> Result<(Said, Bytes, Plugin), Fault> {
     let pass = watch.enter(post, plugin, "handle").map_err(|e| Fault::quarantined(&e, plugin, "handle"))?;
     let effects = services.effects();
     let failure = match plugin.handle(Box::new(services), input).await {
@@ -125,7 +125,7 @@ async fn attempt(
                 Ok(mut kept) => {
                     kept.0.effects = effects.take();
                     watch.well(post, pass, &reported.report, whose);
-                    return Ok(kept);
+                    return Ok((kept.0, kept.1, plugin.clone()));
                 }
                 Err(message) => plugin.broken_contract("handle", message, reported.report),
             }

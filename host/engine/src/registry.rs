@@ -65,6 +65,13 @@ pub struct Bot {
     digest: String,
 }
 
+impl Bot {
+    /// What its plugin was prepared with.
+    pub(crate) fn definition_text(&self) -> &str {
+        &self.doc.definition
+    }
+}
+
 /// A connection that is ready to serve.
 #[derive(Debug)]
 pub struct Connection {

@@ -462,7 +462,8 @@ mod tests {
         let first = queue.acquire(&key(), &within(LONG, SHORT)).await.unwrap();
         let pin = first.name().pin().unwrap();
         let waits = within(LONG, LONG);
-        let mut second = std::pin::pin!(queue.acquire(&key(), &waits));
+        let key = key();
+        let mut second = std::pin::pin!(queue.acquire(&key, &waits));
         assert!(tokio::time::timeout(SHORT * 10, second.as_mut()).await.is_err());
         drop(pin);
         let second = tokio::time::timeout(SHORT, second).await.unwrap().unwrap();
@@ -481,8 +482,8 @@ mod tests {
         };
         let first = queue.acquire(&key(), &of("one", 1)).await.unwrap();
         assert_eq!(queue.acquire(&key(), &of("one", 1)).await.unwrap_err(), StoreError::InFlight);
-        let two = of("two", 1);
-        let mut second = std::pin::pin!(queue.acquire(&key(), &two));
+        let (two, contested) = (of("two", 1), key());
+        let mut second = std::pin::pin!(queue.acquire(&contested, &two));
         assert!(tokio::time::timeout(SHORT, second.as_mut()).await.is_err());
         assert_eq!(queue.acquire(&key(), &of("two", 9)).await.unwrap_err(), StoreError::InFlight);
         assert_eq!(queue.acquire(&key(), &of("three", 1)).await.unwrap_err(), StoreError::Crowded);

@@ -284,27 +284,12 @@ impl HostServices for BotServices {
     }
 
     fn available(&self) -> Vec<(String, String, String, String)> {
-        let mut all = Vec::new();
-        for (capability, connection) in &self.bot.bindings {
-            for callable in connection.plugin.callables().filter(|callable| callable.capability == *capability) {
-                all.push((
-                    callable.capability.clone(),
-                    callable.function.clone(),
-                    callable.description.clone(),
-                    callable.parameters.to_string(),
-                ));
-            }
-        }
-        all
+        available(&self.bot)
     }
 
     async fn invoke(&mut self, capability: &str, function: &str, arguments: Value) -> Result<Value, CapabilityError> {
         let Some(connection) = self.bot.bindings.get(capability).cloned() else {
-            let bound: Vec<&str> = self.bot.bindings.keys().map(String::as_str).collect();
-            return Err(CapabilityError::new(
-                "unsupported",
-                format!("bot {} has no connection for `{capability}`; it has: {}", self.bot.id, bound.join(", ")),
-            ));
+            return Err(unbound(&self.bot, capability));
         };
         self.last = None;
         self.calls += 1;
@@ -320,8 +305,7 @@ impl HostServices for BotServices {
     }
 
     fn last_answer(&self) -> Option<Provenance> {
-        let Source { as_of, cached, stale, error } = self.last.clone()?;
-        Some(Provenance { as_of: rfc3339(as_of), cached, stale, error })
+        self.last.as_ref().map(provenance)
     }
 
     fn kv(&mut self) -> Option<&mut dyn KvServices> {
@@ -333,4 +317,33 @@ impl HostServices for BotServices {
 fn rfc3339(millis: u64) -> String {
     let seconds = i64::try_from(millis / 1_000).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// What a bot may call.
+pub(super) fn available(bot: &Bot) -> Vec<(String, String, String, String)> {
+    let mut all = Vec::new();
+    for (capability, connection) in &bot.bindings {
+        for callable in connection.plugin.callables().filter(|callable| callable.capability == *capability) {
+            all.push((
+                callable.capability.clone(),
+                callable.function.clone(),
+                callable.description.clone(),
+                callable.parameters.to_string(),
+            ));
+        }
+    }
+    all
+}
+
+/// What a call of a capability gets that the bot has no connection for.
+pub(super) fn unbound(bot: &Bot, capability: &str) -> CapabilityError {
+    let bound: Vec<&str> = bot.bindings.keys().map(String::as_str).collect();
+    let message = format!("bot {} has no connection for `{capability}`; it has: {}", bot.id, bound.join(", "));
+    CapabilityError::new("unsupported", message)
+}
+
+/// Where an answer comes from, as plugins see it.
+pub(super) fn provenance(source: &Source) -> Provenance {
+    let Source { as_of, cached, stale, error } = source.clone();
+    Provenance { as_of: rfc3339(as_of), cached, stale, error }
 }

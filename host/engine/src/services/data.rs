@@ -60,6 +60,11 @@ fn bytes(value: &Value) -> Option<Bytes> {
     STANDARD.decode(value.as_str()?).ok().map(Bytes::from)
 }
 
+/// What a scan is known by.
+pub(super) fn scan_key(prefix: &str, after: Option<&str>, limit: u32) -> String {
+    format!("{prefix}\n{}\n{limit}", after.unwrap_or_default())
+}
+
 fn optional(value: &Option<Bytes>) -> Value {
     value.as_ref().map_or(Value::Null, text)
 }
@@ -106,7 +111,7 @@ impl KvServices for NotedSpace {
     }
 
     async fn scan(&mut self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<(String, Bytes)>, KvError> {
-        let key = format!("{prefix}\n{}\n{limit}", after.unwrap_or_default());
+        let key = scan_key(prefix, after, limit);
         if let Some(gave) = self.begin("scan", &key) {
             let pairs = |value: Value| serde_json::from_value::<Vec<(String, Value)>>(value).unwrap_or_default();
             return gave.map(|value| {

@@ -3,6 +3,7 @@
 mod bot;
 mod connection;
 mod data;
+pub(crate) mod replayed;
 mod told;
 
 pub(crate) use bot::BotServices;

@@ -14,7 +14,7 @@
 //! A plugin that fails costs its own conversation one answer: the visitor reads the bot's fallback, the state stays as
 //! it was, and the turn is committed like any other.
 
-pub mod accepted;
+pub(crate) mod accepted;
 pub(crate) mod journal;
 pub(crate) mod leave;
 pub mod outcome;
@@ -40,6 +40,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 pub use accepted::{IdempotencyKey, KEEP};
 pub use outcome::Said;
 pub use people::PeopleStep;
+pub(crate) use serve::turn_input;
+pub use transcript::Heard;
 
 /// What a client says of the visitor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

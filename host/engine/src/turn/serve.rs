@@ -15,6 +15,7 @@ use super::journal::{Left, Running, lane_of};
 use super::leave::Leave;
 use super::outcome::{Said, in_language};
 use super::record::Record;
+use super::transcript::{OPEN, people_index};
 use super::{Access, Inbound, TurnAnswer, TurnRequest, people};
 use crate::conversation::{Entry, FORMAT, HandedOver, Head, Header, Owner};
 use crate::engine::Engine;
@@ -24,7 +25,7 @@ use crate::ids::{BotId, ConversationId, TenantId};
 use crate::registry::{Bot, Slot};
 use crate::services::BotServices;
 use bytes::Bytes;
-use confab_sandbox::FailureKind;
+use confab_sandbox::{FailureKind, Plugin};
 use confab_store::{BeginTurn, Begun, ConversationKey, OpenTurn, StoreError, StoredAnswer, TurnCommit};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -82,6 +83,8 @@ struct Decided {
     said: Said,
     state: Bytes,
     failure: Option<String>,
+    /// Which version of the plugin did; none where it failed, or was not asked.
+    plugin: Option<Plugin>,
 }
 
 impl Engine {
@@ -265,8 +268,9 @@ impl Engine {
             people::hand_over(&mut header, &place.bot, accepted.at, reason, summary.as_deref());
         }
         let record = by_plugin.then(|| {
-            let plugin = place.bot.plugin.manifest();
-            let plugin = (plugin.name.clone(), plugin.version.clone(), place.bot.plugin.digest().to_owned());
+            let plugin = decided.plugin.as_ref().unwrap_or(&place.bot.plugin);
+            let (manifest, digest) = (plugin.manifest(), plugin.digest().to_owned());
+            let plugin = (manifest.name.clone(), manifest.version.clone(), digest);
             let (definition, steps) = (place.bot.definition.clone(), running.steps());
             let (said, failure) = (decided.said.clone(), decided.failure.clone());
             let accepted = Accepted { locale: locale.clone(), ..(*accepted).clone() };
@@ -287,14 +291,23 @@ impl Engine {
         keep: bool,
     ) -> Result<Done, Undone> {
         let accepted = &running.accepted;
-        let Decided { said, state, failure } = decided;
+        let Decided { said, state, failure, .. } = decided;
         let (bot, conversation) = (&place.bot, &place.key);
         let mut leave = Leave::of(&self.inner, bot, place.id, conversation, running, &said).await?;
-        match (&header.handed_over, before) {
-            (Some(over), None) if over.by.is_none() => leave.hand_over(bot, place.id, conversation, over),
-            (Some(over), Some(_)) if over.by.is_none() => {}
-            (None, None) => {}
-            _ => leave.taken(conversation),
+        let (open, with_people) = (people_index(&bot.tenant, &bot.id), header.handed_over.is_some());
+        let given_back = !with_people && before.is_some();
+        match &header.handed_over {
+            Some(over) if before.is_none() => {
+                self.inner.store.link(&open, OPEN, &conversation.id, bot.conversation_ttl).await?;
+                if over.by.is_none() {
+                    leave.hand_over(bot, place.id, conversation, over);
+                }
+            }
+            Some(over) if over.by.is_some() && before.is_some_and(|before| before.by.is_none()) => {
+                leave.taken(conversation)
+            }
+            None if given_back => leave.taken(conversation),
+            _ => {}
         }
         if running.is_opened() {
             leave.drops.push(lane_of(conversation));
@@ -308,7 +321,7 @@ impl Engine {
             intent: said.intent,
             handoff: said.handoff,
             failed: failure.is_some(),
-            with_people: header.handed_over.is_some(),
+            with_people,
             replayed: false,
         };
         let entry = Entry {
@@ -344,7 +357,11 @@ impl Engine {
             keep,
         };
         let committed = self.inner.store.commit_turn(lease, commit).await?;
+        let _nobody_listens = self.inner.said.send(place.id);
         Leave::committed(unwatched, &self.inner, bot, conversation).await;
+        if given_back && let Err(error) = self.inner.store.unlink(&open, OPEN, &conversation.id).await {
+            tracing::debug!(%error, "a conversation that was given back is still listed until somebody looks");
+        }
         let turns = committed.turns;
         let next = committed.lease.map(|lease| OpenTurn { lease, head: Some(head), turns, unfinished: None });
         Ok(Done { answer, next })
@@ -376,7 +393,7 @@ impl Engine {
             return Err(Undone::Lost);
         }
         match outcome {
-            Ok((said, state)) => Ok(Decided { said, state, failure: None }),
+            Ok((said, state, plugin)) => Ok(Decided { said, state, failure: None, plugin: Some(plugin) }),
             Err(failure) if failure.kind == FailureKind::Overloaded => {
                 self.give_back(running).await;
                 Err(Undone::Error(TurnError::Overloaded))
@@ -429,11 +446,12 @@ impl Engine {
 impl Decided {
     /// Without the plugin: its state stays.
     fn by_host(said: Said, head: &Head) -> Decided {
-        Decided { said, state: head.state.clone(), failure: None }
+        Decided { said, state: head.state.clone(), failure: None, plugin: None }
     }
 
     fn failed(place: &Place, locale: Option<&str>, head: &Head, why: String) -> Decided {
-        Decided { said: Said::fallback(&place.bot, locale), state: head.state.clone(), failure: Some(why) }
+        let said = Said::fallback(&place.bot, locale);
+        Decided { said, state: head.state.clone(), failure: Some(why), plugin: None }
     }
 }
 

@@ -3,7 +3,8 @@
 //! 1. To take a lane, look at the due ones in a snapshot that was begun with the holds locked. A hold ends only when what
 //!    its holder settled is on disk, so whoever is not held then has in the snapshot all that was settled.
 //! 2. A hold is of one life of a lane (`born`): a lane that was dropped and pushed anew is free, whoever held the old.
-//! 3. While a settling is being written, the lane can't be taken, however late it is.
+//! 3. While a settling is being written, the lane can't be taken, however late it is. If it can't be written, the lane stays
+//!    held, as if its holder had been killed.
 
 use std::collections::HashMap;
 
@@ -98,5 +99,39 @@ impl Holds {
 
     fn of(&mut self, lane: &str, token: u64) -> Option<&mut Hold> {
         self.by_lane.get_mut(lane).filter(|hold| hold.token == token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_is_being_settled_is_not_taken_however_late() {
+        let held = HeldLanes::new(7);
+        let token = held.lock().take("lane", 1, Instant::now());
+        assert_eq!(held.begin_settling("lane", token), Some(1));
+        tokio::time::advance(LANE_HOLD * 2).await;
+        assert!(!held.lock().is_free("lane", 1, Instant::now()));
+        // It could not be written.
+        assert!(held.extend("lane", token));
+        assert!(!held.lock().is_free("lane", 1, Instant::now()));
+        tokio::time::advance(LANE_HOLD).await;
+        assert!(held.lock().is_free("lane", 1, Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_life_of_a_lane_is_free_and_only_its_own_hold_ends() {
+        let held = HeldLanes::new(7);
+        let old = held.lock().take("lane", 1, Instant::now());
+        assert!(held.lock().is_free("lane", 2, Instant::now()));
+        let new = held.lock().take("lane", 2, Instant::now());
+        assert!(new > old && old > 7);
+        held.free("lane", old);
+        held.revoke("lane", 1);
+        assert_eq!(held.begin_settling("lane", old), None);
+        assert!(!held.lock().is_free("lane", 2, Instant::now()));
+        held.revoke("lane", 2);
+        assert!(held.lock().by_lane.is_empty());
     }
 }

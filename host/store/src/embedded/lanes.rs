@@ -100,7 +100,7 @@ impl Lanes for Embedded {
             .submit_then(
                 "push work",
                 move |batch| lane_rows::push(batch, &pushes),
-                move || shared.held.changed.notify_waiters(),
+                move |_| shared.held.changed.notify_waiters(),
             )
             .await
     }
@@ -131,9 +131,12 @@ impl Lanes for Embedded {
                     lane_rows::settle(batch, &name, born, settled.through, settled.again, settled.note)?;
                     lane_rows::push(batch, &settled.pushes).map(drop)
                 },
-                // Also when it failed: then the lane is due again as it was.
-                move || {
-                    holds.held.free(&lane, token);
+                move |ended| {
+                    match ended {
+                        Ok(()) | Err(StoreError::LeaseLost) => holds.held.free(&lane, token),
+                        // Not at once: while the disk is full, say, the work would be done again and again.
+                        Err(_) => drop(holds.held.extend(&lane, token)),
+                    }
                     holds.held.changed.notify_waiters();
                 },
             )
@@ -151,7 +154,7 @@ impl Lanes for Embedded {
             .submit_then(
                 "hasten a lane",
                 move |batch| lane_rows::hasten(batch, &lane),
-                move || shared.held.changed.notify_waiters(),
+                move |_| shared.held.changed.notify_waiters(),
             )
             .await
     }

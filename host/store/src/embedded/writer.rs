@@ -156,11 +156,11 @@ impl Writer {
         &self,
         wanted: &'static str,
         apply: impl FnOnce(&mut Batch<'_>) -> Result<T, Failure> + Send + 'static,
-        then: impl FnOnce() + Send + 'static,
+        then: impl FnOnce(&Result<T, StoreError>) + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let done = move |ended| {
-            then();
+            then(&ended);
             drop(answer.send(ended));
         };
         self.queue(wanted, apply, done)?;
