@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Pauses between tries of an event: eight tries in ten minutes.
-const PAUSES: [Duration; 7] = [1, 5, 15, 30, 90, 180, 280].map(Duration::from_secs);
+/// Seconds between tries of an event: eight tries in ten minutes.
+const PAUSES: [u64; 7] = [1, 5, 15, 30, 90, 180, 280];
 /// Events of a lane that are done before it is left: a host that stops need not wait for more.
 const AT_A_TIME: usize = 16;
 /// Conversations that one event is told to.
@@ -88,7 +88,7 @@ impl Engine {
             let pause = PAUSES.get(tries as usize - 1);
             if let (Some(why), Some(pause)) = (&came.later, pause) {
                 tracing::warn!(tenant = %event.tenant, event = event.id, tries, why, "an event can't be processed yet");
-                return wait(settled, *number, tries, *pause);
+                return wait(settled, *number, tries, Duration::from_secs(*pause));
             }
             if let Err(error) = self.note_event(event, came, tries).await {
                 // Done, but nobody would know. Doing it again does nothing.

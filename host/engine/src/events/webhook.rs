@@ -15,7 +15,7 @@
 
 use super::accept::digest;
 use super::templates::{Templates, values};
-use super::{API, Event, Given, SUBJECTS, Taken, WebhookDoc, name_problem, text_problem};
+use super::{API, Event, SUBJECTS, Taken, WebhookDoc, name_problem, text_problem};
 use crate::config::Finding;
 use crate::config::documents::ConnectionDoc;
 use crate::engine::Engine;
@@ -42,7 +42,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use tokio::sync::Semaphore;
 
 /// Calls of a connection's plugin for webhooks that run at once. One takes some milliseconds.
