@@ -23,7 +23,7 @@
 //! Events with the same first subject keep their order: they share one of [`BUCKETS`] lanes of their source. One that can't be processed now
 //! holds up its lane, for some ten minutes at most; then it is a dead letter.
 
-pub(crate) mod accept;
+pub mod accept;
 pub(crate) mod doc;
 pub(crate) mod log;
 pub(crate) mod process;

@@ -315,6 +315,11 @@ impl HostServices for WebhookServices {
 }
 
 impl Engine {
+    /// Where others find this server, if the operator has said so.
+    pub fn public_url(&self) -> Option<&str> {
+        self.inner.public_url.as_deref()
+    }
+
     /// Takes a platform's call for a connection. When it returns [`Received`], its events are durable.
     ///
     /// # Errors
