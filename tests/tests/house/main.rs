@@ -23,6 +23,8 @@
 //! | [`hostile_data`] | plugins that look at the data of others, and answer nonsense |
 //! | [`hostile_network`] | plugins after credentials, and requests that go astray |
 //! | [`install`] | what passes the install gate, what does not, and who gets it |
+//! | [`events`] | what other systems tell is taken in once, told once, and found again when it went wrong |
+//! | [`webhooks_in`] | platforms that call are believed only when they prove who they are |
 //! | [`cache`] | a result is fetched once for all who ask, is never another's, and says when it is old |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`], [`guest_memory`] | a credential is never seen again, in no guest's memory either |

@@ -112,9 +112,9 @@ pub(super) fn webhook(typed: &mut Typed<'_>, yaml: Spanned<WebhookYaml>) -> Webh
         match secrets.value {
             Value::Object(names) => {
                 for (name, value) in names {
-                    if let Some(secret) = typed.secret_at(&format!("webhook.secrets.{name}"), value, at) {
-                        doc.secrets.insert(name, secret);
-                    }
+                    let field = format!("webhook.secrets.{name}");
+                    let given = several(typed, &field, value, at);
+                    doc.secrets.insert(name, given);
                 }
             }
             _ => typed.wrong("webhook.secrets: write the name of each secret: {signing: env:NAME}", at),
@@ -122,15 +122,7 @@ pub(super) fn webhook(typed: &mut Typed<'_>, yaml: Spanned<WebhookYaml>) -> Webh
     }
     if let Some(standard) = standard {
         let at = place(&standard);
-        let values = match standard.value {
-            Value::Array(values) if !values.is_empty() => values,
-            Value::Array(_) => {
-                typed.wrong("webhook.standard: name at least one secret: env:NAME", at);
-                Vec::new()
-            }
-            one => vec![one],
-        };
-        doc.standard.extend(values.into_iter().filter_map(|value| typed.secret_at("webhook.standard", value, at)));
+        doc.standard = several(typed, "webhook.standard", standard.value, at);
     }
     if let Some(token) = token {
         let at = place(&token);
@@ -158,6 +150,19 @@ pub(super) fn webhook(typed: &mut Typed<'_>, yaml: Spanned<WebhookYaml>) -> Webh
         doc.subjects.push(subject.value);
     }
     doc
+}
+
+/// The name of a secret, or of several while one takes the other's place.
+fn several(typed: &mut Typed<'_>, field: &str, value: Value, at: Option<Place>) -> Vec<String> {
+    let values = match value {
+        Value::Array(values) if !values.is_empty() => values,
+        Value::Array(_) => {
+            typed.wrong(&format!("{field}: name at least one secret: env:NAME"), at);
+            Vec::new()
+        }
+        one => vec![one],
+    };
+    values.into_iter().filter_map(|value| typed.secret_at(field, value, at)).collect()
 }
 
 fn is_header(name: &str) -> bool {
@@ -218,7 +223,8 @@ events:
     fn a_webhook_names_its_secrets_and_a_secret_written_there_is_not_repeated() {
         let with = |webhook: &str| read("connections/a.yaml", &format!("id: a\nconnector: rest\nwebhook:\n  {webhook}\n"));
         let webhook = |text: &str| with(text).unwrap().connections[0].1.webhook.clone().unwrap();
-        assert_eq!(webhook("secrets: {signing: env:SHOP__A}").secrets["signing"], "env:SHOP__A");
+        assert_eq!(webhook("secrets: {signing: env:SHOP__A}").secrets["signing"], ["env:SHOP__A"]);
+        assert_eq!(webhook("secrets: {signing: [env:SHOP__A, file:b]}").secrets["signing"], ["env:SHOP__A", "file:b"]);
         assert_eq!(webhook("standard: env:SHOP__A").standard, ["env:SHOP__A"]);
         assert_eq!(webhook("standard: [env:SHOP__A, file:b]").standard, ["env:SHOP__A", "file:b"]);
         assert_eq!(webhook("token: {header: X-Hook-Token, value: env:SHOP__A}").token.unwrap().header, "x-hook-token");

@@ -25,9 +25,9 @@ pub struct EventDoc {
 /// How webhooks of a connection's platform are told from anybody's: `webhook:` in the connection's file. Secrets by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookDoc {
-    /// For a connector that checks them itself: the secrets of its manifest's `[webhook]`.
+    /// For a connector that checks them itself: the secrets of its manifest's `[webhook]`; of several either fits.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub secrets: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, Vec<String>>,
     /// Secrets of Standard Webhooks; one of them must fit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standard: Vec<String>,

@@ -73,7 +73,7 @@ enum Way {
 
 /// What a plugin may have things checked with.
 #[derive(Debug)]
-struct Secrets(BTreeMap<String, Kept>);
+struct Secrets(BTreeMap<String, Vec<Kept>>);
 
 struct Kept {
     /// As it is shown.
@@ -196,19 +196,19 @@ fn way(
     }
     let mut kept = BTreeMap::new();
     for secret in declared {
-        let Some(name) = webhook.secrets.get(&secret.name) else {
+        let Some(names) = webhook.secrets.get(&secret.name) else {
             if !secret.optional {
                 wrong.push(format!("webhook.secrets.{} is missing: {}", secret.name, secret.description));
             }
             continue;
         };
         let field = format!("webhook.secrets.{}", secret.name);
-        let Some(text) = resolve(&field, name) else { continue };
-        match decode(&text, secret.encoding) {
-            Some(key) => {
-                kept.insert(secret.name.clone(), Kept { text, key });
+        for name in names {
+            let Some(text) = resolve(&field, name) else { continue };
+            match decode(&text, secret.encoding) {
+                Some(key) => kept.entry(secret.name.clone()).or_insert_with(Vec::new).push(Kept { text, key }),
+                None => wrong.push(format!("{field}: what {name} holds is not {}", words(secret.encoding))),
             }
-            None => wrong.push(format!("{field}: what {name} holds is not {}", words(secret.encoding))),
         }
     }
     if wrong.is_empty() && !kept.is_empty() { Ok(Way::Plugin(Arc::new(Secrets(kept)))) } else { Err(wrong) }
@@ -254,17 +254,24 @@ impl Secrets {
             let message = "the connection has no such secret: `webhook.secrets` of its file, names of the manifest's [webhook]";
             return Err(CapabilityError::new("unknown-secret", message));
         };
-        Ok(match check {
+        // All are compared, whichever fits.
+        Ok(kept.iter().fold(false, |fits, one| one.fits(check) | fits))
+    }
+}
+
+impl Kept {
+    fn fits(&self, check: &SignatureCheck) -> bool {
+        match check {
             SignatureCheck::Hmac { algorithm, message, signature, .. } => {
                 let algorithm = match algorithm {
                     HmacAlgorithm::Sha256 => hmac::HMAC_SHA256,
                     HmacAlgorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
                     HmacAlgorithm::Sha512 => hmac::HMAC_SHA512,
                 };
-                hmac::verify(&hmac::Key::new(algorithm, &kept.key), message, signature).is_ok()
+                hmac::verify(&hmac::Key::new(algorithm, &self.key), message, signature).is_ok()
             }
-            SignatureCheck::Equal { value, .. } => equal(&kept.text, value),
-        })
+            SignatureCheck::Equal { value, .. } => equal(&self.text, value),
+        }
     }
 }
 
@@ -512,7 +519,8 @@ mod tests {
     fn secrets(text: &str, encoding: SecretEncoding) -> Secrets {
         let text = Secret::new(text.to_owned());
         let key = decode(&text, encoding).unwrap();
-        Secrets([("signing".to_owned(), Kept { text, key })].into())
+        let old = Kept { text: Secret::new("an old one".into()), key: b"an old one".to_vec() };
+        Secrets([("signing".to_owned(), vec![old, Kept { text, key }])].into())
     }
 
     fn hmac_check(secret: &str, signature: &[u8]) -> SignatureCheck {
