@@ -16,6 +16,7 @@
 //! | [`tokens`] | tokens of OAuth2 connections: kept encrypted, got by a person |
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
 //! | `work`, `later` | what waits: unfinished turns, events for later |
+//! | [`events`] | what other systems tell: taken in once, told to the bots that want it |
 //! | [`replay`] | a turn of the past, run again |
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
 //! | [`cache`] | what capability calls gave, kept for a while |
@@ -35,6 +36,7 @@ pub mod connections;
 pub mod conversation;
 pub mod engine;
 pub mod error;
+pub mod events;
 pub mod failures;
 pub mod ids;
 pub mod install;

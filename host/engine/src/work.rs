@@ -5,6 +5,7 @@
 //! | `turn/CONVERSATION` | a turn that its host may not have finished | [`Engine::finish_turn`] |
 //! | `out` | what happened in a turn, to be told | [`crate::webhooks`] |
 //! | `webhook/TENANT/ID` | a message for one webhook | [`crate::webhooks`] |
+//! | `event/TENANT/SOURCE/BUCKET` | what other systems tell | [`crate::events::process`] |
 //! | `later/CONVERSATION/KEY` | an event that the conversation asked for | [`crate::later`] |
 //!
 //! Every host has one. A lane is with one host at a time; what a killed host held is another's after
@@ -124,6 +125,7 @@ impl Engine {
             Some("later") => self.tell_later(held).await,
             Some(crate::webhooks::OUT) => self.fan_out(held).await,
             Some(crate::webhooks::DELIVERIES) => self.deliver(held).await,
+            Some("event") => self.process_events(held).await,
             _ => {
                 tracing::warn!(lane = held.lane, "work of a kind that this version does not know");
                 after(Duration::from_secs(60), held)

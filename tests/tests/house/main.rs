@@ -23,6 +23,8 @@
 //! | [`hostile_data`] | plugins that look at the data of others, and answer nonsense |
 //! | [`hostile_network`] | plugins after credentials, and requests that go astray |
 //! | [`install`] | what passes the install gate, what does not, and who gets it |
+//! | [`events`] | what other systems tell is taken in once, told once, and found again when it went wrong |
+//! | [`webhooks_in`] | platforms that call are believed only when they prove who they are |
 //! | [`cache`] | a result is fetched once for all who ask, is never another's, and says when it is old |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`], [`guest_memory`] | a credential is never seen again, in no guest's memory either |
@@ -46,6 +48,8 @@ mod connector_sap_s4;
 mod connector_zendesk;
 mod conversations;
 mod crashes;
+mod deploy;
+mod events;
 mod failures;
 mod guest_memory;
 mod guests;
@@ -67,3 +71,4 @@ mod tryton;
 mod two_hosts;
 mod upgrades;
 mod webhooks;
+mod webhooks_in;

@@ -5,6 +5,7 @@
 
 use super::documents::{BotDoc, ConnectionDoc, PeopleDoc, TenantDoc, WebhookDoc};
 use super::endpoints;
+use super::events;
 use super::webhooks::{ReadWebhook, WebhookYaml};
 use super::yaml::{BotYaml, ConnectionYaml, TenantYaml, place, read};
 use super::{Finding, Place, Places};
@@ -188,7 +189,9 @@ impl<'a> Reader<'a> {
                 .chain(bound)
                 .filter_map(|(name, at)| Some((name, at?))),
         );
+        places.fields.extend(events::places(&yaml.events));
         self.places.insert(file.path.clone(), places);
+        let events = events::subscriptions(&file.path, yaml.events, &mut self.findings);
         let id: Option<BotId> = self.name(&file.path, &yaml.id.value, place(&yaml.id));
         let mut connections = BTreeMap::new();
         for (capability, connection) in &yaml.connections {
@@ -241,6 +244,7 @@ impl<'a> Reader<'a> {
             conversation_ttl_s: ttl,
             while_busy: yaml.while_busy.unwrap_or_default(),
             people,
+            events,
         };
         Some(ReadBot { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc) })
     }
@@ -273,6 +277,7 @@ impl<'a> Reader<'a> {
             ("limits", yaml.limits.as_ref().and_then(place)),
             ("rate", yaml.rate.as_ref().and_then(place)),
             ("retry", yaml.retry.as_ref().and_then(place)),
+            ("webhook", yaml.webhook.as_ref().and_then(place)),
         ];
         let named = yaml.endpoints.iter().flat_map(|(name, value)| endpoints::places(name, value));
         places.fields.extend(
@@ -308,6 +313,7 @@ impl<'a> Reader<'a> {
         let mut typed = endpoints::Typed { file: &file.path, findings: &mut self.findings };
         let ca = typed.read("ca", yaml.ca);
         let limits = typed.read("limits", yaml.limits).unwrap_or_default();
+        let webhook = yaml.webhook.map(|webhook| events::webhook(&mut typed, webhook));
         let endpoints: BTreeMap<_, _> = yaml
             .endpoints
             .into_iter()
@@ -333,6 +339,7 @@ impl<'a> Reader<'a> {
             rate,
             retry,
             cache,
+            webhook,
         };
         Some(ReadConnection { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc), data })
     }

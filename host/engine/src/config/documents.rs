@@ -1,6 +1,7 @@
 //! What the store keeps of a tenant: documents of the kinds below, JSON, one for each thing.
 
 use crate::cache::CacheDoc;
+use crate::events::{EventDoc, WebhookDoc as InboundDoc};
 use crate::ids::{BotId, ConnectionId, TenantId, WebhookId};
 use bytes::Bytes;
 use confab_egress::{ClientCertificate, ConnectionLimits, Pem, Redirects};
@@ -56,6 +57,9 @@ pub struct BotDoc {
     /// That people take over where the bot hands over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people: Option<PeopleDoc>,
+    /// Events that it wants to hear of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventDoc>,
 }
 
 /// What becomes of a message that comes while another one of its conversation is being answered.
@@ -124,6 +128,9 @@ pub struct ConnectionDoc {
     /// What its file says of keeping results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheDoc>,
+    /// How its platform's webhooks are checked; none: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<InboundDoc>,
 }
 
 /// Where an endpoint is and with which names of secrets it is signed in to.

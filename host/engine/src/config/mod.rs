@@ -8,6 +8,7 @@ pub mod bundle;
 mod cache;
 pub mod documents;
 pub(crate) mod endpoints;
+mod events;
 mod webhooks;
 mod yaml;
 

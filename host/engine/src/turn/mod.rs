@@ -77,8 +77,8 @@ pub enum Inbound {
     Told {
         /// The event's name.
         name: String,
-        /// What is said.
-        said: Said,
+        /// What is said, by language; `""` for any other.
+        texts: std::collections::BTreeMap<String, String>,
     },
     /// People take part.
     People(PeopleStep),

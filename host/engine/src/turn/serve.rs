@@ -13,7 +13,7 @@
 use super::accepted::{Accepted, conversation_for};
 use super::journal::{Left, Running, lane_of};
 use super::leave::Leave;
-use super::outcome::Said;
+use super::outcome::{Said, in_language};
 use super::record::Record;
 use super::transcript::{OPEN, people_index};
 use super::{Access, Inbound, TurnAnswer, TurnRequest, merge, people};
@@ -273,7 +273,10 @@ impl Engine {
         let silent = header.handed_over.is_some();
         let mut by_plugin = false;
         let decided = match &accepted.inbound {
-            Inbound::Told { said, .. } => Decided::by_host(said.clone(), &head),
+            Inbound::Told { texts, .. } => {
+                let words = in_language(texts, locale.as_deref());
+                Decided::by_host(words.map(Said::text).unwrap_or_default(), &head)
+            }
             Inbound::People(step) => match people::decide(step, &mut header, &place.bot, accepted.at) {
                 Ok(said) => Decided::by_host(said, &head),
                 Err(e) => {

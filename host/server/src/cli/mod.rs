@@ -8,6 +8,7 @@ mod breakers;
 mod chat;
 mod client;
 mod connection;
+mod events;
 mod failures;
 mod key;
 mod plugin;
@@ -60,6 +61,9 @@ enum Command {
     Webhook(webhook::WebhookCommand),
     /// Show what failed, newest first: whose fault it was, which limit ended it, what it had used.
     Failures(failures::FailuresArgs),
+    /// Show what other systems told and what became of it; process it anew.
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Show what bots and connections used, by day.
     Usage(usage::UsageArgs),
     /// Show what is not called because it kept failing, or call it again.
@@ -121,6 +125,7 @@ async fn run(common: Common, command: Command) -> anyhow::Result<()> {
         Command::Plugin(PluginCommand::Rollout(command)) => rollout::run(&common, command).await,
         Command::Failures(args) => failures::run(&common, args).await,
         Command::Replay(args) => replay::run(&common, args).await,
+        Command::Events(command) => events::run(&common, command).await,
         Command::Usage(args) => usage::run(&common, args).await,
         Command::Breakers(args) => breakers::run(&common, args).await,
         Command::Plugin(command) => plugin::install::run(&common, command).await,

@@ -5,6 +5,7 @@ pub(crate) mod cache;
 pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod connections;
+pub(crate) mod events;
 pub(crate) mod failures;
 pub(crate) mod keys;
 pub(crate) mod plugins;
