@@ -6,6 +6,7 @@
 
 use crate::nlu::text::{Word, fold, words};
 use minijinja::value::Value;
+use std::borrow::Cow;
 
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3_600.0;
@@ -60,6 +61,9 @@ pub(crate) enum Reading {
 
 /// Finds lengths of time: first and last byte, and seconds. The words that make it look ahead belong to it.
 pub(crate) fn each(text: &str, reading: Reading, found: &mut dyn FnMut(usize, usize, i64)) {
+    if reading == Reading::Message && !may_look_ahead(text) {
+        return;
+    }
     let words: Vec<(Word, String)> = words(text).into_iter().map(|word| (word.clone(), fold(&word.lower))).collect();
     let folded = |at: usize| words.get(at).map_or("", |(_, folded)| folded.as_str());
     let mut at = 0;
@@ -85,11 +89,29 @@ pub(crate) fn each(text: &str, reading: Reading, found: &mut dyn FnMut(usize, us
     }
 }
 
+/// Most messages hold nothing of the kind, and to read their words costs more than to see that.
+fn may_look_ahead(text: &str) -> bool {
+    let mut ahead = false;
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        let word = if word.is_ascii() { Cow::Borrowed(word) } else { Cow::Owned(fold(&word.to_lowercase())) };
+        let one_of = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(&word));
+        let number = || {
+            let named = NUMBERS.iter().any(|(_, names)| one_of(names)) || one_of(&TYPED);
+            named || word.starts_with(|c: char| c.is_ascii_digit()) || one_of(&ONE) || one_of(&HALF) || one_of(&ABOUT)
+        };
+        if one_of(&TOMORROW) || one_of(&LATER_DAYS) || ahead && (number() || whole(&word.to_lowercase()).is_some()) {
+            return true;
+        }
+        ahead = one_of(&AHEAD);
+    }
+    false
+}
+
 /// "tomorrow" or "day after tomorrow" from this word on: the word behind it, and seconds.
 fn one_of_the_next_days<'w>(folded: &impl Fn(usize) -> &'w str, at: usize) -> Option<(usize, f64)> {
     let before = at.checked_sub(1).map_or("", folded);
     match folded(at) {
-        "ubermorgen" | "overmorgen" | "dopodomani" => Some((at + 1, 2.0 * DAY)),
+        word if LATER_DAYS.contains(&word) => Some((at + 1, 2.0 * DAY)),
         "day" if folded(at + 1) == "after" && folded(at + 2) == "tomorrow" => Some((at + 3, 2.0 * DAY)),
         word if TOMORROW.contains(&word) && !GREETINGS.contains(&before) => Some((at + 1, DAY)),
         _ => None,
@@ -170,7 +192,11 @@ const AHEAD: [&str; 10] = ["in", "after", "nach", "dans", "apres", "en", "fra", 
 const ABOUT: [&str; 9] = ["about", "around", "roughly", "ca", "circa", "etwa", "ungefahr", "rund", "environ"];
 const AND: [&str; 5] = ["and", "und", "et", "y", "e"];
 const TOMORROW: [&str; 4] = ["tomorrow", "morgen", "demain", "domani"];
-/// Before these it is a greeting: "guten Morgen", "see you tomorrow", "a domani".
+/// The last one as it is typed where there is no `ü`.
+const LATER_DAYS: [&str; 4] = ["ubermorgen", "overmorgen", "dopodomani", "uebermorgen"];
+/// Numbers that folding changes, as they are typed.
+const TYPED: [&str; 3] = ["fuenf", "zwoelf", "due"];
+/// Behind these it is a greeting: "guten Morgen", "see you tomorrow", "a domani".
 const GREETINGS: [&str; 7] = ["guten", "schonen", "bis", "you", "tot", "a", "goede"];
 const ONE: [&str; 12] = ["a", "an", "one", "ein", "eine", "einer", "einem", "einen", "un", "une", "una", "een"];
 const HALF: [&str; 9] = ["half", "halb", "halbe", "halben", "demi", "demie", "media", "mezza", "halve"];
@@ -291,6 +317,11 @@ mod tests {
             ("Erinnere mich morgen daran", "morgen", 24 * hour),
             ("the day after tomorrow", "day after tomorrow", 48 * hour),
             ("übermorgen", "übermorgen", 48 * hour),
+            ("Uebermorgen", "Uebermorgen", 48 * hour),
+            ("in fuenf Minuten", "in fuenf Minuten", hour / 12),
+            ("IN DUE ORE", "IN DUE ORE", 2 * hour),
+            ("in ca. 3 h", "in ca. 3 h", 3 * hour),
+            ("après deux jours", "après deux jours", 48 * hour),
         ] {
             assert_eq!(all(text, Reading::Message), [(stretch.to_owned(), seconds)], "{text}");
         }
