@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
-use confab_store::{BeginTurn, ConversationKey, Store, TurnCommit};
+use confab_store::{BeginTurn, Begun, ConversationKey, Store, TurnCommit};
 use redis::aio::ConnectionManager;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //! | [`load`] | the client: keep-alive connections, each with a conversation of its own |
 //! | [`sandbox`] | the sandbox alone: fresh instance, call, drop |
 //! | [`scale`] | `make scale`: a thousand plugins and ten thousand bots |
+//! | [`chaos`] | `make chaos`: hosts are killed under load, and nothing is lost or doubled |
 //! | [`hostile`], [`attack`] | `make hostile`: each hostile guest, and what another tenant's visitors feel of it |
 //!
 //! Targets are interleaved, round by round, and ratios are taken inside a round, because the machine's speed drifts. What
@@ -15,6 +16,7 @@
 
 mod attack;
 mod bare;
+mod chaos;
 mod hostile;
 mod load;
 mod sandbox;
@@ -55,6 +57,8 @@ struct Args {
 enum Other {
     /// Every hostile guest: what it tries, what stops it, and what another tenant's visitors feel of it.
     Hostile(hostile::Options),
+    /// Conversations, writes and webhooks while hosts are killed: nothing may be lost or doubled.
+    Chaos(chaos::Options),
     /// A thousand plugins and ten thousand bots beside one of each.
     Scale(scale::Options),
     /// Puts load on a bot (used by `hostile` itself).
@@ -72,6 +76,7 @@ fn main() -> Result<()> {
     match &args.other {
         Some(Other::Bare { store }) => runtime.block_on(bare::serve(store)),
         Some(Other::Hostile(options)) => runtime.block_on(hostile::run(options)),
+        Some(Other::Chaos(options)) => runtime.block_on(chaos::run(options)),
         Some(Other::Scale(options)) => runtime.block_on(scale::run(&args.confab, &args.plugins, options)),
         Some(Other::Attack(options)) => runtime.block_on(attack::run(options)),
         None => runtime.block_on(bench(&args)),
