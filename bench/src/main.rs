@@ -26,6 +26,7 @@ mod targets;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 use targets::{Target, Targets};
 
@@ -70,17 +71,19 @@ enum Other {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match &args.other {
         Some(Other::Bare { store }) => runtime.block_on(bare::serve(store)),
         Some(Other::Hostile(options)) => runtime.block_on(hostile::run(options)),
-        Some(Other::Chaos(options)) => runtime.block_on(chaos::run(options)),
+        // That something is wrong is its result, and not an error.
+        Some(Other::Chaos(options)) => return runtime.block_on(chaos::run(options)),
         Some(Other::Scale(options)) => runtime.block_on(scale::run(&args.confab, &args.plugins, options)),
         Some(Other::Attack(options)) => runtime.block_on(attack::run(options)),
         None => runtime.block_on(bench(&args)),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn bench(args: &Args) -> Result<()> {

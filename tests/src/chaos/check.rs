@@ -134,6 +134,10 @@ impl Ledger {
         );
         report.count("  acknowledged", sent().filter(|sent| sent.response().is_some()).count());
         report.count("  in transcripts", found);
+        report.count(
+            "messages not sent, since one before was given up",
+            self.talks.iter().map(|talk| talk.unsent).sum::<usize>(),
+        );
         for (talk, lines) in self.with_transcripts() {
             let who = format!("{} {}", talk.kind.bot(), talk.number);
             if talk.ids.len() > 1 {
@@ -404,7 +408,8 @@ mod tests {
     }
 
     fn found(sent: Vec<Sent>, lines: Vec<Line>, made: &[(&str, &str)]) -> Vec<Wrong> {
-        let talk = Talk { number: 1, kind: Kind::Desk, sent, ids: BTreeSet::from(["c".to_owned()]), event: None };
+        let talk =
+            Talk { number: 1, kind: Kind::Desk, sent, unsent: 0, ids: BTreeSet::from(["c".to_owned()]), event: None };
         let ledger = Ledger { talks: vec![talk], transcripts: vec![lines], warm: 0 };
         let mut report = Report::new(&Plan::small(Store::Embedded));
         ledger.conversations(&mut report);

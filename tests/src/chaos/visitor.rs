@@ -51,6 +51,8 @@ pub struct Talk {
     pub kind: Kind,
     /// What was sent, in this order.
     pub sent: Vec<Sent>,
+    /// Messages that were not sent any more, because one before was given up.
+    pub unsent: usize,
     /// The ids that were answered: one.
     pub ids: BTreeSet<String>,
     /// The webhook about it.
@@ -75,8 +77,14 @@ impl Visitor {
     async fn talk(&mut self) -> Talk {
         let messages = script::messages(self.kind, self.number, &mut self.dice);
         let pairs = self.plan.together * messages.len() as f64 / PAIRS;
-        let mut talk =
-            Talk { number: self.number, kind: self.kind, sent: Vec::new(), ids: BTreeSet::new(), event: None };
+        let mut talk = Talk {
+            number: self.number,
+            kind: self.kind,
+            sent: Vec::new(),
+            unsent: 0,
+            ids: BTreeSet::new(),
+            event: None,
+        };
         let (mut id, mut posted, mut step) = (None, None, 0);
         let mut rest = messages.as_slice();
         while let [message, after @ ..] = rest {
@@ -102,13 +110,16 @@ impl Visitor {
             let heard = sent.iter().find_map(|sent| sent.answers().next()?["conversation_id"].as_str());
             id = id.or_else(|| heard.map(str::to_owned));
             talk.sent.extend(sent);
-            let Some(known) = &id else { break };
+            // A message that was given up may come yet: what is said after it would show nothing.
+            let gave_up = talk.sent.iter().any(|sent| sent.response().is_none());
+            let Some(known) = id.as_ref().filter(|_| !gave_up) else { break };
             step += 1;
             if posted.is_none() && step == 2 && self.dice.chance(self.plan.events) {
                 posted = Some(self.webhook(known.clone()));
             }
             self.think().await;
         }
+        talk.unsent = rest.len();
         if let Some(posted) = posted {
             talk.event = posted.await.ok();
         }
