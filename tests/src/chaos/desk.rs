@@ -239,12 +239,11 @@ mod tests {
         let http = plain_http()?;
         let url = format!("{}/tickets", desk.url());
         let body = json!({"external_id": "confab:1", "title": "t", "text": "t", "email": "a@example.test"}).to_string();
-        let mut lost = 0;
-        for _ in 0..200 {
+        let posts = (0..200).map(|_| {
             let post = http.post(&url).header("content-type", "application/json").bearer_auth(TOKEN).body(body.clone());
-            let read = async { anyhow::Ok(post.send().await?.error_for_status()?.bytes().await?) };
-            lost += u64::from(read.await.is_err());
-        }
+            async move { anyhow::Ok(post.send().await?.error_for_status()?.bytes().await?) }
+        });
+        let lost = futures::future::join_all(posts).await.iter().filter(|read| read.is_err()).count() as u64;
         assert_eq!(desk.tickets()?.len(), 200);
         assert!(lost > 0, "no answer was lost");
         assert_eq!(desk.done()?.dropped, lost);

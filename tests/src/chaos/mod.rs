@@ -89,6 +89,8 @@ pub struct Plan {
     pub give_up: Duration,
     /// How long nothing may have reached the help desk until the house is taken for quiet.
     pub quiet: Duration,
+    /// How long something that comes a second time may take: longer than until another host takes over what one had begun.
+    pub settle: Duration,
     /// What chance begins with.
     pub seed: u64,
 }
@@ -110,6 +112,7 @@ impl Plan {
             events: 0.5,
             give_up: Duration::from_secs(120),
             quiet: Duration::from_secs(5),
+            settle: Duration::from_secs(45),
             seed: 1,
         }
     }
@@ -127,6 +130,7 @@ impl Plan {
             twice: 0.15,
             together: 0.15,
             quiet: Duration::from_secs(2),
+            settle: Duration::from_secs(2),
             ..Plan::whole(store)
         }
     }
@@ -198,6 +202,9 @@ pub async fn run(plan: Plan) -> Result<Report> {
     }
     if machines.kills() == 0 {
         report.wrong(Wrong::NothingKilled, "the run was too short for a kill".to_owned());
+    }
+    if plan.store == Store::Redis && machines.redis_kills() == 0 {
+        report.wrong(Wrong::NothingKilled, "the run was too short for Redis to be killed".to_owned());
     }
     replay::run(&machines, &ledger, &mut report).await?;
     report.took(began.elapsed());

@@ -67,7 +67,7 @@ pub enum Wrong {
     NoReplay,
     /// A host ended without being killed.
     HostEnded,
-    /// No host was killed: the run shows nothing.
+    /// No host was killed, or Redis was not: the run shows nothing.
     NothingKilled,
 }
 
@@ -100,7 +100,7 @@ impl Wrong {
         (Wrong::ReplayTurns, "replay and transcripts of different length"),
         (Wrong::NoReplay, "replay that does not work"),
         (Wrong::HostEnded, "hosts that ended by themselves"),
-        (Wrong::NothingKilled, "runs without a kill"),
+        (Wrong::NothingKilled, "runs without the kills that are due"),
     ];
 }
 
