@@ -29,7 +29,10 @@ pub(crate) mod imports {
         path: ["../wit/v1/capabilities", "../wit/v1/plugin"],
         inline: "package confab:sdk-host; world host {
             include confab:plugin/connector-imports@1.0.0; include confab:plugin/intent-imports@1.0.0; }",
-        with: { "confab:capabilities/types@1.0.0": crate::bindings::shared::confab::capabilities::types },
+        with: {
+            "confab:capabilities/types@1.0.0": crate::bindings::shared::confab::capabilities::types,
+            "confab:plugin/types@1.0.0": crate::bindings::shared::confab::plugin::types,
+        },
         generate_all,
     });
 }
@@ -83,6 +86,8 @@ pub mod exporters {
     exporter!(files, "package confab:sdk-files; world provide-files { export confab:plugin/files@1.0.0; }",
         { "confab:capabilities/types@1.0.0": crate::bindings::shared::confab::capabilities::types });
     exporter!(health, "package confab:sdk-health; world provide-health { export confab:plugin/health@1.0.0; }", {});
+    exporter!(webhook, "package confab:sdk-webhook; world provide-webhook { export confab:plugin/webhook@1.0.0; }",
+        { "confab:plugin/types@1.0.0": crate::bindings::shared::confab::plugin::types });
     exporter!(dialogue, "package confab:sdk-dialogue; world provide-dialogue { export confab:plugin/dialogue@1.0.0; }",
         { "confab:plugin/types@1.0.0": crate::bindings::shared::confab::plugin::types });
 }
@@ -114,5 +119,7 @@ capability!(/// What the connection holds, as files. See `wit/v1/plugin/connecto
     files, Files, confab::plugin::files);
 capability!(/// Whether the connection works. See `wit/v1/plugin/connector.wit`.
     health, Health, confab::plugin::health);
+capability!(/// What the business system tells by itself. See `wit/v1/plugin/connector.wit`.
+    webhook, Webhook, confab::plugin::webhook);
 capability!(/// The logic of a bot. See `wit/v1/plugin/intent.wit`.
     dialogue, Dialogue, confab::plugin::dialogue);

@@ -7,10 +7,12 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`orders`], [`inventory`], [`catalog`], [`contacts`], [`leads`], [`tickets`] | a trait to implement for each capability, with its records |
-//! | [`lifecycle`], [`files`], [`health`] | optional traits of connectors |
+//! | [`lifecycle`], [`files`], [`health`], [`mod@webhook`] | optional traits of connectors |
 //! | [`dialogue`] | the trait of intent plugins |
 //! | [`use_capability`] | typed calls of the bot's capabilities, for intent plugins |
 //! | [`http`], [`kv`], [`log`], [`host`] | what the host offers |
+//! | [`effects`] | what a turn leaves behind: reminders, watches, word to the tenant's systems |
+//! | [`signatures`] | checks with secrets that the plugin never sees, for webhooks |
 //! | [`graphql`], [`jsonrpc`], [`odata`], [`pages`] | ways of speaking that many systems share |
 //! | [`dates`], [`money`], [`people`], [`json`], [`html`], [`once`], [`words`] | values made comparable, checked, and written once |
 //! | `testing` | a host for `cargo test` (not in Wasm) |
@@ -51,6 +53,7 @@ mod alloc;
 mod bindings;
 pub mod catalog;
 pub mod dates;
+pub mod effects;
 mod error;
 pub mod graphql;
 pub mod health;
@@ -71,10 +74,12 @@ pub mod pages;
 #[cfg(target_arch = "wasm32")]
 mod panic;
 pub mod people;
+pub mod signatures;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod text;
 pub mod tickets;
+pub mod webhook;
 pub mod words;
 
 pub use bindings::{contacts, dialogue, files, lifecycle, use_capability};
@@ -133,11 +138,12 @@ macro_rules! __exportable {
     (lifecycle) => {};
     (files) => {};
     (health) => {};
+    (webhook) => {};
     ($other:ident) => {
         compile_error!(concat!(
             "a connector has no `",
             stringify!($other),
-            "`; there are: orders, inventory, catalog, contacts, leads, tickets, lifecycle, files, health"
+            "`; there are: orders, inventory, catalog, contacts, leads, tickets, lifecycle, files, health, webhook"
         ));
     };
 }

@@ -18,7 +18,12 @@
 //! requests panics here as it would be ended there, and values of the store have at most 64 KiB. What it does not do: fuel,
 //! time, credentials, caches, retries. These are the real host's.
 
+mod events;
+
+pub use events::{Effect, hmac};
+
 use crate::bindings::imports::confab::plugin as wit;
+use crate::text::percent_decoded;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -48,6 +53,7 @@ struct Inner {
     http_calls: usize,
     logged: Vec<String>,
     chance: u64,
+    kept: events::Kept,
 }
 
 /// A request that the connector made.
@@ -78,25 +84,11 @@ impl Sent {
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.path.split_once('?')?;
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.map(|(key, value)| (decode(key), decode(value))).find(|(key, _)| key == name).map(|(_, value)| value)
+        pairs
+            .map(|(key, value)| (percent_decoded(key), percent_decoded(value)))
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = text.bytes();
-    let mut out = Vec::new();
-    while let Some(byte) = bytes.next() {
-        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
-        match byte {
-            b'%' => match (digit(bytes.next()), digit(bytes.next())) {
-                (Some(high), Some(low)) => out.push(u8::try_from(high * 16 + low).unwrap_or(b'?')),
-                _ => out.push(b'?'),
-            },
-            b'+' => out.push(b' '),
-            byte => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// What the system answers.
@@ -167,6 +159,7 @@ impl Host {
             http_calls: HTTP_CALLS,
             logged: Vec::new(),
             chance: 0x9e37_79b9_7f4a_7c15,
+            kept: events::Kept::default(),
         };
         Host { inner: Rc::new(RefCell::new(inner)) }
     }
@@ -223,6 +216,7 @@ impl Host {
         {
             let mut inner = self.inner.borrow_mut();
             inner.sent_before = inner.sent.len();
+            inner.kept.begin();
         }
         let _back = Back(CURRENT.replace(Some(self.inner.clone())));
         call()
@@ -254,6 +248,8 @@ fn inner() -> Rc<RefCell<Inner>> {
 
 /// The host's functions, in the shape of the bindings.
 pub(crate) mod door {
+    pub(crate) use super::events::{effects, signatures};
+
     pub(crate) mod http {
         use crate::bindings::imports::confab::plugin::http::{Header, HttpError, Request, Response};
         use crate::testing::{Answer, Sent, inner};

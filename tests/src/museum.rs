@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 /// Guests that try nothing: they are there for others.
-pub const HELPERS: &[&str] = &["calls", "echo", "kept-stock", "trained", "typed"];
+pub const HELPERS: &[&str] = &["calls", "echo", "kept-stock", "leaves", "told", "trained", "typed"];
 
 /// How an exhibit is driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,6 +248,8 @@ const EXHIBITS: &[Exhibit] = &[
     intent("kv-flood", "often", "writes to its data without end", &["host-calls", "quota"]),
     intent("kv-flood", "large", "keeps a value of more than 64 KiB", &["harmless: it is told that the value is too large"]),
     intent("kv-flood", "much", "keeps the largest values there may be without end", &["host-calls", "quota", "harmless: it is told that its tenant writes too much"]),
+    intent("leaves-too-much", "schedule", "leaves reminders without end", &["host-calls"]),
+    intent("leaves-too-much", "emit", "tells others 5 MiB at once", &["bytes"]),
     // WASI.
     intent("handle-leak", "hello", "takes handles and gives none back", &["handles"]),
     intent("wasi-random-flood", "huge", "asks WASI for a gibibyte of random bytes", &["bytes", "contract"]),

@@ -45,28 +45,57 @@ pub struct Header {
     /// Language that the client last asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
+    /// Set while people answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<HandedOver>,
 }
 
 /// Present form of heads and transcript entries. A host reads its own and older forms.
 pub const FORMAT: u8 = 1;
 
 impl Head {
-    /// As it is stored: length of the header as 4 bytes, header, state.
+    /// As it is stored.
     pub fn encode(&self) -> Bytes {
-        let header = serde_json::to_vec(&self.header).unwrap_or_default();
-        let mut out = BytesMut::with_capacity(4 + header.len() + self.state.len());
-        out.put_u32(u32::try_from(header.len()).unwrap_or_default());
-        out.put_slice(&header);
-        out.put_slice(&self.state);
-        out.freeze()
+        join(&self.header, &self.state)
     }
 
     /// As it was stored; none for bytes that are no head (of a newer format, say).
     pub fn decode(stored: &Bytes) -> Option<Head> {
-        let length = u32::from_be_bytes(stored.get(..4)?.try_into().ok()?) as usize;
-        let header: Header = serde_json::from_slice(stored.get(4..4 + length)?).ok()?;
-        (header.v == FORMAT).then(|| Head { header, state: stored.slice(4 + length..) })
+        let (header, state): (Header, Bytes) = split(stored)?;
+        (header.v == FORMAT).then_some(Head { header, state })
     }
+}
+
+/// What the host knows as JSON, and a plugin's state as it is: length of the JSON as 4 bytes, JSON, state.
+pub(crate) fn join<T: Serialize>(known: &T, state: &[u8]) -> Bytes {
+    let known = serde_json::to_vec(known).unwrap_or_default();
+    let mut out = BytesMut::with_capacity(4 + known.len() + state.len());
+    out.put_u32(u32::try_from(known.len()).unwrap_or_default());
+    out.put_slice(&known);
+    out.put_slice(state);
+    out.freeze()
+}
+
+/// What [`join`] made; none for anything else.
+pub(crate) fn split<T: serde::de::DeserializeOwned>(stored: &Bytes) -> Option<(T, Bytes)> {
+    let length = u32::from_be_bytes(stored.get(..4)?.try_into().ok()?) as usize;
+    let known = serde_json::from_slice(stored.get(4..4 + length)?).ok()?;
+    Some((known, stored.slice(4 + length..)))
+}
+
+/// People were asked to take over: until they give the conversation back, the bot says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedOver {
+    /// Since when, milliseconds since 1970.
+    pub since: u64,
+    /// Why.
+    pub reason: String,
+    /// What happened so far, for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Who has taken it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// One turn in the transcript.
@@ -76,9 +105,9 @@ pub struct Entry {
     pub turn: String,
     /// When it came in, milliseconds since 1970.
     pub at: u64,
-    /// `message` or `event`.
+    /// `message`, `event`, or `agent` (somebody of the tenant's people).
     pub kind: String,
-    /// What the visitor wrote, or the event's name.
+    /// What the visitor wrote, the event's name, or what the agent did: `claim`, `reply`, `release`.
     pub text: String,
     /// What the bot said.
     pub replies: Vec<StoredReply>,
@@ -88,6 +117,9 @@ pub struct Entry {
     /// Set when the plugin failed and the fallback was said instead: what happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Which of the tenant's people spoke.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// A reply as it is stored and sent.
@@ -125,6 +157,8 @@ pub struct Transcript {
     pub entries: Vec<(u64, Entry)>,
     /// Whether there is more after the last one.
     pub more: bool,
+    /// Set while people answer.
+    pub handed_over: Option<HandedOver>,
 }
 
 #[cfg(test)]
@@ -134,7 +168,7 @@ mod tests {
     #[test]
     fn a_head_survives_and_nonsense_does_not() {
         let head = Head {
-            header: Header { v: FORMAT, owner: Owner::of(Some("v1")), began: 7, locale: None },
+            header: Header { v: FORMAT, owner: Owner::of(Some("v1")), began: 7, locale: None, handed_over: None },
             state: Bytes::from_static(b"\x00\xff state"),
         };
         let back = Head::decode(&head.encode()).unwrap();

@@ -4,16 +4,18 @@ use crate::budget::StoreBudget;
 use crate::cache::ResultCache;
 use crate::config::documents::{self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc};
 use crate::config::{Bundle, Finding, Severity, SourceFile};
-use crate::ids::{ConnectionId, TenantId};
+use crate::ids::{ConnectionId, ConversationId, TenantId};
 use crate::install::GateConfig;
 use crate::installed::Installed;
 use crate::library::Library;
 use crate::registry::{Publisher, Registry, Slot, Tenant};
 use crate::rollout::{ROLLOUT, Rollouts, Verdict, Watches};
 use crate::tokens::{TokenKeys, Vault};
+use crate::turn::interrupt::Interruptible;
 use crate::upgrade::{About, Found};
 use crate::versions::Versions;
 use crate::watch::Watch;
+use crate::work::Worker;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use confab_egress::{Egress, EgressPolicy, SecretSource};
@@ -46,6 +48,8 @@ pub struct EngineConfig {
     pub token_keys: Option<TokenKeys>,
     /// Where browsers find this server: `https://bot.example.com`.
     pub public_url: Option<String>,
+    /// Whether this process does what waits in the store: a server does, a command that only looks does not.
+    pub works: bool,
 }
 
 /// Why an engine does not start.
@@ -102,6 +106,9 @@ pub struct ApplyOptions {
     pub prune: bool,
 }
 
+/// Commits that a listener may be behind before it has to look for itself.
+const SAID: usize = 1_024;
+
 /// The engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -117,16 +124,14 @@ pub(crate) struct Inner {
     /// One change of configuration at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) turns: TaskTracker,
+    worker: Worker,
+    pub(crate) interruptible: Interruptible,
+    /// Conversations in which something was said.
+    pub(crate) said: tokio::sync::broadcast::Sender<ConversationId>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) cache: Arc<ResultCache>,
     pub(crate) vault: Option<Vault>,
     pub(crate) public_url: Option<String>,
-}
-
-impl Inner {
-    pub(crate) fn turn_id(&self) -> String {
-        uuid::Uuid::now_v7().to_string()
-    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -141,7 +146,7 @@ impl Engine {
     /// # Errors
     /// [`StartError`]. A bot that can't be made ready is no error: it is logged and answers 503.
     pub async fn start(config: EngineConfig) -> Result<Engine, StartError> {
-        let store = confab_store::open(&config.store).await?;
+        let (store, works) = (confab_store::open(&config.store).await?, config.works);
         let sandbox = Sandbox::new(config.sandbox).map_err(|e| StartError::Sandbox(format!("{e:#}")))?;
         let library = Library::new(sandbox.clone(), config.plugins);
         let egress =
@@ -165,6 +170,9 @@ impl Engine {
                 registry: ArcSwap::from_pointee(Registry::default()),
                 changing: tokio::sync::Mutex::new(()),
                 turns: TaskTracker::new(),
+                worker: Worker::new(),
+                interruptible: Interruptible::default(),
+                said: tokio::sync::broadcast::Sender::new(SAID),
                 watch,
                 cache,
                 vault,
@@ -175,6 +183,9 @@ impl Engine {
         engine.refresh().await?;
         engine.follow(versions);
         engine.judge(verdicts);
+        if works {
+            engine.inner.worker.start(&engine.inner);
+        }
         Ok(engine)
     }
 
@@ -210,6 +221,7 @@ impl Engine {
 
     /// Waits for turns that are being served, writes what is known of them, then closes the store.
     pub async fn close(&self) {
+        self.inner.worker.stop().await;
         self.inner.turns.close();
         self.inner.turns.wait().await;
         self.inner.cache.close().await;

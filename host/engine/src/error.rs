@@ -22,6 +22,21 @@ pub enum TurnError {
     /// An earlier message of the conversation is still being answered.
     #[error("an earlier message of this conversation is still being answered")]
     Busy,
+    /// So many messages of the conversation wait already that another one would wait in vain.
+    #[error("too many messages of this conversation are waiting; send fewer at a time")]
+    Crowded,
+    /// The same request is being served.
+    #[error("a request with the same idempotency key is being served")]
+    InFlight,
+    /// The idempotency key was used for something else.
+    #[error("this idempotency key was used for another request; use a new key for each request")]
+    KeyReused,
+    /// Somebody else of the tenant's people has the conversation.
+    #[error("{0} has this conversation")]
+    HandledBy(String),
+    /// The bot has the conversation.
+    #[error("the bot answers this conversation; there is nothing to give back")]
+    NotHandedOver,
     /// The tenant's plugins have computed as much as they may for now.
     #[error("this tenant's plugins have used up their fuel for this minute")]
     Quota {
@@ -33,7 +48,7 @@ pub enum TurnError {
     Overloaded,
     /// The store can't serve.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// The host is at fault.
     #[error("{0}")]
     Internal(String),

@@ -75,6 +75,13 @@ impl ConversationId {
     pub fn new() -> Self {
         ConversationId(uuid::Uuid::now_v7())
     }
+
+    /// The one that belongs to a digest (version 8 UUID). It is as hard to guess as what the digest was made of.
+    pub(crate) fn derived(digest: [u8; 32]) -> Self {
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(digest).for_each(|(byte, from)| *byte = from);
+        ConversationId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
 }
 
 impl Default for ConversationId {

@@ -15,6 +15,8 @@
 //! | [`engine`] | [`Engine`]: everything together |
 //! | [`tokens`] | tokens of OAuth2 connections: kept encrypted, got by a person |
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
+//! | `work`, `later` | what waits: unfinished turns, events for later |
+//! | [`replay`] | a turn of the past, run again |
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
 //! | [`cache`] | what capability calls gave, kept for a while |
 //! | [`services`] | what a plugin gets from the host while it runs |
@@ -36,10 +38,12 @@ pub mod failures;
 pub mod ids;
 pub mod install;
 pub mod installed;
+mod later;
 pub mod library;
 mod net;
 mod quarantine;
 pub mod registry;
+pub mod replay;
 pub mod rollout;
 mod services;
 mod settings_schema;
@@ -49,6 +53,7 @@ pub mod upgrade;
 pub mod usage;
 pub mod versions;
 mod watch;
+mod work;
 
 pub use confab_egress as egress;
 pub use confab_sandbox as sandbox;
@@ -58,4 +63,4 @@ pub use engine::{ApplyReport, Engine, EngineConfig};
 pub use error::{ConnectionError, TurnError};
 pub use failures::{FailureFilter, FailurePage, FailureRecord};
 pub use ids::{BotId, ConnectionId, ConversationId, NameError, TenantId};
-pub use turn::{Inbound, TurnAnswer, TurnRequest, Visitor};
+pub use turn::{Access, IdempotencyKey, Inbound, PeopleStep, TurnAnswer, TurnRequest, Visitor};

@@ -12,7 +12,7 @@ use crate::failures::Whose;
 use crate::registry::Bot;
 use crate::rollout;
 use crate::services::BotServices;
-use crate::turn::{Said, check};
+use crate::turn::outcome::{Said, check};
 use crate::watch::{Post, Quarantined, Watch};
 use bytes::Bytes;
 use confab_sandbox::{Blame, CapabilityError, Failure, FailureKind, Plugin, Turn};
@@ -88,18 +88,18 @@ pub(crate) async fn handle(
     watch: &Watch,
     bot: &Arc<Bot>,
     whose: &Whose<'_>,
-    mut services: BotServices,
+    services: BotServices,
     input: Turn,
-) -> Result<(Said, Bytes), Failure> {
+) -> Result<(Said, Bytes, Plugin), Failure> {
     let candidate = bot.candidate.as_ref().filter(|candidate| candidate.takes(&input.conversation));
     let stable = |services, input| attempt(watch, bot.post(watch), whose, &bot.plugin, services, input);
     let served = match candidate {
         None => stable(services, input).await,
         Some(candidate) => {
-            let again = services.with_memory();
+            let spare = services.again();
             let post = bot.candidate_post(candidate, watch);
             let first = attempt(watch, post, whose, &candidate.serves, services, input.clone());
-            caught(&candidate.watch, whose, first, || stable(again, input)).await
+            caught(&candidate.watch, whose, first, || stable(spare.again(), input)).await
         }
     };
     served.map_err(|fault| fault.failure)
@@ -112,8 +112,9 @@ async fn attempt(
     plugin: &Plugin,
     services: BotServices,
     input: Turn,
-) -> Result<(Said, Bytes), Fault> {
+) -> Result<(Said, Bytes, Plugin), Fault> {
     let pass = watch.enter(post, plugin, "handle").map_err(|e| Fault::quarantined(&e, plugin, "handle"))?;
+    let effects = services.effects();
     let failure = match plugin.handle(Box::new(services), input).await {
         Ok(reported) => {
             let kept = match reported.value {
@@ -121,9 +122,10 @@ async fn attempt(
                 Err(refusal) => Err(format!("refused the turn: {} ({})", refusal.message, refusal.code)),
             };
             match kept {
-                Ok(kept) => {
+                Ok(mut kept) => {
+                    kept.0.effects = effects.take();
                     watch.well(post, pass, &reported.report, whose);
-                    return Ok(kept);
+                    return Ok((kept.0, kept.1, plugin.clone()));
                 }
                 Err(message) => plugin.broken_contract("handle", message, reported.report),
             }

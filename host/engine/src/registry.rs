@@ -4,7 +4,7 @@
 //! taken over, so that a change of one bot costs that bot alone. Something that can't be made ready is kept
 //! with its reason and does not keep others from serving.
 
-use crate::config::documents::{BotDoc, ConnectionDoc, EndpointDoc, TenantDoc};
+use crate::config::documents::{BotDoc, ConnectionDoc, EndpointDoc, PeopleDoc, TenantDoc, WhileBusy};
 use crate::config::{Finding, Severity, endpoints};
 use crate::ids::{BotId, ConnectionId, TenantId};
 use crate::installed::Installed;
@@ -44,6 +44,12 @@ pub struct Bot {
     pub fallback: BTreeMap<String, String>,
     /// Life of a conversation without messages.
     pub conversation_ttl: Duration,
+    /// What becomes of a message that comes while another one is being answered.
+    pub while_busy: WhileBusy,
+    /// That people take over where the bot hands over.
+    pub people: Option<PeopleDoc>,
+    /// Digest of the definition.
+    pub(crate) definition: String,
     pub(crate) space: Arc<str>,
     /// The tenant's id once more, for accounts.
     pub(crate) tenant_name: Arc<str>,
@@ -53,6 +59,13 @@ pub struct Bot {
     pub(crate) post: OnceLock<Post>,
     doc: BotDoc,
     digest: String,
+}
+
+impl Bot {
+    /// What its plugin was prepared with.
+    pub(crate) fn definition_text(&self) -> &str {
+        &self.doc.definition
+    }
 }
 
 /// A connection that is ready to serve.
@@ -316,6 +329,9 @@ impl Publisher {
             bindings,
             fallback: doc.fallback.clone(),
             conversation_ttl: Duration::from_secs(doc.conversation_ttl_s),
+            while_busy: doc.while_busy,
+            people: doc.people.clone(),
+            definition: crate::turn::record::digest(doc.definition.as_bytes()),
             space: Arc::from(format!("bot/{}/{}", doc.tenant, doc.id)),
             tenant_name: Arc::from(doc.tenant.as_str()),
             metrics: OnceLock::new(),

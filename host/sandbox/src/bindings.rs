@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
         include confab:plugin/connector-imports@1.0.0;
         include confab:plugin/intent-imports@1.0.0;
         export confab:plugin/dialogue@1.0.0;
+        export confab:plugin/webhook@1.0.0;
     }",
     world: "confab:host/host",
     imports: { default: async | trappable },
@@ -23,5 +24,5 @@ wasmtime::component::bindgen!({
 });
 
 pub use confab::plugin::types;
-pub use confab::plugin::{call, clock, connection, http, kv, log, random};
-pub use exports::confab::plugin::dialogue;
+pub use confab::plugin::{call, clock, connection, effects, http, kv, log, random, signatures};
+pub use exports::confab::plugin::{dialogue, webhook};

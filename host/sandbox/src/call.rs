@@ -9,7 +9,7 @@
 //!
 //! All of it runs in the fast lane until the clock ticks, see [`crate::lanes`].
 
-use crate::bindings::dialogue;
+use crate::bindings::{dialogue, webhook};
 use crate::failure::{Failure, FailureKind, classify};
 use crate::lanes::{FUEL_A_NANOSECOND, Laned, Measured, Moving, ticked};
 use crate::limits::Limits;
@@ -22,6 +22,7 @@ use crate::services::{CapabilityError, HostServices};
 use crate::state::CallState;
 use crate::tenants::Tenant;
 use crate::warm::Prepared;
+use crate::webhook::{self as webhooks, WebhookAccepted, WebhookRequest};
 use futures::FutureExt;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -71,12 +72,14 @@ pub use crate::bindings::types::Failure as Refusal;
 enum Work {
     Handle(Box<dialogue::Turn>),
     Function { export: Export, values: Vec<Val> },
+    Receive(Box<webhook::Request>),
 }
 
 /// What came of it.
 enum Answer {
     Outcome(Result<dialogue::Outcome, Refusal>),
     Value(Result<Value, Value>),
+    Webhook(Result<WebhookAccepted, Refusal>),
 }
 
 /// Where a call failed.
@@ -112,7 +115,30 @@ impl Plugin {
             self.run("handle", live, services, limits, Work::Handle(Box::new(turn))).await?;
         match value {
             Answer::Outcome(value) => Ok(Reported { value, report }),
-            Answer::Value(_) => Err(self.failure("handle", FailureKind::Host, "mixed up its calls".into(), None)),
+            _ => Err(self.failure("handle", FailureKind::Host, "mixed up its calls".into(), None)),
+        }
+    }
+
+    /// Has a connector read a webhook. Whoever calls must refuse a request that is not [`WebhookAccepted::verified`].
+    ///
+    /// # Errors
+    /// [`Failure`] when the plugin trapped, hit a limit, returned what its contract doesn't allow or could not be run. What it
+    /// refuses by itself is a value.
+    pub async fn receive(
+        &self,
+        services: Box<dyn HostServices>,
+        request: WebhookRequest,
+    ) -> Result<Reported<Result<WebhookAccepted, Refusal>>, Failure> {
+        if !self.has_webhook() {
+            return Err(self.failure("receive", FailureKind::Contract, "reads no webhooks".into(), None));
+        }
+        let live = self.live_or_failure("receive").await?;
+        let limits = self.inner.limits;
+        let work = Work::Receive(Box::new(request.into()));
+        let Reported { value, report } = self.run("receive", live, services, limits, work).await?;
+        match value {
+            Answer::Webhook(value) => Ok(Reported { value, report }),
+            _ => Err(self.failure("receive", FailureKind::Host, "mixed up its calls".into(), None)),
         }
     }
 
@@ -201,7 +227,7 @@ impl Plugin {
             self.run(name, live, services, limits, Work::Function { export, values }).await?;
         match value {
             Answer::Value(value) => Ok(Reported { value, report }),
-            Answer::Outcome(_) => Err(self.failure(name, FailureKind::Host, "mixed up its calls".into(), None)),
+            _ => Err(self.failure(name, FailureKind::Host, "mixed up its calls".into(), None)),
         }
     }
 
@@ -397,6 +423,20 @@ async fn call_in(plugin: &Plugin, live: &Live, begun: &mut Begun, limits: Limits
             let outcome = guest.call_handle(&mut *store, &turn).await?;
             let bytes = outcome.as_ref().map_or(0, outcome_bytes);
             if bytes > result_bytes { Err(too_large(bytes, limits)) } else { Ok(Answer::Outcome(outcome)) }
+        }
+        Work::Receive(request) => {
+            let guest = live
+                .webhook
+                .as_ref()
+                .ok_or_else(|| Stage::Other(FailureKind::Contract, "reads no webhooks".into()))?
+                .load(&mut *store, &instance)?;
+            let accepted = guest.call_receive(&mut *store, &request).await?;
+            let verified = store.data().verified;
+            let wrong = |hit: crate::failure::LimitHit| Stage::Other(hit.kind, hit.message);
+            Ok(Answer::Webhook(match accepted {
+                Ok(accepted) => Ok(webhooks::accepted(accepted, verified).map_err(wrong)?),
+                Err(refusal) => Err(refusal),
+            }))
         }
         Work::Function { export, values } => {
             let value = call_on(store, &instance, &export, &values).await?;

@@ -39,6 +39,8 @@ const MANIFEST_BYTES: usize = 256 << 10;
 const DOCS_BYTES: usize = 1 << 20;
 /// Endpoints of one connector. The most that a system of ours has is two.
 const ENDPOINTS: usize = 32;
+/// Secrets that one connector's webhooks are checked with. No platform has more than two: of the app and of the account.
+const WEBHOOK_SECRETS: usize = 8;
 /// Characters of a version: it becomes part of ids and file names.
 const VERSION_CHARS: usize = 64;
 /// What an endpoint may be called with.
@@ -268,6 +270,8 @@ pub fn examine(wasm: &[u8], manifest: &Manifest, offers: &Offers) -> Vec<Refusal
         wrong.push(Refusal::manifest(zero(limit)));
     }
     wrong.extend(offers.lacks(manifest.kind).map(|message| Refusal::new("contract", message, CONTRACT)));
+    let named = manifest.imports.as_deref().unwrap_or_default();
+    wrong.extend(offers.webhook_problem(manifest, named).map(|message| Refusal::new("contract", message, CONTRACT)));
     wrong.extend(imports(wasm, manifest, &GateRules::default()).err());
     wrong
 }
@@ -399,6 +403,14 @@ fn unsound(manifest: &Manifest) -> Vec<Refusal> {
             ));
         }
     }
+    let secrets: Vec<&str> =
+        manifest.webhook.iter().flat_map(|webhook| &webhook.secrets).map(|secret| secret.name.as_str()).collect();
+    if secrets.len() > WEBHOOK_SECRETS {
+        wrong.push(format!("names {} secrets for webhooks, at most {WEBHOOK_SECRETS} are allowed", secrets.len()));
+    }
+    let mut names = HashSet::new();
+    let twice = secrets.iter().filter(|name| !names.insert(**name));
+    wrong.extend(twice.map(|name| format!("the webhook's secret `{}` is there twice", shown(name))));
     wrong.into_iter().map(Refusal::manifest).collect()
 }
 

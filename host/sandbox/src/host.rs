@@ -115,7 +115,7 @@ macro_rules! data {
 }
 
 fn kv_error(e: crate::KvError) -> kv::KvError {
-    kv::KvError { code: e.code.to_owned(), message: e.message }
+    kv::KvError { code: e.code.into_owned(), message: e.message }
 }
 
 type KvResult<T> = Result<Result<T, kv::KvError>>;

@@ -12,7 +12,9 @@
 //! | [`plugin`] | [`Plugin`]: what is known of a component, and its code while it is used |
 //! | [`call`] | calling it: fresh instance, budgets, outer timeout, report |
 //! | [`tenants`], `places`, `lanes` | what a tenant may use, whose turn it is, who goes first |
+//! | `seeded` | chance and time of WASI, the same when a call is run again |
 //! | `warm` | instances that are kept, for what can't be snapshotted |
+//! | [`effects`], [`webhook`] | what a turn leaves behind; what platforms tell by themselves |
 //! | [`services`] | [`HostServices`]: what the host does for a plugin, as a trait |
 //! | [`reflect`] | types as JSON Schema, values from and to JSON |
 //! | [`snapshot`] | keeping the memory of a prepared plugin |
@@ -27,6 +29,7 @@ mod bindings;
 pub mod call;
 pub mod compile;
 pub mod docs;
+pub mod effects;
 pub mod engine;
 pub mod failure;
 mod forward;
@@ -42,17 +45,20 @@ pub mod plugin;
 pub mod reflect;
 #[cfg(test)]
 mod reflect_fuzz;
+mod seeded;
 pub mod services;
 pub mod signature;
 pub mod snapshot;
 mod state;
 pub mod tenants;
 mod warm;
+pub mod webhook;
 
 pub use bindings::dialogue::{Choice, Handoff, Match, Outcome, Reply, Turn, Visitor};
 pub use bindings::types::Diagnostic;
 pub use call::{CallReport, Reported};
 pub use compile::{CompileLimits, Compiler};
+pub use effects::Effect;
 pub use engine::{Sandbox, SandboxConfig};
 pub use failure::{Blame, Failure, FailureKind};
 pub use gate::{Admitted, GateRules, Refusal, Unsigned};
@@ -62,3 +68,4 @@ pub use plugin::{Callable, Plugin, Source};
 pub use services::{
     CallContext, CapabilityError, HostServices, HttpError, HttpRequest, HttpResponse, KvError, KvServices, Provenance,
 };
+pub use webhook::{HmacAlgorithm, SignatureCheck, WebhookAccepted, WebhookAnswer, WebhookEvent, WebhookRequest};

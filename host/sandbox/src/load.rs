@@ -102,7 +102,9 @@ impl Sandbox {
             component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
         let functions = reflect_exports(component, &docs);
         let shape = Shape { manifest, imports, functions };
-        match Offers::of(&shape).lacks(shape.manifest.kind) {
+        let offers = Offers::of(&shape);
+        let problem = offers.lacks(shape.manifest.kind);
+        match problem.or_else(|| offers.webhook_problem(&shape.manifest, &shape.imports)) {
             None => Ok(shape),
             Some(message) => Err(LoadError::Invalid { plugin: shape.manifest.name, message }),
         }
@@ -120,7 +122,17 @@ impl Sandbox {
             }
             _ => None,
         };
-        Ok(Live { pre, dialogue, exports: exports(component) })
+        let exports = exports(component);
+        let webhook = match manifest.kind {
+            Kind::Connector if exports.contains_key("confab:plugin/webhook") => {
+                Some(crate::bindings::webhook::GuestIndices::new(&pre).map_err(|e| LoadError::Invalid {
+                    plugin: manifest.name.clone(),
+                    message: format!("exports a webhook that is not confab:plugin/webhook@1.0.0: {e:#}"),
+                })?)
+            }
+            _ => None,
+        };
+        Ok(Live { pre, dialogue, webhook, exports })
     }
 
     /// Links what the component's kind may import, and nothing else.
@@ -154,8 +166,12 @@ impl Sandbox {
                 return Err(refuse(
                     "Intent plugins reach systems through capabilities: import confab:plugin/call or a confab:capabilities interface.",
                 ));
+            } else if manifest.kind == Kind::Intent && import.starts_with("confab:plugin/signatures@") {
+                return Err(refuse("Only connectors read webhooks."));
             } else if manifest.kind != Kind::Intent && import.starts_with("confab:plugin/call@") {
                 return Err(refuse("Only intent plugins call capabilities."));
+            } else if manifest.kind != Kind::Intent && import.starts_with("confab:plugin/effects@") {
+                return Err(refuse("Only intent plugins serve turns, which can leave something behind."));
             }
         }
         if wasi {

@@ -48,6 +48,9 @@ pub struct Manifest {
     /// ([`Manifest::reads`]) and is not cached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<OperationManifest>,
+    /// What it needs to tell a platform's webhooks from anybody's; only for connectors that export `webhook`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookManifest>,
     /// Limits it asks for.
     #[serde(default)]
     pub limits: LimitRequest,
@@ -75,6 +78,54 @@ pub struct EndpointManifest {
     /// Whether a connection may do without it.
     #[serde(default)]
     pub optional: bool,
+}
+
+/// The webhooks that a connector reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookManifest {
+    /// What a tenant has to do at the platform, so that it calls.
+    #[serde(default)]
+    pub description: String,
+    /// Secrets that a connection supplies to check requests with. The plugin names them and never sees them.
+    #[serde(default)]
+    pub secrets: Vec<WebhookSecret>,
+}
+
+/// A secret that webhooks are checked with. Its value is the connection's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSecret {
+    /// Its name in `signatures.verify-hmac` and `verify-equal`.
+    pub name: String,
+    /// Where a tenant finds it.
+    #[serde(default)]
+    pub description: String,
+    /// How the platform shows the bytes that it signs with.
+    #[serde(default, skip_serializing_if = "SecretEncoding::is_text")]
+    pub encoding: SecretEncoding,
+    /// Whether a connection may do without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// How a platform shows a secret. HMACs are made with the bytes that it stands for; `verify-equal` compares it as it is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretEncoding {
+    /// The characters are the key.
+    #[default]
+    Text,
+    /// Base64, with or without `=` at the end; `whsec_` in front does not count (Standard Webhooks).
+    Base64,
+    /// Hexadecimal.
+    Hex,
+}
+
+impl SecretEncoding {
+    fn is_text(&self) -> bool {
+        *self == SecretEncoding::Text
+    }
 }
 
 /// How the host may treat one function of a connector.
@@ -177,7 +228,12 @@ impl Manifest {
         first.map_or(Ok(()), |problem| Err(ManifestError::Invalid(problem)))
     }
 
-    /// Names that are none: its own and its endpoints'.
+    /// The secret of this name that webhooks are checked with.
+    pub fn webhook_secret(&self, name: &str) -> Option<&WebhookSecret> {
+        self.webhook.iter().flat_map(|webhook| &webhook.secrets).find(|secret| secret.name == name)
+    }
+
+    /// Names that are none: its own, its endpoints' and its secrets'.
     pub(crate) fn name_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if !is_name(&self.name) {
@@ -188,6 +244,9 @@ impl Manifest {
         }
         let wrong = self.endpoints.iter().filter(|endpoint| !is_name(&endpoint.name));
         problems.extend(wrong.map(|endpoint| format!("endpoint name `{}` must be like `api`", shown(&endpoint.name))));
+        let secrets = self.webhook.iter().flat_map(|webhook| &webhook.secrets).filter(|secret| !is_name(&secret.name));
+        problems
+            .extend(secrets.map(|s| format!("name `{}` of a webhook's secret must be like `signing`", shown(&s.name))));
         problems
     }
 

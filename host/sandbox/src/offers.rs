@@ -61,6 +61,37 @@ impl Offers {
         }
     }
 
+    /// What keeps webhooks from being checked, or the manifest's `[webhook]` from meaning anything.
+    pub(crate) fn webhook_problem(&self, manifest: &Manifest, imports: &[String]) -> Option<String> {
+        let reads = self.0.contains_key("confab:plugin/webhook");
+        if manifest.webhook.is_some() && manifest.kind != Kind::Connector {
+            return Some("its manifest has [webhook], and only connectors read webhooks: leave it out".into());
+        }
+        if manifest.webhook.is_some() && !reads {
+            return Some(
+                "its manifest has [webhook], but the component exports no confab:plugin/webhook@1.0.0: is `webhook` missing in \
+                 the line `confab_plugin_sdk::connector!(Type: orders, webhook);`?"
+                    .into(),
+            );
+        }
+        if !reads || manifest.kind != Kind::Connector {
+            return None;
+        }
+        if !imports.iter().any(|import| import.split('@').next() == Some("confab:plugin/signatures")) {
+            return Some(
+                "exports confab:plugin/webhook but does not import confab:plugin/signatures, so it can't tell a platform's request \
+                 from anybody's: check the signature of each request there"
+                    .into(),
+            );
+        }
+        let secrets = manifest.webhook.iter().flat_map(|webhook| &webhook.secrets).count();
+        (secrets == 0).then(|| {
+            "exports confab:plugin/webhook, but its manifest names no secret to check requests with: add [[webhook.secrets]] with \
+             `name` and `description` to plugin.toml"
+                .into()
+        })
+    }
+
     /// What the manifest says of functions and arguments that the component doesn't have.
     pub(crate) fn misfits(&self, manifest: &Manifest) -> Vec<String> {
         let mut wrong = Vec::new();

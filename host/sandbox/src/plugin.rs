@@ -6,7 +6,7 @@
 //! and type-checked, exports resolved.
 
 use crate::aot::hex;
-use crate::bindings::dialogue;
+use crate::bindings::{dialogue, webhook};
 use crate::compile::CompileError;
 use crate::engine::{Sandbox, digest};
 use crate::forward::capability_name;
@@ -74,6 +74,7 @@ pub(crate) struct Export {
 pub(crate) struct Live {
     pub(crate) pre: InstancePre<CallState>,
     pub(crate) dialogue: Option<dialogue::GuestIndices>,
+    pub(crate) webhook: Option<webhook::GuestIndices>,
     pub(crate) exports: HashMap<String, HashMap<String, Export>>,
 }
 
@@ -349,7 +350,7 @@ impl Plugin {
         found.map(|(path, functions)| (path.as_str(), functions))
     }
 
-    /// Whether it exports an interface of the plugin contract (`lifecycle`, `files`, `health`).
+    /// Whether it exports an interface of the plugin contract (`lifecycle`, `files`, `health`, `webhook`).
     pub fn has(&self, interface: &str) -> bool {
         self.inner.shape.functions.contains_key(&format!("confab:plugin/{interface}"))
     }

@@ -6,9 +6,13 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
+
+pub use crate::effects::Effect;
+pub use crate::webhook::SignatureCheck;
 
 /// How much a log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +28,7 @@ pub enum LogLevel {
 }
 
 /// Why a capability call gave no result; `confab:capabilities/types.error`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct CapabilityError {
     /// Stable reason, e.g. `not-found`.
@@ -43,10 +47,10 @@ impl CapabilityError {
 }
 
 /// Why stored data could not be read or written; `confab:plugin/kv.kv-error`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvError {
     /// `invalid-input`, `too-large`, `limit` or `unavailable`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// One sentence.
     pub message: String,
 }
@@ -128,6 +132,20 @@ pub trait HostServices: Send + 'static {
     /// Fills with random bytes, from the turn's seed.
     fn random(&mut self, bytes: &mut [u8]) {
         bytes.fill(0);
+    }
+    /// What chance is made of in this call, where a replay must see the same again. With a seed WASI's random numbers come
+    /// from it, WASI's wall clock stands still at [`HostServices::now_millis`] and its monotonic clock goes on by a fixed step
+    /// at each look; without one they are the system's.
+    fn seed(&self) -> Option<[u8; 32]> {
+        None
+    }
+    /// Takes note of what the turn leaves behind; it takes effect when the turn is committed. Checked for form and number.
+    fn effect(&mut self, _effect: Effect) -> Result<(), CapabilityError> {
+        Err(CapabilityError::new("unsupported", "nothing can be left behind from here"))
+    }
+    /// Checks something with a secret of the connection. The comparison must not tell by its time where a difference is.
+    fn verify(&mut self, _check: SignatureCheck) -> Result<bool, CapabilityError> {
+        Err(CapabilityError::new("unsupported", "this call serves no webhook: there is nothing to check"))
     }
     /// The connection's settings as JSON.
     fn settings(&self) -> Arc<str> {

@@ -1,7 +1,9 @@
 //! What a store holds during one call: the services, the budgets, and what has been used of them.
 
+use crate::effects::EffectCounts;
 use crate::failure::{FailureKind, LimitHit};
 use crate::limits::{LOG_LINE_BYTES, Limits, RESOURCES, SMALL_CALLS};
+use crate::seeded;
 use crate::services::{DenyAll, HostServices, LogLevel};
 use crate::tenants::Tenant;
 use std::sync::Arc;
@@ -22,6 +24,10 @@ pub(crate) struct CallState {
     pub(crate) http_calls: u32,
     pub(crate) http_bytes: u64,
     pub(crate) kv_calls: u32,
+    pub(crate) effects: EffectCounts,
+    /// Checks with secrets that were made, and whether one came out true.
+    pub(crate) checks: u32,
+    pub(crate) verified: bool,
     small_calls: u32,
     log_lines: u32,
     dropped_log_lines: u32,
@@ -29,6 +35,8 @@ pub(crate) struct CallState {
     pub(crate) last_lines: Vec<String>,
     table: Option<ResourceTable>,
     wasi: Option<WasiCtx>,
+    /// Whether `wasi` is made of a seed.
+    seeded: bool,
 }
 
 /// Bytes of log lines in one call, those that are cut or dropped among them: the host has copied and checked them before it
@@ -53,6 +61,9 @@ impl CallState {
             http_calls: 0,
             http_bytes: 0,
             kv_calls: 0,
+            effects: EffectCounts::default(),
+            checks: 0,
+            verified: false,
             small_calls: 0,
             log_lines: 0,
             dropped_log_lines: 0,
@@ -60,11 +71,13 @@ impl CallState {
             last_lines: Vec::new(),
             table: None,
             wasi: None,
+            seeded: false,
         }
     }
 
     /// Begins another call on the same instance. What it holds of memory and tables is still counted.
     pub(crate) fn begin(&mut self, services: Box<dyn HostServices>, tenant: Arc<Tenant>, limits: Limits) {
+        let seeded = self.seeded;
         let (used, tables) = (self.memory.used, self.tables);
         let (table, wasi) = (self.table.take(), self.wasi.take());
         *self = CallState::new(services, tenant, limits);
@@ -72,7 +85,10 @@ impl CallState {
         self.memory.peak = used;
         self.tables = tables;
         self.table = table;
-        self.wasi = wasi;
+        // What a seed has made belongs to its call.
+        if !seeded && self.services.seed().is_none() {
+            self.wasi = wasi;
+        }
     }
 
     /// Lets go of the call that was served.
@@ -207,7 +223,16 @@ impl ResourceLimiter for CallState {
 impl WasiView for CallState {
     /// Made on first use: most guests import no WASI at all. Nothing is granted: no files, no environment, no network.
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| WasiCtxBuilder::new().max_random_size(WASI_RANDOM_BYTES).build());
+        let (services, seeded) = (&self.services, &mut self.seeded);
+        let ctx = self.wasi.get_or_insert_with(|| {
+            let mut ctx = WasiCtxBuilder::new();
+            ctx.max_random_size(WASI_RANDOM_BYTES);
+            if let Some(seed) = services.seed() {
+                *seeded = true;
+                seeded::in_wasi(&mut ctx, &seed, services.now_millis());
+            }
+            ctx.build()
+        });
         let table = self.table.get_or_insert_with(|| {
             let mut table = ResourceTable::new();
             table.set_max_capacity(RESOURCES);

@@ -58,7 +58,8 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    pub(crate) fn engine(&self) -> Result<EngineConfig> {
+    /// `works`: whether this process does what waits in the store.
+    pub(crate) fn engine(&self, works: bool) -> Result<EngineConfig> {
         let mut allow_private = Vec::new();
         for host in &self.allow_private {
             allow_private.push(host.parse::<HostGrant>().with_context(|| format!("--allow-private {host}"))?);
@@ -74,6 +75,7 @@ impl Common {
             secrets: self.secrets.clone(),
             token_keys: token_keys()?,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            works,
         })
     }
 

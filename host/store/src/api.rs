@@ -61,6 +61,7 @@ pub struct BeginTurn {
 }
 
 /// What [`Store::begin_turn`] came to.
+#[allow(clippy::large_enum_variant, reason = "it is nearly always the large one, and is taken apart at once")]
 #[derive(Debug)]
 pub enum Begun {
     /// The lock is the caller's.

@@ -91,12 +91,14 @@ pub struct HeldLane {
 pub(crate) enum LaneToken {
     /// A number of this process.
     Embedded(u64),
-    /// Id of the entry in the stream of due lanes, and the consumer it was given to.
+    /// The entry in the stream of due lanes, and to whom it was given.
     Redis {
         /// Entry.
         id: String,
         /// Consumer.
         consumer: String,
+        /// How often the lane had been given out then: a host may take a lane from itself.
+        times: u64,
     },
 }
 

@@ -8,7 +8,9 @@
 //! 2. Dropping the guard hands the turn to the first in the queue.
 //! 3. A holder whose hold time has run out loses the turn to the first waiter; its guard then does nothing.
 //! 4. A holder that has begun to commit can't lose it any more: otherwise the next turn could read the state from
-//!    before a commit that is just being synced.
+//!    before a commit that is just being synced. The same goes for a [`TurnPin`], for as long as that exists; the guard
+//!    may be dropped before the pin, the turn is then handed on with the pin.
+//! 5. Who need not wait is told at once: the request is being served already, or too many wait.
 //!
 //! A std or tokio mutex per conversation would give 1 and 2, but neither 3 nor 4.
 
@@ -22,7 +24,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::api::ConversationKey;
+use crate::api::{BeginTurn, ConversationKey};
+use crate::error::StoreError;
 
 /// Waits and holds are cut to a day: longer ones are a mistake, and `Instant + Duration` must not overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
@@ -44,6 +47,33 @@ struct Slot {
 struct Holder {
     fence: u64,
     takeover: Takeover,
+    /// What a takeover is allowed after, when the holder goes on after a commit.
+    hold: Duration,
+    answer_key: Option<String>,
+    pins: usize,
+    /// The guard is gone, and a pin is left.
+    given_up: bool,
+}
+
+impl Holder {
+    fn new(fence: u64, hold: Duration, answer_key: Option<String>) -> Self {
+        Self { fence, takeover: Takeover::after(hold), hold, answer_key, pins: 0, given_up: false }
+    }
+
+    fn may_be_replaced(&self) -> bool {
+        self.pins == 0 && self.takeover.is_due()
+    }
+}
+
+impl Slot {
+    fn of(holder: Holder) -> Self {
+        Self { holder, waiting: VecDeque::new() }
+    }
+
+    fn serves(&self, answer_key: &str) -> bool {
+        let waiting = self.waiting.iter().map(|waiter| &waiter.answer_key);
+        std::iter::once(&self.holder.answer_key).chain(waiting).any(|key| key.as_deref() == Some(answer_key))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -55,6 +85,7 @@ enum Takeover {
 struct Waiter {
     ticket: u64,
     hold: Duration,
+    answer_key: Option<String>,
     grant: oneshot::Sender<TurnGuard>,
 }
 
@@ -74,26 +105,29 @@ impl TurnQueue {
         Arc::new(Self { slots: Mutex::default(), fences: AtomicU64::new(first_fence) })
     }
 
-    /// Waits for the turn; `None` if it did not come within `wait`.
+    /// Waits for the turn.
+    ///
+    /// # Errors
+    /// [`StoreError::InFlight`] if the holder or one who waits has the same answer key, [`StoreError::Crowded`] if too
+    /// many wait here, [`StoreError::Busy`] if the turn did not come in time.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
         key: &ConversationKey,
-        wait: Duration,
-        hold: Duration,
-    ) -> Option<TurnGuard> {
-        let deadline = Instant::now() + wait.min(LONGEST_WAIT);
-        let mut place = match self.enter(key, hold) {
-            Ok(guard) => return Some(guard),
-            Err(place) => place,
+        begin: &BeginTurn,
+    ) -> Result<TurnGuard, StoreError> {
+        let deadline = Instant::now() + begin.wait.min(LONGEST_WAIT);
+        let mut place = match self.enter(key, begin)? {
+            Entered::Holds(guard) => return Ok(guard),
+            Entered::Waits(place) => place,
         };
         loop {
             let wake = self.next_look(key).min(deadline);
             if let Ok(granted) = timeout_at(wake, &mut place.granted).await {
-                return granted.ok();
+                return granted.map_err(|_| StoreError::Busy);
             }
             self.take_over_if_due(key);
             if Instant::now() >= deadline {
-                return place.granted.try_recv().ok();
+                return place.granted.try_recv().map_err(|_| StoreError::Busy);
             }
         }
     }
@@ -102,7 +136,7 @@ impl TurnQueue {
     pub(crate) fn seize(self: &Arc<Self>, key: &ConversationKey) -> TurnGuard {
         let mut slots = self.slots.lock();
         let fence = self.next_fence();
-        let holder = Holder { fence, takeover: Takeover::Never };
+        let holder = Holder { takeover: Takeover::Never, ..Holder::new(fence, LONGEST_WAIT, None) };
         let key = match slots.get_key_value(key) {
             Some((key, _)) => Arc::clone(key),
             None => Arc::new(key.clone()),
@@ -110,7 +144,7 @@ impl TurnQueue {
         match slots.get_mut(&key) {
             Some(slot) => slot.holder = holder,
             None => {
-                slots.insert(Arc::clone(&key), Slot { holder, waiting: VecDeque::new() });
+                slots.insert(Arc::clone(&key), Slot::of(holder));
             }
         }
         TurnGuard { queue: Arc::clone(self), key, fence }
@@ -122,66 +156,97 @@ impl TurnQueue {
         self.slots.lock().len()
     }
 
-    fn enter(self: &Arc<Self>, key: &ConversationKey, hold: Duration) -> Result<TurnGuard, Place> {
+    fn enter(self: &Arc<Self>, key: &ConversationKey, begin: &BeginTurn) -> Result<Entered, StoreError> {
         // The ticket of one who has to wait; fences are given out with the turn, so that they grow in turn order.
         let mut slots = self.slots.lock();
         let fence = self.next_fence();
-        let Some((shared_key, slot)) = slots.get_key_value(key) else {
+        let holder = || Holder::new(fence, begin.hold, begin.answer_key.clone());
+        let Some((shared_key, _)) = slots.get_key_value(key) else {
             let key = Arc::new(key.clone());
-            let holder = Holder { fence, takeover: Takeover::after(hold) };
-            slots.insert(Arc::clone(&key), Slot { holder, waiting: VecDeque::new() });
-            return Ok(TurnGuard { queue: Arc::clone(self), key, fence });
+            slots.insert(Arc::clone(&key), Slot::of(holder()));
+            return Ok(Entered::Holds(TurnGuard { queue: Arc::clone(self), key, fence }));
         };
         let key = Arc::clone(shared_key);
-        let free_to_take = slot.waiting.is_empty() && slot.holder.takeover.is_due();
         let (grant, granted) = oneshot::channel();
         if let Some(slot) = slots.get_mut(&key) {
-            if free_to_take {
-                slot.holder = Holder { fence, takeover: Takeover::after(hold) };
-                return Ok(TurnGuard { queue: Arc::clone(self), key, fence });
+            if slot.waiting.is_empty() && slot.holder.may_be_replaced() {
+                slot.holder = holder();
+                return Ok(Entered::Holds(TurnGuard { queue: Arc::clone(self), key, fence }));
             }
-            slot.waiting.push_back(Waiter { ticket: fence, hold, grant });
+            if begin.answer_key.as_deref().is_some_and(|answer_key| slot.serves(answer_key)) {
+                return Err(StoreError::InFlight);
+            }
+            if begin.wait.is_zero() {
+                return Err(StoreError::Busy);
+            }
+            if slot.waiting.len() >= begin.most_waiting {
+                return Err(StoreError::Crowded);
+            }
+            let answer_key = begin.answer_key.clone();
+            slot.waiting.push_back(Waiter { ticket: fence, hold: begin.hold, answer_key, grant });
         }
-        Err(Place { queue: Arc::clone(self), key, ticket: fence, granted })
+        Ok(Entered::Waits(Place { queue: Arc::clone(self), key, ticket: fence, granted }))
     }
 
     fn next_look(&self, key: &ConversationKey) -> Instant {
         let soon = Instant::now() + LOOK_AGAIN;
-        match self.slots.lock().get(key).map(|slot| slot.holder.takeover) {
-            Some(Takeover::AllowedFrom(due)) => due.min(soon),
-            Some(Takeover::Never) | None => soon,
+        match self.slots.lock().get(key).map(|slot| &slot.holder) {
+            // A pin hands the turn on by itself.
+            Some(Holder { takeover: Takeover::AllowedFrom(due), pins: 0, .. }) => (*due).min(soon),
+            Some(_) | None => soon,
         }
     }
 
     fn take_over_if_due(self: &Arc<Self>, key: &ConversationKey) {
-        self.hand_on(key, |holder| holder.takeover.is_due(), WhenNobodyWaits::Keep);
+        self.hand_on(key, |holder| if holder.may_be_replaced() { Loses::ToAWaiter } else { Loses::Nothing });
     }
 
     fn release(self: &Arc<Self>, key: &ConversationKey, fence: u64) {
-        self.hand_on(key, |holder| holder.fence == fence, WhenNobodyWaits::Remove);
+        self.hand_on(key, |holder| {
+            if holder.fence != fence {
+                return Loses::Nothing;
+            }
+            holder.given_up = true;
+            if holder.pins == 0 { Loses::TheTurn } else { Loses::Nothing }
+        });
+    }
+
+    fn unpin(self: &Arc<Self>, key: &ConversationKey, fence: u64) {
+        self.hand_on(key, |holder| {
+            if holder.fence != fence {
+                return Loses::Nothing;
+            }
+            holder.pins = holder.pins.saturating_sub(1);
+            match (holder.pins, holder.given_up) {
+                (0, true) => Loses::TheTurn,
+                (0, false) if holder.takeover.is_due() => Loses::ToAWaiter,
+                _ => Loses::Nothing,
+            }
+        });
     }
 
     /// Gives the turn to the first waiter if the holder is to lose it.
-    fn hand_on(self: &Arc<Self>, key: &ConversationKey, loses: impl FnOnce(&Holder) -> bool, nobody: WhenNobodyWaits) {
+    fn hand_on(self: &Arc<Self>, key: &ConversationKey, loses: impl FnOnce(&mut Holder) -> Loses) {
         let mut slots = self.slots.lock();
-        let Some((shared_key, slot)) = slots.get_key_value(key) else {
+        let Some((shared_key, _)) = slots.get_key_value(key) else {
             return;
         };
-        if !loses(&slot.holder) {
-            return;
-        }
         let key = Arc::clone(shared_key);
         let Some(slot) = slots.get_mut(&key) else {
             return;
         };
+        let lost = loses(&mut slot.holder);
+        if matches!(lost, Loses::Nothing) {
+            return;
+        }
         let Some(waiter) = slot.waiting.pop_front() else {
-            if matches!(nobody, WhenNobodyWaits::Remove) {
+            if matches!(lost, Loses::TheTurn) {
                 slots.remove(&key);
             }
             return;
         };
         let fence = self.next_fence();
-        slot.holder = Holder { fence, takeover: Takeover::after(waiter.hold) };
+        slot.holder = Holder::new(fence, waiter.hold, waiter.answer_key);
         drop(slots);
         // Sent without the lock: if the waiter is gone, the guard comes back, is dropped, and serves the next one.
         let _gone = waiter.grant.send(TurnGuard { queue: Arc::clone(self), key, fence });
@@ -192,9 +257,17 @@ impl TurnQueue {
     }
 }
 
-enum WhenNobodyWaits {
-    Keep,
-    Remove,
+/// What becomes of a holder.
+enum Loses {
+    Nothing,
+    /// The turn, if somebody waits for it.
+    ToAWaiter,
+    TheTurn,
+}
+
+enum Entered {
+    Holds(TurnGuard),
+    Waits(Place),
 }
 
 /// A place in the queue; dropping it leaves the queue.
@@ -234,15 +307,65 @@ impl TurnGuard {
         Arc::ptr_eq(&self.queue, queue)
     }
 
-    /// Bars takeovers until the guard is dropped. `false` if there was one already.
+    /// Bars takeovers until the guard is dropped or goes on. `false` if there was one already.
     pub(crate) fn begin_commit(&self) -> bool {
+        self.name().holds(|holder| holder.takeover = Takeover::Never)
+    }
+
+    /// Goes on after a commit: the hold time begins anew.
+    pub(crate) fn go_on(&self) {
+        self.name().holds(|holder| holder.takeover = Takeover::after(holder.hold));
+    }
+
+    /// Allows a takeover only after `hold` from now. `false` if there was one already.
+    pub(crate) fn renew(&self, hold: Duration) -> bool {
+        self.name().holds(|holder| {
+            holder.hold = hold;
+            holder.takeover = Takeover::after(hold);
+        })
+    }
+
+    /// The turn's name, for work that can't borrow the guard.
+    pub(crate) fn name(&self) -> TurnName {
+        TurnName { queue: Arc::clone(&self.queue), key: Arc::clone(&self.key), fence: self.fence }
+    }
+}
+
+/// Says which turn; it holds nothing.
+pub(crate) struct TurnName {
+    queue: Arc<TurnQueue>,
+    key: Arc<ConversationKey>,
+    fence: u64,
+}
+
+impl TurnName {
+    pub(crate) fn key(&self) -> &Arc<ConversationKey> {
+        &self.key
+    }
+
+    /// Bars takeovers, and the handing on of a turn whose guard is dropped, until the pin is. `None` if the turn is lost.
+    pub(crate) fn pin(self) -> Option<TurnPin> {
+        self.holds(|holder| holder.pins += 1).then_some(TurnPin(self))
+    }
+
+    /// Changes the holder, if it is still this turn's.
+    fn holds(&self, change: impl FnOnce(&mut Holder)) -> bool {
         match self.queue.slots.lock().get_mut(&self.key) {
             Some(slot) if slot.holder.fence == self.fence => {
-                slot.holder.takeover = Takeover::Never;
+                change(&mut slot.holder);
                 true
             }
             _ => false,
         }
+    }
+}
+
+/// Keeps a turn where it is while something is written for it.
+pub(crate) struct TurnPin(TurnName);
+
+impl Drop for TurnPin {
+    fn drop(&mut self) {
+        self.0.queue.unpin(&self.0.key, self.0.fence);
     }
 }
 
@@ -275,27 +398,34 @@ mod tests {
         ConversationKey::new("t", "b", "c")
     }
 
+    fn within(wait: Duration, hold: Duration) -> BeginTurn {
+        BeginTurn { wait, hold, most_waiting: 100, answer_key: None }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_expired_holder_loses_the_turn_unless_it_is_committing() {
         let queue = TurnQueue::new(0);
-        let first = queue.acquire(&key(), LONG, SHORT).await.unwrap();
-        let second = queue.acquire(&key(), LONG, SHORT).await.unwrap();
+        let first = queue.acquire(&key(), &within(LONG, SHORT)).await.unwrap();
+        let second = queue.acquire(&key(), &within(LONG, SHORT)).await.unwrap();
         assert!(second.fence() > first.fence());
         assert!(!first.begin_commit());
+        assert!(!first.renew(LONG));
         assert!(second.begin_commit());
-        assert!(queue.acquire(&key(), SHORT * 10, LONG).await.is_none());
+        assert!(queue.acquire(&key(), &within(SHORT * 10, LONG)).await.is_err());
         drop(first);
         assert!(second.begin_commit());
+        second.go_on();
+        assert!(queue.acquire(&key(), &within(SHORT * 10, LONG)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_map_is_empty_when_nobody_holds_or_waits() {
         let queue = TurnQueue::new(0);
-        let first = queue.acquire(&key(), LONG, LONG).await.unwrap();
-        assert!(queue.acquire(&key(), SHORT, LONG).await.is_none());
+        let first = queue.acquire(&key(), &within(LONG, LONG)).await.unwrap();
+        assert!(queue.acquire(&key(), &within(SHORT, LONG)).await.is_err());
         let waiting = tokio::spawn({
             let queue = Arc::clone(&queue);
-            async move { queue.acquire(&key(), LONG, LONG).await.is_some() }
+            async move { queue.acquire(&key(), &within(LONG, LONG)).await.is_ok() }
         });
         tokio::task::yield_now().await;
         waiting.abort();
@@ -308,13 +438,58 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn seizing_takes_the_turn_and_gives_it_on() {
         let queue = TurnQueue::new(0);
-        let first = queue.acquire(&key(), LONG, LONG).await.unwrap();
+        let first = queue.acquire(&key(), &within(LONG, LONG)).await.unwrap();
         let seized = queue.seize(&key());
         assert!(!first.begin_commit());
         drop(first);
-        assert!(queue.acquire(&key(), SHORT, LONG).await.is_none());
+        assert!(queue.acquire(&key(), &within(SHORT, LONG)).await.is_err());
         drop(seized);
-        assert!(queue.acquire(&key(), SHORT, LONG).await.is_some());
+        assert!(queue.acquire(&key(), &within(SHORT, LONG)).await.is_ok());
         assert_eq!(queue.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pin_outlives_the_hold_and_the_guard() {
+        let queue = TurnQueue::new(0);
+        let first = queue.acquire(&key(), &within(LONG, SHORT)).await.unwrap();
+        let pin = first.name().pin().unwrap();
+        assert_eq!(queue.acquire(&key(), &within(SHORT * 10, LONG)).await.unwrap_err(), StoreError::Busy);
+        drop(first);
+        assert_eq!(queue.acquire(&key(), &within(SHORT * 10, LONG)).await.unwrap_err(), StoreError::Busy);
+        drop(pin);
+        assert_eq!(queue.len(), 0);
+
+        let first = queue.acquire(&key(), &within(LONG, SHORT)).await.unwrap();
+        let pin = first.name().pin().unwrap();
+        let waits = within(LONG, LONG);
+        let key = key();
+        let mut second = std::pin::pin!(queue.acquire(&key, &waits));
+        assert!(tokio::time::timeout(SHORT * 10, second.as_mut()).await.is_err());
+        drop(pin);
+        let second = tokio::time::timeout(SHORT, second).await.unwrap().unwrap();
+        assert!(first.name().pin().is_none());
+        drop(first);
+        assert!(second.begin_commit());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_would_wait_in_vain_is_told_at_once() {
+        let queue = TurnQueue::new(0);
+        let of = |name: &str, most_waiting| BeginTurn {
+            answer_key: Some(name.to_owned()),
+            most_waiting,
+            ..within(LONG, LONG)
+        };
+        let first = queue.acquire(&key(), &of("one", 1)).await.unwrap();
+        assert_eq!(queue.acquire(&key(), &of("one", 1)).await.unwrap_err(), StoreError::InFlight);
+        let (two, contested) = (of("two", 1), key());
+        let mut second = std::pin::pin!(queue.acquire(&contested, &two));
+        assert!(tokio::time::timeout(SHORT, second.as_mut()).await.is_err());
+        assert_eq!(queue.acquire(&key(), &of("two", 9)).await.unwrap_err(), StoreError::InFlight);
+        assert_eq!(queue.acquire(&key(), &of("three", 1)).await.unwrap_err(), StoreError::Crowded);
+        drop(first);
+        let second = second.await.unwrap();
+        assert_eq!(queue.acquire(&key(), &of("two", 9)).await.unwrap_err(), StoreError::InFlight);
+        drop(second);
     }
 }

@@ -21,6 +21,7 @@ use super::shelf::{HOST_BYTES, Shelf, TENANT_BYTES};
 use crate::net::Fault;
 use confab_sandbox::CapabilityError;
 use confab_store::{Clock, Store};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ const NO_ANSWER: [&str; 4] = ["unavailable", "timeout", "rate-limited", "interna
 pub(crate) type Fetched = Result<Answer, Fault>;
 
 /// Where an answer comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Source {
     /// When it was asked for, in milliseconds since 1970.
     pub(crate) as_of: u64,
@@ -46,7 +47,7 @@ pub(crate) struct Source {
 }
 
 /// An answer, and where it comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Served {
     pub(crate) answer: Answer,
     pub(crate) source: Source,

@@ -3,12 +3,13 @@
 //! Everything wrong is reported at once. What needs a plugin to be checked (a bot's definition, a connection's settings
 //! and files) is checked when the documents are prepared, see [`crate::registry`].
 
-use super::documents::{BotDoc, ConnectionDoc, TenantDoc};
+use super::documents::{BotDoc, ConnectionDoc, PeopleDoc, TenantDoc};
 use super::endpoints;
 use super::yaml::{BotYaml, ConnectionYaml, TenantYaml, place, read};
 use super::{Finding, Place, Places};
 use crate::ids::{BotId, ConnectionId, TenantId};
 use serde::{Deserialize, Serialize};
+use serde_saphyr::Spanned;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
@@ -54,6 +55,10 @@ const DEFAULT_TTL_S: u64 = 24 * 3600;
 const MAX_TTL_S: u64 = 366 * 24 * 3600;
 /// All data files of a connection together, in bytes.
 const MAX_FILES: usize = 8 << 20;
+
+/// A visitor who was promised a person waits about this long.
+const DEFAULT_PEOPLE_WAIT_S: u64 = 15 * 60;
+const UNAVAILABLE: &str = "Sorry, nobody is available right now. I am still here if I can help.";
 
 const ANY_LANGUAGE: &str = "";
 const FALLBACK: &str = "Sorry, something went wrong on our side. Please try again in a moment.";
@@ -200,17 +205,18 @@ impl<'a> Reader<'a> {
                 }
             }
         };
-        let ttl = match &yaml.conversation_ttl {
-            None => DEFAULT_TTL_S,
-            Some(text) => match duration_s(&text.value).filter(|s| (1..=MAX_TTL_S).contains(s)) {
-                Some(seconds) => seconds,
-                None => {
-                    let message =
-                        format!("conversation_ttl `{}` must be like 30m, 24h or 7d, at most 366d", text.value);
-                    self.findings.push(Finding::error(&file.path, message).at(place(text)));
-                    return None;
+        let ttl = self.duration(file, "conversation_ttl", yaml.conversation_ttl.as_ref(), DEFAULT_TTL_S)?;
+        let people = match yaml.people {
+            None => None,
+            Some(people) => {
+                let wait_s = self.duration(file, "people.wait", people.wait.as_ref(), DEFAULT_PEOPLE_WAIT_S)?;
+                let mut unavailable = people.unavailable;
+                if !unavailable.contains_key(ANY_LANGUAGE) {
+                    let any = unavailable.get("en").cloned().unwrap_or_else(|| UNAVAILABLE.to_owned());
+                    unavailable.insert(ANY_LANGUAGE.to_owned(), any);
                 }
-            },
+                Some(PeopleDoc { wait_s, unavailable })
+            }
         };
         let mut fallback = yaml.fallback;
         if !fallback.contains_key(ANY_LANGUAGE) {
@@ -229,8 +235,27 @@ impl<'a> Reader<'a> {
             connections,
             fallback,
             conversation_ttl_s: ttl,
+            while_busy: yaml.while_busy.unwrap_or_default(),
+            people,
         };
         Some(ReadBot { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc) })
+    }
+
+    /// A length of time as people write it, in seconds.
+    fn duration(
+        &mut self,
+        file: &SourceFile,
+        field: &str,
+        text: Option<&Spanned<String>>,
+        default: u64,
+    ) -> Option<u64> {
+        let Some(text) = text else { return Some(default) };
+        let seconds = duration_s(&text.value).filter(|s| (1..=MAX_TTL_S).contains(s));
+        if seconds.is_none() {
+            let message = format!("{field} `{}` must be like 30m, 24h or 7d, at most 366d", text.value);
+            self.findings.push(Finding::error(&file.path, message).at(place(text)));
+        }
+        seconds
     }
 
     fn connection(&mut self, file: &'a SourceFile) -> Option<ReadConnection> {

@@ -48,6 +48,48 @@ pub struct BotDoc {
     pub fallback: BTreeMap<String, String>,
     /// Seconds without a message after which a conversation is forgotten.
     pub conversation_ttl_s: u64,
+    /// What becomes of a message that comes while another one is being answered.
+    #[serde(default)]
+    pub while_busy: WhileBusy,
+    /// That people take over where the bot hands over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<PeopleDoc>,
+}
+
+/// What becomes of a message that comes while another one of its conversation is being answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhileBusy {
+    /// It waits its turn.
+    #[default]
+    Enqueue,
+    /// All that wait on one host become one message.
+    Merge,
+    /// The answer that is being made is given up, if nothing was written for it yet and it is made on the same host;
+    /// otherwise it waits its turn.
+    Interrupt,
+    /// It is refused.
+    Reject,
+}
+
+impl WhileBusy {
+    /// Most messages that may wait. A person writes no more in a row; a machine that does is told to wait.
+    pub(crate) fn most_waiting(self) -> usize {
+        match self {
+            WhileBusy::Reject => 0,
+            _ => 8,
+        }
+    }
+}
+
+/// People who take conversations over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeopleDoc {
+    /// Seconds until a conversation that nobody took is the bot's again.
+    pub wait_s: u64,
+    /// What the visitor reads then, by language.
+    #[serde(default)]
+    pub unavailable: BTreeMap<String, String>,
 }
 
 /// A connection.

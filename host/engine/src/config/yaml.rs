@@ -27,6 +27,19 @@ pub(super) struct BotYaml {
     #[serde(default)]
     pub(super) fallback: BTreeMap<String, String>,
     pub(super) conversation_ttl: Option<Spanned<String>>,
+    /// What becomes of a message that comes while another one is being answered.
+    pub(super) while_busy: Option<super::documents::WhileBusy>,
+    /// That people take over where the bot hands over.
+    pub(super) people: Option<PeopleYaml>,
+}
+
+/// People who take conversations over.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PeopleYaml {
+    pub(super) wait: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) unavailable: BTreeMap<String, String>,
 }
 
 /// `connections/*.yaml`

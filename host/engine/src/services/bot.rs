@@ -5,12 +5,14 @@ use crate::engine::Inner;
 use crate::failures::Whose;
 use crate::net::{Fault, caught};
 use crate::registry::{Bot, Connection};
-use crate::services::calls::Calls;
+use crate::services::data::NotedSpace;
 use crate::services::{ConnectionServices, Space, Told};
+use crate::turn::journal::{Call, Running, Step};
 use crate::watch::Watch;
 use async_trait::async_trait;
 use confab_sandbox::services::LogLevel;
-use confab_sandbox::{CapabilityError, HostServices, KvServices, Provenance};
+use confab_sandbox::{CapabilityError, Effect, HostServices, KvServices, Provenance};
+use parking_lot::Mutex;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -20,7 +22,7 @@ use std::sync::Arc;
 /// Services of one turn.
 pub(crate) struct BotServices {
     pub(crate) bot: Arc<Bot>,
-    pub(crate) data: Space,
+    pub(crate) data: NotedSpace,
     pub(crate) conversation: String,
     pub(crate) turn: String,
     pub(crate) request_id: Arc<str>,
@@ -28,51 +30,56 @@ pub(crate) struct BotServices {
     pub(crate) now: u64,
     watch: Arc<Watch>,
     cache: Arc<ResultCache>,
-    calls: Calls,
+    running: Arc<Running>,
+    /// How many of the turn's steps were there before this try to serve it: what they came to is known.
+    known: usize,
+    /// Calls made in this try.
+    calls: u32,
     /// Where the last call's answer comes from; none when it failed.
     last: Option<Source>,
     chance: Option<StdRng>,
+    effects: Effects,
+}
+
+/// What the plugin wants to leave behind, for whoever commits the turn.
+#[derive(Clone, Default)]
+pub(crate) struct Effects(Arc<Mutex<Vec<Effect>>>);
+
+impl Effects {
+    /// All of them, in order.
+    pub(crate) fn take(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.0.lock())
+    }
 }
 
 impl BotServices {
-    pub(crate) fn new(
-        engine: &Inner,
-        bot: Arc<Bot>,
-        conversation: String,
-        turn: String,
-        request_id: Arc<str>,
-        locale: Option<String>,
-        now: u64,
-    ) -> Self {
-        let data = Space { store: engine.store.clone(), name: bot.space.clone() };
-        let watch = engine.watch.clone();
+    pub(crate) fn new(engine: &Inner, bot: Arc<Bot>, conversation: String, running: Arc<Running>) -> Self {
+        let space = Space { store: engine.store.clone(), name: bot.space.clone() };
+        let accepted = &running.accepted;
         BotServices {
             bot,
-            data,
+            data: NotedSpace::new(space, running.clone()),
             conversation,
-            turn,
-            request_id,
-            locale,
-            now,
-            watch,
+            turn: accepted.turn.clone(),
+            request_id: Arc::from(accepted.request_id.as_str()),
+            locale: accepted.locale.clone(),
+            now: accepted.at,
+            watch: engine.watch.clone(),
             cache: engine.cache.clone(),
-            calls: Calls::default(),
+            known: running.length(),
+            running,
+            calls: 0,
             last: None,
             chance: None,
+            effects: Effects::default(),
         }
     }
 
-    /// Notes calls from now on, for the services that come back: those of the version that serves the turn if this one fails.
-    pub(crate) fn with_memory(&mut self) -> BotServices {
-        let calls = self.calls.noting();
-        BotServices { calls, ..self.anew() }
-    }
-
-    /// The same turn's services, which have made no call.
-    fn anew(&self) -> BotServices {
+    /// The same turn's services for another try: they know what the steps until now came to.
+    pub(crate) fn again(&self) -> BotServices {
         BotServices {
             bot: self.bot.clone(),
-            data: Space { store: self.data.store.clone(), name: self.data.name.clone() },
+            data: self.data.again(),
             conversation: self.conversation.clone(),
             turn: self.turn.clone(),
             request_id: self.request_id.clone(),
@@ -80,10 +87,18 @@ impl BotServices {
             now: self.now,
             watch: self.watch.clone(),
             cache: self.cache.clone(),
-            calls: Calls::default(),
+            running: self.running.clone(),
+            known: self.running.length(),
+            calls: 0,
             last: None,
             chance: None,
+            effects: Effects::default(),
         }
+    }
+
+    /// Where this try's effects come to be.
+    pub(crate) fn effects(&self) -> Effects {
+        self.effects.clone()
     }
 
     fn whose<'a>(&'a self, connection: &'a Connection) -> Whose<'a> {
@@ -134,7 +149,7 @@ impl BotServices {
             let ask = self.asking(connection, policy, capability, function, arguments, on_error);
             let fetch = self.call(connection, capability, function, arguments);
             let again = || {
-                let (services, connection) = (self.anew(), connection.clone());
+                let (services, connection) = (self.again(), connection.clone());
                 let (capability, function) = (capability.to_owned(), function.to_owned());
                 let arguments = arguments.clone();
                 async move { services.call(&connection, &capability, &function, &arguments).await }
@@ -173,7 +188,7 @@ impl BotServices {
         let (told, operation) = (Told::default(), format!("{capability}.{function}"));
         let services = ConnectionServices {
             connection: connection.clone(),
-            data: Space { store: self.data.store.clone(), name: connection.space.clone() },
+            data: Space { store: self.data.store(), name: connection.space.clone() },
             request_id: self.request_id.clone(),
             operation: operation.clone(),
             idempotency_key: self.idempotency_key(),
@@ -202,6 +217,28 @@ impl BotServices {
         }
     }
 
+    /// Makes a call that was not made before, and notes what it came to.
+    async fn step(
+        &self,
+        connection: &Arc<Connection>,
+        capability: &str,
+        function: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<Served, CapabilityError> {
+        let wrote = !connection.plugin.manifest().reads(&format!("{capability}.{function}"));
+        if wrote {
+            self.running.before_write().await?;
+        }
+        let served = match self.ask(connection, capability, function, &arguments).await {
+            Ok(served) => served,
+            Err(fault) => Served::fetched(Err(fault.as_error()), self.now),
+        };
+        let (capability, function) = (capability.to_owned(), function.to_owned());
+        let call = Call { number: self.calls, capability, function, arguments, wrote, served: served.clone() };
+        self.running.note(Step::Call(call), wrote).await;
+        Ok(served)
+    }
+
     /// The same for each try of the same call of the same turn, different for any other.
     fn idempotency_key(&self) -> String {
         let mut hasher = Sha256::new();
@@ -209,7 +246,7 @@ impl BotServices {
             hasher.update(part.as_bytes());
             hasher.update([0]);
         }
-        hasher.update(self.calls.number().to_be_bytes());
+        hasher.update(self.calls.to_be_bytes());
         hasher.finalize().iter().take(16).fold(String::with_capacity(32), |mut key, byte| {
             let _ = write!(key, "{byte:02x}");
             key
@@ -233,55 +270,42 @@ impl HostServices for BotServices {
     }
 
     fn random(&mut self, bytes: &mut [u8]) {
-        self.chance.get_or_insert_with(StdRng::from_os_rng).fill_bytes(bytes);
+        let seed = self.running.accepted.seed;
+        self.chance.get_or_insert_with(|| StdRng::from_seed(seed)).fill_bytes(bytes);
+    }
+
+    fn seed(&self) -> Option<[u8; 32]> {
+        Some(self.running.accepted.seed)
+    }
+
+    fn effect(&mut self, effect: Effect) -> Result<(), CapabilityError> {
+        self.effects.0.lock().push(effect);
+        Ok(())
     }
 
     fn available(&self) -> Vec<(String, String, String, String)> {
-        let mut all = Vec::new();
-        for (capability, connection) in &self.bot.bindings {
-            for callable in connection.plugin.callables().filter(|callable| callable.capability == *capability) {
-                all.push((
-                    callable.capability.clone(),
-                    callable.function.clone(),
-                    callable.description.clone(),
-                    callable.parameters.to_string(),
-                ));
-            }
-        }
-        all
+        available(&self.bot)
     }
 
     async fn invoke(&mut self, capability: &str, function: &str, arguments: Value) -> Result<Value, CapabilityError> {
         let Some(connection) = self.bot.bindings.get(capability).cloned() else {
-            let bound: Vec<&str> = self.bot.bindings.keys().map(String::as_str).collect();
-            return Err(CapabilityError::new(
-                "unsupported",
-                format!("bot {} has no connection for `{capability}`; it has: {}", self.bot.id, bound.join(", ")),
-            ));
+            return Err(unbound(&self.bot, capability));
         };
         self.last = None;
-        self.calls.begin();
+        self.calls += 1;
         let Value::Object(arguments) = arguments else {
             return Err(CapabilityError::new("invalid-input", "arguments must be an object"));
         };
-        let served = match self.calls.known(capability, function, &arguments) {
+        let served = match self.running.known_call(self.known, self.calls, capability, function, &arguments) {
             Some(served) => served,
-            None => {
-                let served = match self.ask(&connection, capability, function, &arguments).await {
-                    Ok(served) => served,
-                    Err(fault) => Served::fetched(Err(fault.as_error()), self.now),
-                };
-                self.calls.ended(capability, function, arguments, &served);
-                served
-            }
+            None => self.step(&connection, capability, function, arguments).await?,
         };
         self.last = served.answer.is_ok().then_some(served.source);
         served.answer
     }
 
     fn last_answer(&self) -> Option<Provenance> {
-        let Source { as_of, cached, stale, error } = self.last.clone()?;
-        Some(Provenance { as_of: rfc3339(as_of), cached, stale, error })
+        self.last.as_ref().map(provenance)
     }
 
     fn kv(&mut self) -> Option<&mut dyn KvServices> {
@@ -293,4 +317,33 @@ impl HostServices for BotServices {
 fn rfc3339(millis: u64) -> String {
     let seconds = i64::try_from(millis / 1_000).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// What a bot may call.
+pub(super) fn available(bot: &Bot) -> Vec<(String, String, String, String)> {
+    let mut all = Vec::new();
+    for (capability, connection) in &bot.bindings {
+        for callable in connection.plugin.callables().filter(|callable| callable.capability == *capability) {
+            all.push((
+                callable.capability.clone(),
+                callable.function.clone(),
+                callable.description.clone(),
+                callable.parameters.to_string(),
+            ));
+        }
+    }
+    all
+}
+
+/// What a call of a capability gets that the bot has no connection for.
+pub(super) fn unbound(bot: &Bot, capability: &str) -> CapabilityError {
+    let bound: Vec<&str> = bot.bindings.keys().map(String::as_str).collect();
+    let message = format!("bot {} has no connection for `{capability}`; it has: {}", bot.id, bound.join(", "));
+    CapabilityError::new("unsupported", message)
+}
+
+/// Where an answer comes from, as plugins see it.
+pub(super) fn provenance(source: &Source) -> Provenance {
+    let Source { as_of, cached, stale, error } = source.clone();
+    Provenance { as_of: rfc3339(as_of), cached, stale, error }
 }

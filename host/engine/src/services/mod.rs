@@ -1,8 +1,9 @@
 //! What a plugin gets from the host while it runs.
 
 mod bot;
-mod calls;
 mod connection;
+mod data;
+pub(crate) mod replayed;
 mod told;
 
 pub(crate) use bot::BotServices;
@@ -37,11 +38,11 @@ fn log_line(level: LogLevel, tenant: &str, what: &str, plugin: &str, request: &s
 fn kv_error(error: StoreError) -> KvError {
     match error {
         StoreError::NotANumber { .. } => {
-            KvError { code: "invalid-input", message: "the value is not a whole number".into() }
+            KvError { code: "invalid-input".into(), message: "the value is not a whole number".into() }
         }
         other => {
             tracing::error!(error = %other, "plugin data can't be read or written");
-            KvError { code: "unavailable", message: "stored data is not available now".into() }
+            KvError { code: "unavailable".into(), message: "stored data is not available now".into() }
         }
     }
 }

@@ -137,6 +137,7 @@ fn an_author_hears_of_everything_at_once() {
         {"name": "order.get", "cache": {"ttl_s": 5}},
         {"name": "leads.create", "cache": {"ttl_s": 5, "tags": ["{email}"]}},
     ]);
+    wrong["webhook"] = json!({"secrets": [{"name": "signing key"}, {"name": "app"}, {"name": "app"}]});
     let wasm = with(&wrong, CONNECTOR);
     let manifest: Manifest = serde_json::from_value(wrong).unwrap();
     let leads = [("create".to_owned(), vec!["lead".to_owned()])].into();
@@ -150,10 +151,13 @@ fn an_author_hears_of_everything_at_once() {
         "has no function `order.get`; it has: leads.create",
         "`leads.create` changes something",
         "`{email}` in the tag `{email}` is no argument of it; there are: lead",
+        "name `signing key` of a webhook's secret must be like `signing`",
+        "secret `app` is there twice",
+        "has [webhook], but the component exports no confab:plugin/webhook",
     ] {
         assert_eq!(said.iter().filter(|message| message.contains(words)).count(), 1, "{words}: {said:#?}");
     }
-    assert_eq!(said.len(), 7, "{said:#?}");
+    assert_eq!(said.len(), 10, "{said:#?}");
     assert!(examine(b"", &manifest, &Offers::default()).iter().any(|refusal| refusal.code == "not-a-component"));
 }
 

@@ -1,6 +1,7 @@
 //! `POST /api/chat`: a message in, the bot's answer out.
 
 use super::App;
+use crate::gateway::idempotency::{REPLAYED, key_of, scoped};
 use crate::gateway::input::{JsonBody, Params, line, message};
 use crate::gateway::keys::Scope;
 use crate::gateway::rate::Check;
@@ -10,8 +11,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use confab_engine::conversation::StoredReply;
-use confab_engine::{Inbound, TenantId, TurnRequest, Visitor};
-use http::HeaderValue;
+use confab_engine::{Access, Inbound, TenantId, TurnRequest, Visitor};
+use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 /// Longest message, in characters: two pages. Longer texts belong into a file.
@@ -31,6 +32,9 @@ pub(crate) struct ChatRequest {
     locale: Option<String>,
     #[serde(default)]
     visitor: Option<VisitorInput>,
+    /// The client's own name for the message: as good as an `Idempotency-Key`.
+    #[serde(default)]
+    client_message_id: Option<String>,
 }
 
 /// A visitor: an id, or an object with more.
@@ -62,6 +66,10 @@ pub(crate) struct ChatResponse {
     turn_id: String,
     intent: Option<Intent>,
     handoff: Option<Handoff>,
+    /// Whether people answer the conversation now: their replies come as messages of the conversation.
+    with_people: bool,
+    /// Whether the message got no answer because a newer one came.
+    interrupted: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,6 +96,7 @@ pub(crate) async fn chat(
     caller: Caller,
     Params(query): Params<TenantQuery>,
     Extension(request_id): Extension<RequestId>,
+    headers: HeaderMap,
     JsonBody(body): JsonBody<ChatRequest>,
 ) -> Result<Response, Problem> {
     caller.needs(Scope::Chat)?;
@@ -102,6 +111,10 @@ pub(crate) async fn chat(
         })?),
     };
     let bot = caller.bot(&app, &tenant, body.bot.as_deref())?;
+    let key = key_of(&headers, body.client_message_id.as_deref())?.map(|key| {
+        let content = serde_json::json!([tenant, bot, conversation, visitor, locale, text]).to_string();
+        scoped(&caller, &key, content.as_bytes())
+    });
     let mut allowance = None;
     if let Caller::Key(key) = &caller {
         let key_subject = format!("k/{}", key.id);
@@ -123,6 +136,8 @@ pub(crate) async fn chat(
             inbound: Inbound::Message(text),
             locale,
             request_id: request_id.0,
+            key,
+            access: Access::Visitor,
         })
         .await?;
     let texts: Vec<&str> =
@@ -134,8 +149,13 @@ pub(crate) async fn chat(
         intent: answer.intent.map(|(name, confidence)| Intent { name, confidence }),
         handoff: answer.handoff.map(|(reason, summary)| Handoff { reason, summary }),
         replies: answer.replies,
+        with_people: answer.with_people,
+        interrupted: answer.interrupted,
     };
     let mut response = Json(body).into_response();
+    if answer.replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
     for (name, value) in allowance.into_iter().flat_map(crate::gateway::rate::Allowance::headers) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);

@@ -3,7 +3,7 @@
 //! | module | routes |
 //! |---|---|
 //! | [`chat`] | `POST /api/chat` |
-//! | [`conversations`] | `GET /api/conversations/{id}` |
+//! | [`conversations`] | `/api/conversations/{id}/...`, `GET /api/handoffs` |
 //! | [`admin`] | `/api/admin/...` |
 //! | [`oauth`] | `GET /oauth/callback` |
 //! | [`meta`] | health, readiness, metrics, OpenAPI, documentation |
@@ -21,7 +21,7 @@ mod openapi_test;
 
 use crate::gateway::keys::Keys;
 use crate::gateway::rate::{Limiter, Rates};
-use crate::gateway::request;
+use crate::gateway::{once, request};
 use axum::Router;
 use axum::routing::{delete, get, post};
 use confab_engine::Engine;
@@ -50,6 +50,10 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/api/chat", post(chat::chat))
         .route("/api/conversations/{id}", get(conversations::get))
+        .route("/api/conversations/{id}/messages", get(conversations::news).post(conversations::reply))
+        .route("/api/conversations/{id}/claim", post(conversations::claim))
+        .route("/api/conversations/{id}/release", post(conversations::release))
+        .route("/api/handoffs", get(conversations::handoffs))
         .route("/api/admin/apply", post(admin::config::apply))
         .route("/api/admin/tenants", get(admin::config::tenants))
         .route("/api/admin/bots", get(admin::config::bots))
@@ -70,6 +74,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/admin/keys", get(admin::keys::list).post(admin::keys::create))
         .route("/api/admin/keys/{id}", delete(admin::keys::revoke))
         .route("/api/admin/failures", get(admin::failures::list).delete(admin::failures::delete))
+        .route("/api/admin/replay", post(admin::replay::replay))
         .route("/api/admin/usage", get(admin::usage::get))
         .route("/api/admin/breakers", get(admin::breakers::list).delete(admin::breakers::reset))
         .route("/oauth/callback", get(oauth::callback))
@@ -80,6 +85,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/docs", get(docs::page))
         .fallback(request::unknown_path)
         .method_not_allowed_fallback(request::unknown_method)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), once::once))
         .layer(axum::middleware::from_fn(request::around))
         .with_state(app)
 }

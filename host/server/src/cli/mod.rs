@@ -11,6 +11,7 @@ mod connection;
 mod failures;
 mod key;
 mod plugin;
+mod replay;
 mod rollout;
 mod usage;
 
@@ -59,6 +60,8 @@ enum Command {
     Usage(usage::UsageArgs),
     /// Show what is not called because it kept failing, or call it again.
     Breakers(breakers::BreakersArgs),
+    /// Run turns of the past again, offline, and show what comes out otherwise.
+    Replay(replay::ReplayArgs),
     /// Build, sign, install and look at plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -112,6 +115,7 @@ async fn run(common: Common, command: Command) -> anyhow::Result<()> {
         Command::Connection(command) => connection::run(&common, command).await,
         Command::Plugin(PluginCommand::Rollout(command)) => rollout::run(&common, command).await,
         Command::Failures(args) => failures::run(&common, args).await,
+        Command::Replay(args) => replay::run(&common, args).await,
         Command::Usage(args) => usage::run(&common, args).await,
         Command::Breakers(args) => breakers::run(&common, args).await,
         Command::Plugin(command) => plugin::install::run(&common, command).await,

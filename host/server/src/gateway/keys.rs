@@ -31,6 +31,8 @@ pub(crate) enum Scope {
     Transcripts,
     /// Send events.
     Events,
+    /// Take conversations over, read and answer them, and give them back.
+    People,
     /// Change the tenant's configuration and keys.
     Admin,
 }

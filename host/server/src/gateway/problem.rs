@@ -48,12 +48,17 @@ problems! {
     body_timeout = REQUEST_TIMEOUT, "body-timeout", "The body did not arrive in time";
     plugin_in_use = CONFLICT, "plugin-in-use", "Bots or connections use this version";
     busy = CONFLICT, "conversation-busy", "An earlier message is still being answered";
+    in_flight = CONFLICT, "request-in-flight", "The same request is being served";
+    handled_by_another = CONFLICT, "handled-by-another", "Somebody else has the conversation";
+    not_handed_over = CONFLICT, "not-handed-over", "The bot answers the conversation";
     body_too_large = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large";
     unsupported_media_type = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has another type than expected";
+    key_reused = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key belongs to another request";
     invalid_input = UNPROCESSABLE_ENTITY, "invalid-input", "The request is well-formed but can't be accepted";
     invalid_configuration = UNPROCESSABLE_ENTITY, "invalid-configuration", "The configuration has errors; nothing was changed";
     plugin_refused = UNPROCESSABLE_ENTITY, "plugin-refused", "The plugin is not let in; nothing was changed";
     unsupported = UNPROCESSABLE_ENTITY, "unsupported", "The connector does not offer this";
+    crowded = TOO_MANY_REQUESTS, "conversation-crowded", "Too many messages of the conversation are waiting";
     internal = INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side";
     upstream = BAD_GATEWAY, "upstream", "The business system or its plugin failed";
     bot_not_ready = SERVICE_UNAVAILABLE, "bot-not-ready", "The bot is not ready";
@@ -162,6 +167,11 @@ impl From<TurnError> for Problem {
             }
             TurnError::UnknownConversation => Problem::unknown_conversation(detail),
             TurnError::Busy => Problem::busy(detail).retry_after(2),
+            TurnError::Crowded => Problem::crowded(detail).retry_after(2),
+            TurnError::InFlight => Problem::in_flight(detail).retry_after(1),
+            TurnError::KeyReused => Problem::key_reused(detail),
+            TurnError::HandledBy(_) => Problem::handled_by_another(detail),
+            TurnError::NotHandedOver => Problem::not_handed_over(detail),
             TurnError::Quota { retry_after_s } => Problem::quota("plugin-fuel", u64::from(retry_after_s)),
             TurnError::Overloaded => Problem::overloaded(detail).retry_after(1),
             TurnError::Store(store) => store.into(),
@@ -175,11 +185,15 @@ impl From<TurnError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = %error, "store");
+        if !matches!(error, StoreError::Busy | StoreError::LeaseLost | StoreError::Crowded | StoreError::InFlight) {
+            tracing::error!(error = %error, "store");
+        }
         match error {
             StoreError::Busy | StoreError::LeaseLost => {
                 Problem::busy("an earlier message of this conversation is still being answered").retry_after(2)
             }
+            StoreError::Crowded => Problem::crowded(error.to_string()).retry_after(2),
+            StoreError::InFlight => Problem::in_flight(error.to_string()).retry_after(1),
             StoreError::Corrupt { .. } => {
                 Problem::internal("stored data can't be read; the request id finds the reason in the log")
             }

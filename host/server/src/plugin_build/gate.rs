@@ -33,6 +33,7 @@ fn part_of_none() -> Manifest {
         settings: None,
         endpoints: Vec::new(),
         operations: Vec::new(),
+        webhook: None,
         limits: confab_sandbox::limits::LimitRequest::default(),
         imports: None,
     }

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use confab_sandbox::limits::LimitRequest;
-use confab_sandbox::manifest::{EndpointManifest, Kind, Manifest, OperationManifest};
+use confab_sandbox::manifest::{EndpointManifest, Kind, Manifest, OperationManifest, WebhookManifest};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,7 @@ struct Written {
     endpoints: Vec<EndpointManifest>,
     #[serde(default)]
     operations: Vec<OperationManifest>,
+    webhook: Option<WebhookManifest>,
     #[serde(default)]
     limits: LimitRequest,
     imports: Option<Value>,
@@ -62,6 +63,7 @@ pub(super) fn read(dir: &Path) -> Result<PluginToml> {
         settings: settings.as_deref().map(read_schema).transpose()?,
         endpoints: written.endpoints,
         operations: written.operations,
+        webhook: written.webhook,
         limits: written.limits,
         imports: None,
     };
@@ -123,6 +125,7 @@ mod tests {
                 format!("{good}[[operations]]\nname = \"orders.get\"\ncache = {{ ttl = 5 }}\n"),
                 "plugin.toml:7:11: unknown field `ttl`",
             ),
+            (format!("{good}[webhook]\nsecrets = [\"signing\"]\n"), "plugin.toml:6:12: "),
             (format!("{good}[limits]\nmemory = 5\n"), "plugin.toml:6:1: unknown field `memory`"),
             (format!("{good}name = \"y\"\n"), "plugin.toml:5:1: duplicate key"),
         ] {

@@ -1,4 +1,4 @@
-//! Conversations in the file: what a commit writes, what a deletion removes, what readers read.
+//! Conversations in the file: what a commit writes, what a deletion removes, what readers read. Who may do so is in `turns.rs`.
 
 use std::sync::Arc;
 
@@ -6,32 +6,43 @@ use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable};
 
 use super::heads::CachedHead;
-use super::keys::{self, ANSWERS, CONVERSATIONS, ConversationRow, EXPIRY, Expiring, Rows, TRANSCRIPT};
+use super::keys::{self, ANSWERS, CONVERSATIONS, ConversationRow, EXPIRY, Expiring, Rows, TRANSCRIPT, TURN_RECORDS};
 use super::writer::{Batch, Failure};
-use super::{Embedded, Shared};
+use super::{Embedded, Shared, journal, lane_rows};
 use crate::api::{ConversationKey, StoredAnswer, TurnCommit};
 use crate::clock::millis;
 use crate::error::StoreError;
 use crate::turn_queue::TurnGuard;
 
 /// A commit that was applied: what to do once it is on disk.
-pub(super) struct Committed {
+pub(super) struct Applied {
     guard: TurnGuard,
     head: CachedHead,
+    keep: bool,
+    has_work: bool,
 }
 
-impl Committed {
-    /// Makes the new head visible, then lets the next turn begin. Returns the number of turns.
-    pub(super) fn publish(self, shared: &Shared) -> u64 {
+impl Applied {
+    /// Makes the new head visible, then lets the next turn begin, or gives the guard back to go on. Returns the number
+    /// of turns with it.
+    pub(super) fn publish(self, shared: &Shared) -> (u64, Option<TurnGuard>) {
         let turns = self.head.turns;
         shared.heads.put(Arc::clone(self.guard.key()), self.head);
-        drop(self.guard);
-        turns
+        shared.journals.forget(self.guard.key());
+        if self.has_work {
+            shared.held.changed.notify_waiters();
+        }
+        (turns, self.keep.then_some(self.guard))
     }
 }
 
-/// Writes a turn. The guard comes back in `Committed`, or is dropped with a failure.
-pub(super) fn commit(batch: &mut Batch<'_>, guard: TurnGuard, commit: TurnCommit) -> Result<Committed, Failure> {
+/// Writes a turn. The guard comes back in `Applied`, or is dropped with a failure.
+pub(super) fn commit(
+    batch: &mut Batch<'_>,
+    shared: &Shared,
+    guard: TurnGuard,
+    commit: TurnCommit,
+) -> Result<Applied, Failure> {
     if !guard.begin_commit() {
         return Err(Failure::Refused(StoreError::LeaseLost));
     }
@@ -47,6 +58,7 @@ pub(super) fn commit(batch: &mut Batch<'_>, guard: TurnGuard, commit: TurnCommit
     if before.is_some() && current.is_none() {
         // Expired and not yet swept: begin anew, without what the old one had said.
         remove_rows(batch, TRANSCRIPT, &key)?;
+        remove_rows(batch, TURN_RECORDS, &key)?;
     }
     let turns = current.map_or(0, |row| row.turns) + 1;
     let first_entry = current.map_or(0, |row| row.entries) + 1;
@@ -68,7 +80,17 @@ pub(super) fn commit(batch: &mut Batch<'_>, guard: TurnGuard, commit: TurnCommit
     if let Some(answer) = &commit.answer {
         store_answer(batch, &key, answer)?;
     }
-    Ok(Committed { guard, head: CachedHead { head: commit.head, turns, expires_at } })
+    if let Some(record) = &commit.record {
+        let key = keys::child(&key, &turns.to_be_bytes());
+        batch.txn.open_table(TURN_RECORDS)?.insert(key.as_slice(), record.as_ref())?;
+    }
+    journal::finish(batch, &shared.journals, guard.key())?;
+    for lane in &commit.drops {
+        lane_rows::drop_lane(batch, &shared.held, lane)?;
+    }
+    lane_rows::push(batch, &commit.pushes)?;
+    let (keep, has_work) = (commit.keep, !commit.pushes.is_empty());
+    Ok(Applied { guard, head: CachedHead { head: commit.head, turns, expires_at }, keep, has_work })
 }
 
 /// The numbers of a row, without borrowing from its table.
@@ -98,8 +120,9 @@ fn expect_expiry(batch: &Batch<'_>, at: u64, what: Expiring, key: &[u8]) -> Resu
     Ok(())
 }
 
-/// Deletes a conversation with its answers. `true` if it was there and had not expired.
-pub(super) fn delete(batch: &mut Batch<'_>, key: &ConversationKey) -> Result<bool, Failure> {
+/// Deletes a conversation with its answers and journal. `true` if it was there and had not expired.
+pub(super) fn delete(batch: &mut Batch<'_>, shared: &Shared, key: &ConversationKey) -> Result<bool, Failure> {
+    journal::finish(batch, &shared.journals, key)?;
     let key = keys::conversation(key);
     let found = match batch.txn.open_table(CONVERSATIONS)?.get(key.as_slice())? {
         Some(row) => Some(ConversationRow::parse(row.value())?.expires_at),
@@ -111,13 +134,14 @@ pub(super) fn delete(batch: &mut Batch<'_>, key: &ConversationKey) -> Result<boo
     Ok(found.is_some_and(|expires_at| expires_at > batch.now))
 }
 
-/// Removes a conversation's row and transcript. Its answers have a life of their own; its expiry rows go when they are due.
+/// Removes a conversation's row, transcript and records. Its answers and journal have a life of their own; its expiry rows go when they are due.
 pub(super) fn remove_conversation(batch: &mut Batch<'_>, key: &[u8]) -> Result<(), Failure> {
     batch.txn.open_table(CONVERSATIONS)?.remove(key)?;
+    remove_rows(batch, TURN_RECORDS, key)?;
     remove_rows(batch, TRANSCRIPT, key)
 }
 
-fn remove_rows(batch: &Batch<'_>, table: Rows, prefix: &[u8]) -> Result<(), Failure> {
+pub(super) fn remove_rows(batch: &Batch<'_>, table: Rows, prefix: &[u8]) -> Result<(), Failure> {
     let mut table = batch.txn.open_table(table)?;
     match keys::after_prefix(prefix) {
         Some(end) => table.retain_in::<&[u8], _>(prefix..end.as_slice(), |_, _| false)?,
@@ -171,6 +195,25 @@ pub(super) fn transcript(
         found.push((number, Bytes::copy_from_slice(row?.1.value())));
     }
     Ok(found)
+}
+
+/// What was kept of a turn of a conversation that has not expired.
+pub(super) fn turn_record(
+    txn: &ReadTransaction,
+    now: u64,
+    key: &ConversationKey,
+    turn: u64,
+) -> Result<Option<Bytes>, redb::Error> {
+    let key = keys::conversation(key);
+    let alive = match txn.open_table(CONVERSATIONS)?.get(key.as_slice())? {
+        Some(row) => ConversationRow::parse(row.value())?.expires_at > now,
+        None => false,
+    };
+    if !alive {
+        return Ok(None);
+    }
+    let row = txn.open_table(TURN_RECORDS)?.get(keys::child(&key, &turn.to_be_bytes()).as_slice())?;
+    Ok(row.map(|row| Bytes::copy_from_slice(row.value())))
 }
 
 /// A stored answer that has not expired.

@@ -14,8 +14,9 @@ use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase};
 
 use super::FILE_NAME;
 use super::keys::{
-    ANSWERS, CONVERSATIONS, DOCUMENT_PARTS, DOCUMENTS, EXPIRY, KV, LARGE_DOCUMENTS, LEASED, LOGS, META, RECORDS,
-    TRANSCRIPT,
+    ANSWERS, CONVERSATIONS, DOCUMENT_PARTS, DOCUMENTS, EXPIRY, JOURNAL_ENTRIES, JOURNALS, KV, LANE_ENTRIES,
+    LANE_SOURCES, LANES, LANES_DUE, LARGE_DOCUMENTS, LEASED, LINKS, LINKS_BY_EXPIRY, LOGS, META, Numbers, ONCE_NAMES,
+    RECORDS, Rows, TRANSCRIPT, TURN_RECORDS,
 };
 use crate::error::StoreError;
 
@@ -29,11 +30,33 @@ const PAGE_CACHE_BYTES: usize = 128 * 1024 * 1024;
 /// |---|---|
 /// | 1 | the first |
 /// | 2 | logs; large documents, which the first would not find |
-const FORMAT: u64 = 2;
+/// | 3 | journals, records of turns, lanes, links, whose rows the second would not expire |
+const FORMAT: u64 = 3;
 
 /// Older formats that become this one when the tables they lack are made.
-const UPGRADED: [u64; 1] = [1];
+const UPGRADED: [u64; 2] = [1, 2];
 const FORMAT_ROW: &str = "format";
+
+/// All tables but those of other types.
+const TABLES: [Rows; 16] = [
+    CONVERSATIONS,
+    TRANSCRIPT,
+    ANSWERS,
+    TURN_RECORDS,
+    JOURNALS,
+    JOURNAL_ENTRIES,
+    EXPIRY,
+    DOCUMENTS,
+    LARGE_DOCUMENTS,
+    DOCUMENT_PARTS,
+    KV,
+    LEASED,
+    RECORDS,
+    LANES,
+    LANE_ENTRIES,
+    LINKS_BY_EXPIRY,
+];
+const NUMBERS: [Numbers; 4] = [LANES_DUE, ONCE_NAMES, LANE_SOURCES, LINKS];
 
 const OPENING: &str = "open the database";
 
@@ -146,9 +169,10 @@ fn prepare(database: &Database) -> Result<FoundFormat, redb::Error> {
     }
     drop(read);
     let txn = database.begin_write()?;
-    for table in
-        [CONVERSATIONS, TRANSCRIPT, ANSWERS, EXPIRY, DOCUMENTS, LARGE_DOCUMENTS, DOCUMENT_PARTS, KV, LEASED, RECORDS]
-    {
+    for table in TABLES {
+        txn.open_table(table)?;
+    }
+    for table in NUMBERS {
         txn.open_table(table)?;
     }
     txn.open_table(LOGS)?;
@@ -188,7 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_first_format_is_brought_up_to_this_one() {
+    fn a_file_of_an_older_format_is_brought_up_to_this_one() {
+        for format in UPGRADED {
+            is_brought_up(format);
+        }
+    }
+
+    fn is_brought_up(format: u64) {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::create(directory.path().join(FILE_NAME)).unwrap();
         let txn = database.begin_write().unwrap();
@@ -196,13 +226,16 @@ mod tests {
             txn.open_table(table).unwrap();
         }
         txn.open_table(KV).unwrap().insert(b"k".as_slice(), b"v".as_slice()).unwrap();
-        txn.open_table(META).unwrap().insert(FORMAT_ROW, 1).unwrap();
+        txn.open_table(META).unwrap().insert(FORMAT_ROW, format).unwrap();
         txn.commit().unwrap();
         drop(database);
 
         let file = DatabaseFile::open(directory.path()).unwrap();
         file.read("read", |txn| {
-            for table in [LARGE_DOCUMENTS, DOCUMENT_PARTS, RECORDS] {
+            for table in TABLES {
+                txn.open_table(table)?;
+            }
+            for table in NUMBERS {
                 txn.open_table(table)?;
             }
             txn.open_table(LOGS)?;

@@ -17,7 +17,12 @@
 //! | `file.rs` | opening, locking, reopening after an I/O error, redb's errors as ours |
 //! | `keys.rs` | tables, key and record encodings |
 //! | `writer.rs` | the thread, jobs, group commit |
-//! | `conversations.rs` | commit, delete, transcript, answers |
+//! | `turns.rs` | begin, renew, journal, commit: what the trait promises of turns |
+//! | `conversations.rs` | rows of a commit and of a deletion; transcript, answers, records of turns |
+//! | `journal.rs` | what a turn that was never committed had done |
+//! | `lanes.rs` | work that waits: the trait |
+//! | `lane_rows.rs`, `held_lanes.rs` | lanes in the file; who holds them, in memory |
+//! | `links.rs` | small sets with expiry |
 //! | `sweep.rs` | removal of what has expired |
 //! | `heads.rs` | the cache |
 //! | `documents.rs` | configuration; large bodies in parts |
@@ -30,14 +35,19 @@ mod counters;
 mod documents;
 mod file;
 mod heads;
+mod held_lanes;
+mod journal;
 mod keys;
 mod kv;
+mod lane_rows;
 mod lanes;
 mod leases;
+mod links;
 mod paces;
 mod records;
 mod store;
 mod sweep;
+mod turns;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +58,8 @@ use tokio::sync::watch;
 use self::counters::Counters;
 use self::file::DatabaseFile;
 use self::heads::HeadCache;
+use self::held_lanes::HeldLanes;
+use self::journal::OpenJournals;
 use self::leases::Leases;
 use self::paces::Paces;
 use self::writer::Writer;
@@ -78,6 +90,8 @@ pub struct Embedded {
 struct Shared {
     file: DatabaseFile,
     heads: HeadCache,
+    journals: Arc<OpenJournals>,
+    held: HeldLanes,
     config_version: watch::Sender<u64>,
     clock: Clock,
 }
@@ -108,19 +122,28 @@ impl Embedded {
         let version = documents::stored_version(&file)?;
         let first_fence = clock.now().saturating_mul(FENCES_PER_MILLISECOND);
         let (turns, leases) = (TurnQueue::new(first_fence), Arc::new(Leases::new(first_fence)));
-        let shared =
-            Arc::new(Shared { file, heads: HeadCache::default(), config_version: watch::Sender::new(version), clock });
+        let journals = Arc::new(OpenJournals::default());
+        journals.load(&file)?;
+        let shared = Arc::new(Shared {
+            file,
+            heads: HeadCache::default(),
+            journals,
+            held: HeldLanes::new(first_fence),
+            config_version: watch::Sender::new(version),
+            clock,
+        });
         let writer = Writer::start(Arc::clone(&shared))?;
         Ok(Self { shared, writer, turns, counters: Counters::default(), paces: Paces::default(), leases })
     }
 
-    /// Removes expired conversations and answers now, one bounded batch of them, and returns how many index rows were
-    /// looked at. The writer thread does this by itself once a minute.
+    /// Removes what has expired now, one bounded batch of them, and returns how many index rows were
+    /// looked at, with the journals that were removed. The writer thread does this by itself once a minute.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the write failed.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        self.writer.submit("remove what has expired", sweep::sweep).await
+        let journals = Arc::clone(&self.shared.journals);
+        self.writer.submit("remove what has expired", move |batch| sweep::sweep(batch, &journals)).await
     }
 
     /// Runs a read of many rows on the blocking pool.

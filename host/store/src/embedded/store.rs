@@ -11,8 +11,8 @@ use super::documents::Place;
 use super::writer::Batch;
 use super::{Embedded, conversations, documents, kv, leases, records};
 use crate::api::{
-    BeginTurn, Begun, Committed, ConversationKey, CounterIncrement, DocumentChange, Hold, JournalNote, Lease, OpenTurn,
-    PaceStep, Paced, Store, Taking, Tally, TurnCommit,
+    BeginTurn, Begun, Committed, ConversationKey, CounterIncrement, DocumentChange, JournalNote, Lease, PaceStep,
+    Paced, Store, Taking, Tally, TurnCommit,
 };
 use crate::bound::Bound;
 use crate::error::StoreError;
@@ -20,40 +20,24 @@ use crate::error::StoreError;
 #[async_trait]
 impl Store for Embedded {
     async fn begin_turn(&self, key: &ConversationKey, begin: BeginTurn) -> Result<Begun, StoreError> {
-        let guard = self.turns.acquire(key, begin.wait, begin.hold).await.ok_or(StoreError::Busy)?;
-        let (head, turns) = self.current(key)?.map_or((None, 0), |(head, turns)| (Some(head), turns));
-        let lease = Lease { key: key.clone(), fence: guard.fence(), hold: Hold::Embedded(guard) };
-        Ok(Begun::Open(OpenTurn { lease, head, turns, unfinished: None }))
+        self.begin(key, begin).await
     }
 
-    async fn renew_turn(&self, _lease: &Lease, _hold: Duration) -> Result<(), StoreError> {
-        Err(StoreError::unavailable("renew a turn", "not built yet"))
+    async fn renew_turn(&self, lease: &Lease, hold: Duration) -> Result<(), StoreError> {
+        self.renew(lease, hold)
     }
 
-    async fn journal(&self, _lease: &Lease, _note: JournalNote) -> Result<(), StoreError> {
-        Err(StoreError::unavailable("journal", "not built yet"))
+    async fn journal(&self, lease: &Lease, note: JournalNote) -> Result<(), StoreError> {
+        self.note(lease, note).await
     }
 
-    async fn turn_record(&self, _key: &ConversationKey, _turn: u64) -> Result<Option<Bytes>, StoreError> {
-        Err(StoreError::unavailable("read a turn's record", "not built yet"))
+    async fn turn_record(&self, key: &ConversationKey, turn: u64) -> Result<Option<Bytes>, StoreError> {
+        let now = self.shared.clock.now();
+        self.shared.file.read("read a turn's record", |txn| conversations::turn_record(txn, now, key, turn))
     }
 
     async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<Committed, StoreError> {
-        const WANTED: &str = "commit a turn";
-        let guard = match lease.hold {
-            Hold::Embedded(guard) if guard.is_of(&self.turns) => guard,
-            Hold::Embedded(_) | Hold::Redis(_) => return Err(StoreError::LeaseLost),
-        };
-        let (answer, answered) = oneshot::channel();
-        let shared = Arc::clone(&self.shared);
-        self.writer.queue(
-            WANTED,
-            move |batch| conversations::commit(batch, guard, commit),
-            // The head is published before the caller hears of it, even if nobody listens any more.
-            move |ended| drop(answer.send(ended.map(|committed| committed.publish(&shared)))),
-        )?;
-        let turns = answered.await.map_err(|_| StoreError::unavailable(WANTED, "the writer thread has stopped"))??;
-        Ok(Committed { turns, lease: None })
+        self.commit(lease, commit).await
     }
 
     async fn abandon_turn(&self, lease: Lease) {
@@ -76,32 +60,11 @@ impl Store for Embedded {
     }
 
     async fn delete_conversation(&self, key: &ConversationKey) -> Result<bool, StoreError> {
-        let key = key.clone();
-        let turns = Arc::clone(&self.turns);
-        let (answer, answered) = oneshot::channel();
-        let shared = Arc::clone(&self.shared);
-        self.writer.queue(
-            "delete a conversation",
-            move |batch| {
-                // Held until the deletion is on disk, so that no turn begins from what is being deleted.
-                let guard = turns.seize(&key);
-                conversations::delete(batch, &key).map(|found| (guard, found))
-            },
-            move |ended: Result<_, StoreError>| {
-                let ended = ended.map(|(guard, found)| {
-                    shared.heads.remove(guard.key());
-                    drop(guard);
-                    found
-                });
-                drop(answer.send(ended));
-            },
-        )?;
-        answered.await.map_err(|_| StoreError::unavailable("delete a conversation", "the writer thread has stopped"))?
+        self.delete(key).await
     }
 
     async fn answer(&self, key: &ConversationKey, answer_key: &str) -> Result<Option<Bytes>, StoreError> {
-        let now = self.shared.clock.now();
-        self.shared.file.read("read a stored answer", |txn| conversations::answer(txn, now, key, answer_key))
+        self.stored_answer(key, answer_key)
     }
 
     async fn documents(&self, kind: &str) -> Result<Vec<(String, Bytes)>, StoreError> {

@@ -138,6 +138,35 @@ impl Writer {
         answered.await.map_err(|_| StoreError::unavailable(wanted, "the writer thread has stopped"))?
     }
 
+    /// The same; `publish` makes the caller's answer of what was written. It runs on the writer thread, also if the
+    /// caller has gone away.
+    pub(super) async fn submit_as<T: Send + 'static, U: Send + 'static>(
+        &self,
+        wanted: &'static str,
+        apply: impl FnOnce(&mut Batch<'_>) -> Result<T, Failure> + Send + 'static,
+        publish: impl FnOnce(T) -> U + Send + 'static,
+    ) -> Result<U, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue(wanted, apply, move |ended| drop(answer.send(ended.map(publish))))?;
+        answered.await.map_err(|_| StoreError::unavailable(wanted, "the writer thread has stopped"))?
+    }
+
+    /// The same; `then` runs whether it was written or not.
+    pub(super) async fn submit_then<T: Send + 'static>(
+        &self,
+        wanted: &'static str,
+        apply: impl FnOnce(&mut Batch<'_>) -> Result<T, Failure> + Send + 'static,
+        then: impl FnOnce(&Result<T, StoreError>) + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let done = move |ended| {
+            then(&ended);
+            drop(answer.send(ended));
+        };
+        self.queue(wanted, apply, done)?;
+        answered.await.map_err(|_| StoreError::unavailable(wanted, "the writer thread has stopped"))?
+    }
+
     /// Queues a write; `done` runs on the writer thread when it is on disk or has failed.
     pub(super) fn queue<T: Send + 'static>(
         &self,
@@ -205,6 +234,7 @@ fn write(shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
 fn commit(shared: &Shared, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     if shared.file.heal()? {
         shared.heads.clear();
+        shared.journals.load(&shared.file)?;
     }
     shared.file.with("write to the database", |database| {
         let mut txn = database.begin_write()?;
@@ -227,7 +257,9 @@ fn sweep_once(shared: &Shared) -> usize {
     let rows = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&rows);
     let done = move |ended: Result<usize, StoreError>| counted.store(ended.unwrap_or(0), Ordering::Relaxed);
-    let job = Task { apply: Some(sweep::sweep), applied: None, done };
+    let journals = Arc::clone(&shared.journals);
+    let apply = move |batch: &mut Batch<'_>| sweep::sweep(batch, &journals);
+    let job = Task { apply: Some(apply), applied: None, done };
     write(shared, vec![Box::new(job)]);
     rows.load(Ordering::Relaxed)
 }

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::RedisStore;
+use super::call::ScriptCall;
 use super::keys;
-use super::link::{Repeat, ScriptCall};
+use super::link::Repeat;
 use crate::clock::millis;
 use crate::error::StoreError;
 use crate::shared_cache::{Generations, SharedCache, SharedRead};
@@ -18,7 +18,7 @@ const VERSION: &str = "v";
 #[async_trait]
 impl SharedCache for RedisStore {
     async fn read(&self, space: &str, key: &str, lease: Duration) -> Result<SharedRead, StoreError> {
-        let ticket = format!("{:x}-{}", self.owner, self.requests.fetch_add(1, Ordering::Relaxed));
+        let ticket = self.request();
         let call = ScriptCall::default()
             .key(keys::cache_entry(space, key))
             .key(keys::cache_lease(space, key))

@@ -1,8 +1,9 @@
-//! Hears of configuration changes that other hosts made.
+//! Hears what other hosts did: configuration changes, and what `signals.rs` passes on.
 //!
 //! A message on a channel tells at once; messages get lost when a connection breaks, so the version key is also read
 //! once a second. Whatever woke it, what counts is the key.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,8 +11,9 @@ use futures::stream::BoxStream;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::keys::{CONFIG_CHANNEL, CONFIG_VERSION};
+use super::keys::{CONFIG_CHANNEL, CONFIG_VERSION, LANES_CHANNEL, TURNS_CHANNEL};
 use super::link::{Link, Repeat};
+use super::signals::Signals;
 use crate::error::StoreError;
 
 /// The longest that a change goes unnoticed. One GET a second and host is nothing to a Redis server.
@@ -31,7 +33,7 @@ pub(super) fn announce(version: u64, seen: &watch::Sender<u64>) {
 }
 
 /// Runs until it is aborted.
-pub(super) async fn run(link: Link, seen: watch::Sender<u64>) {
+pub(super) async fn run(link: Link, seen: watch::Sender<u64>, signals: Arc<Signals>) {
     let mut tick = interval(POLL_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut messages: Option<BoxStream<'static, redis::Msg>> = None;
@@ -39,7 +41,14 @@ pub(super) async fn run(link: Link, seen: watch::Sender<u64>) {
     loop {
         match &mut messages {
             Some(stream) => tokio::select! {
-                message = stream.next() => if message.is_none() { messages = None },
+                message = stream.next() => match message {
+                    None => messages = None,
+                    Some(message) if message.get_channel_name() == CONFIG_CHANNEL => {}
+                    Some(message) => {
+                        signals.hear(message.get_channel_name(), &String::from_utf8_lossy(message.get_payload_bytes()));
+                        continue;
+                    }
+                },
                 _ = tick.tick() => {}
             },
             None => {
@@ -64,8 +73,8 @@ pub(super) async fn run(link: Link, seen: watch::Sender<u64>) {
 async fn subscribe(link: &Link) -> Result<BoxStream<'static, redis::Msg>, StoreError> {
     let mut connection = link.listen().await?;
     connection
-        .subscribe(CONFIG_CHANNEL)
+        .subscribe(&[CONFIG_CHANNEL, LANES_CHANNEL, TURNS_CHANNEL])
         .await
-        .map_err(|_| StoreError::unavailable("listen for configuration changes", "the server refused to subscribe"))?;
+        .map_err(|_| StoreError::unavailable("listen to other hosts", "the server refused to subscribe"))?;
     Ok(connection.into_on_message().boxed())
 }

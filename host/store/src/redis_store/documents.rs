@@ -11,8 +11,9 @@
 use bytes::Bytes;
 use redis::cmd;
 
+use super::call::{Measured, ScriptCall};
 use super::keys::{self, CONFIG_CHANNEL, CONFIG_VERSION};
-use super::link::{LARGE, Large, Measured, Repeat, ScriptCall};
+use super::link::{LARGE, Large, Repeat};
 use super::{RedisStore, config_watch};
 use crate::api::DocumentChange;
 use crate::error::StoreError;

@@ -2,10 +2,16 @@
 //!
 //! | key | type | what |
 //! |---|---|---|
-//! | `confab:{c/TENANT/BOT/ID}:meta` | hash | h head, n turns, f fence of the last commit |
+//! | `confab:{pNN-x}:c/TENANT/BOT/ID:meta` | hash | h head, n turns, f fence of the last commit, k its number under that fence |
 //! | `...:log` | list | transcript |
-//! | `...:lock` | hash | f newest fence, o its owner, u held until (ms) |
+//! | `...:lock` | hash | f newest fence, o its owner, u held until (ms), a its answer key, rN note N of the journal was made |
+//! | `...:queue`, `...:hosts` | zset, hash | tickets of who waits for the lock, by arrival (µs); until when each host's are good (ms) |
+//! | `...:journal` | list | a turn that runs, or was not finished, and its entries |
+//! | `...:records` | hash | what is kept of each turn, by its number |
 //! | `...:answers`, `...:answers-due` | hash, zset | stored answers; when each expires (ms) |
+//! | `confab:{pNN-x}:lanes`, `:due`, `:ready`, `:number`, `:l/LANE:...`, `:once/NAME` | | lanes: see `scripts/pushes.lua` |
+//! | `confab:{pNN-x}:done/REQUEST` | string | a script's answer, for a minute, in case it is sent twice |
+//! | `confab:link:INDEX/KEY` | zset | links; when each expires (µs) |
 //! | `confab:{k/SPACE}:values`, `...:order` | hash, zset | plugin data; its keys in order |
 //! | `confab:{config}:version`, `confab:{config}:KIND` | string, hash | configuration |
 //! | `confab:{records}:names`, `...:last` | zset, string | names of the logs in order; number of the newest record |
@@ -18,8 +24,13 @@
 //!
 //! Braces, slashes and percent signs within names are percent-encoded: a `}` would end the hash tag early, a `/`
 //! would let two conversations share their keys. Where the name comes last and the tag before it, neither can happen.
+//!
+//! `pNN-x` is the tag of a partition (`partitions.rs`). Builds before there were partitions had a tag for each conversation;
+//! their conversations are not read.
 
+use super::partitions::{Prefixes, partition_of};
 use crate::api::ConversationKey;
+use crate::lanes::Partition;
 
 pub(super) const CONFIG_VERSION: &str = "confab:{config}:version";
 
@@ -30,41 +41,76 @@ pub(super) const LAST_RECORD: &str = "confab:{records}:last";
 /// version of its own database.
 pub(super) const CONFIG_CHANNEL: &str = "confab:{config}:changed";
 
+/// Where pushes of any host are announced: the message is the partition's number.
+pub(super) const LANES_CHANNEL: &str = "confab:lanes";
+
+/// Where it is announced that a turn lock was freed for which others wait: the message is [`ConversationKeys::name`].
+pub(super) const TURNS_CHANNEL: &str = "confab:turns";
+
 /// The keys of one conversation.
 #[derive(Debug, Clone)]
-pub(super) struct ConversationKeys(String);
+pub(super) struct ConversationKeys {
+    name: String,
+    pub(super) partition: Partition,
+}
 
 impl ConversationKeys {
-    pub(super) fn of(key: &ConversationKey) -> Self {
-        let mut tag = String::with_capacity(key.tenant.len() + key.bot.len() + key.id.len() + 16);
-        tag.push_str("confab:{c/");
-        push_encoded(&mut tag, &key.tenant);
-        tag.push('/');
-        push_encoded(&mut tag, &key.bot);
-        tag.push('/');
-        push_encoded(&mut tag, &key.id);
-        tag.push('}');
-        Self(tag)
+    pub(super) fn of(key: &ConversationKey, prefixes: &Prefixes) -> Self {
+        let partition = partition_of(&key.to_string());
+        let mut name = String::with_capacity(key.tenant.len() + key.bot.len() + key.id.len() + 24);
+        name.push_str(prefixes.of(partition));
+        name.push_str("c/");
+        push_encoded(&mut name, &key.tenant);
+        name.push('/');
+        push_encoded(&mut name, &key.bot);
+        name.push('/');
+        push_encoded(&mut name, &key.id);
+        Self { name, partition }
+    }
+
+    /// What all of its keys begin with.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn key(&self, part: &str) -> String {
+        format!("{}:{part}", self.name)
     }
 
     pub(super) fn meta(&self) -> String {
-        format!("{}:meta", self.0)
+        self.key("meta")
     }
 
     pub(super) fn log(&self) -> String {
-        format!("{}:log", self.0)
+        self.key("log")
     }
 
     pub(super) fn lock(&self) -> String {
-        format!("{}:lock", self.0)
+        self.key("lock")
     }
 
     pub(super) fn answers(&self) -> String {
-        format!("{}:answers", self.0)
+        self.key("answers")
     }
 
     pub(super) fn answers_due(&self) -> String {
-        format!("{}:answers-due", self.0)
+        self.key("answers-due")
+    }
+
+    pub(super) fn journal(&self) -> String {
+        self.key("journal")
+    }
+
+    pub(super) fn records(&self) -> String {
+        self.key("records")
+    }
+
+    pub(super) fn queue(&self) -> String {
+        self.key("queue")
+    }
+
+    pub(super) fn hosts(&self) -> String {
+        self.key("hosts")
     }
 }
 
@@ -136,6 +182,16 @@ fn cache_key(space: &str, part: &str) -> String {
     key
 }
 
+/// A set of links.
+pub(super) fn links(index: &str, key: &str) -> String {
+    let mut name = String::with_capacity(index.len() + key.len() + 16);
+    name.push_str("confab:link:");
+    push_encoded(&mut name, index);
+    name.push('/');
+    push_encoded(&mut name, key);
+    name
+}
+
 fn push_encoded(out: &mut String, text: &str) {
     for character in text.chars() {
         match character {
@@ -154,9 +210,15 @@ mod tests {
 
     #[test]
     fn all_keys_of_a_conversation_share_one_tag_whatever_its_name() {
-        let keys = ConversationKeys::of(&ConversationKey::new("a}b", "{", "x/y%"));
-        assert_eq!(keys.meta(), "confab:{c/a%7Db/%7B/x%2Fy%25}:meta");
-        let other = ConversationKeys::of(&ConversationKey::new("a}b", "{/x", "y%"));
+        let prefixes = Prefixes::default();
+        let keys = ConversationKeys::of(&ConversationKey::new("a}b", "{", "x/y%"), &prefixes);
+        let prefix = prefixes.of(keys.partition);
+        assert_eq!(keys.meta(), format!("{prefix}c/a%7Db/%7B/x%2Fy%25:meta"));
+        let other = ConversationKeys::of(&ConversationKey::new("a}b", "{/x", "y%"), &prefixes);
         assert_ne!(keys.log(), other.log());
+        assert_eq!(
+            partition_of("a/b/c"),
+            ConversationKeys::of(&ConversationKey::new("a", "b", "c"), &prefixes).partition
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! The connection to the server: time limits, repeating after a lost connection, errors without passwords.
+//! The way to the server or the cluster: time limits, repeating after a lost connection, errors without passwords.
 //!
-//! redis' `ConnectionManager` multiplexes all calls over one connection and reconnects in the background, but
-//! the call that met the lost connection fails. [`Repeat::Safe`] calls are then sent once more; for the others only
-//! the caller knows whether that is right.
+//! Connections (`wire.rs`) come back by themselves, but the call that met the lost connection fails.
+//! [`Repeat::Safe`] calls are then sent once more; for the others only the caller knows whether that is right. A call
+//! that a cluster's node refused, because a slot moves or its master is being replaced, did nothing and is sent again
+//! in any case.
 //!
 //! What is large goes another way: on the shared connection all calls would wait behind 64 MiB until their time is
 //! over. So a call above `LARGE` gets a connection of its own and time by its size.
@@ -10,13 +11,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, ParsingError, Pipeline, RedisError, RedisResult,
-    Script, ServerErrorKind, Value,
-};
-use tokio::time::timeout;
+use redis::aio::PubSub;
+use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind};
+use tokio::time::{sleep, timeout};
 
+use super::call::ScriptCall;
+use super::scripts::Script;
+use super::wire::{Clients, Wire, was_refused};
 use crate::address::RedisLocation;
 use crate::error::StoreError;
 
@@ -26,16 +27,25 @@ use crate::error::StoreError;
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One attempt to connect. A server of the same network answers within milliseconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One answer. Scripts run below a millisecond; this covers a server that forks or syncs.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Further attempts to connect before the waiting calls fail, and the pauses between them. With `CONNECT_TIMEOUT`
 /// they stay below `OPERATION_TIMEOUT`. The next call begins anew.
-const CONNECT_RETRIES: usize = 2;
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_RETRY_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const CONNECT_RETRIES: usize = 2;
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const LONGEST_RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often a call is sent again that a cluster refused: for about two seconds, in which moved slots and the new
+/// connections are learnt. A master that fails is replaced later than that (after `cluster-node-timeout`).
+const MOST_REFUSALS: u32 = 12;
+
+/// How often a call that may be repeated is, when connections break under it. In a cluster the first repetition may meet
+/// another broken one.
+const MOST_LOST: u32 = 1;
+const MOST_LOST_IN_CLUSTER: u32 = 3;
 
 /// Bytes up to which a call shares the connection. A network of 10 Mbit/s moves this within `RESPONSE_TIMEOUT`.
 pub(super) const LARGE: u64 = 1024 * 1024;
@@ -55,16 +65,14 @@ pub(super) enum Repeat {
 #[derive(Clone, Copy)]
 pub(super) enum Large<'a> {
     Command(&'a Cmd),
-    /// A script, and the run of it.
-    Script(&'a Script, &'a Cmd),
-    /// Commands that are made together.
+    /// Commands that are made together, for keys of one slot.
     Transaction(&'a Pipeline),
 }
 
 #[derive(Clone)]
 pub(super) struct Link {
-    manager: ConnectionManager,
-    client: Client,
+    wire: Wire,
+    clients: Clients,
     names: Arc<RedisLocation>,
 }
 
@@ -72,18 +80,16 @@ impl Link {
     pub(super) async fn connect(location: RedisLocation) -> Result<Self, StoreError> {
         const WANTED: &str = "connect";
         let names = Arc::new(location);
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_number_of_retries(CONNECT_RETRIES)
-            .set_min_delay(RETRY_PAUSE)
-            .set_max_delay(LONGEST_RETRY_PAUSE);
-        let client = Client::open(names.info.clone()).map_err(|error| explain(&names, WANTED, &error))?;
-        let manager = timeout(OPERATION_TIMEOUT, ConnectionManager::new_with_config(client.clone(), config))
+        let clients = Clients::of(&names).map_err(|error| explain(&names, WANTED, &error))?;
+        let wire = timeout(OPERATION_TIMEOUT, clients.connect())
             .await
             .map_err(|_| no_answer(&names, WANTED, OPERATION_TIMEOUT))?
             .map_err(|error| explain(&names, WANTED, &error))?;
-        Ok(Self { manager, client, names })
+        Ok(Self { wire, clients, names })
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        self.names.cluster
     }
 
     /// Sends a command.
@@ -94,16 +100,18 @@ impl Link {
         command: &Cmd,
     ) -> Result<T, StoreError> {
         self.limited(wanted, OPERATION_TIMEOUT, async {
-            let mut manager = self.manager.clone();
-            match command.query_async(&mut manager).await {
-                Err(error) if may_repeat(repeat, &error) => command.query_async(&mut manager).await,
-                ended => ended,
+            let mut repeats = self.repeats(repeat);
+            loop {
+                match self.wire.command(command).await {
+                    Err(error) if repeats.another(&error).await => {}
+                    ended => return ended,
+                }
             }
         })
         .await
     }
 
-    /// Sends several commands at once; each stands for itself.
+    /// Sends several commands at once; each stands for itself. In a cluster their keys have to be of one slot.
     pub(super) async fn send_all<T: FromRedisValue>(
         &self,
         wanted: &str,
@@ -111,10 +119,12 @@ impl Link {
         commands: &Pipeline,
     ) -> Result<T, StoreError> {
         self.limited(wanted, OPERATION_TIMEOUT, async {
-            let mut manager = self.manager.clone();
-            match commands.query_async(&mut manager).await {
-                Err(error) if may_repeat(repeat, &error) => commands.query_async(&mut manager).await,
-                ended => ended,
+            let mut repeats = self.repeats(repeat);
+            loop {
+                match self.wire.commands(commands).await {
+                    Err(error) if repeats.another(&error).await => {}
+                    ended => return ended,
+                }
             }
         })
         .await
@@ -128,25 +138,25 @@ impl Link {
         script: &Script,
         call: &ScriptCall,
     ) -> Result<T, StoreError> {
-        let command = call.command(script);
         let size = call.size();
         if size > LARGE {
-            return self.send_large(wanted, repeat, Large::Script(script, &command), size).await;
+            // With its text at once: else the bytes might be sent in vain.
+            let command = call.command("EVAL", script.text);
+            return self.send_large(wanted, repeat, Large::Command(&command), size).await;
         }
+        let command = call.command("EVALSHA", &script.hash);
         self.limited(wanted, OPERATION_TIMEOUT, async {
-            let mut manager = self.manager.clone();
-            let mut ended = command.query_async(&mut manager).await;
-            if let Err(error) = &ended
-                && may_repeat(repeat, error)
-            {
-                ended = command.query_async(&mut manager).await;
-            }
-            match ended {
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    script.load_async(&mut manager).await?;
-                    command.query_async(&mut manager).await
+            let mut repeats = self.repeats(repeat);
+            loop {
+                let mut ended = self.wire.command(&command).await;
+                if ended.as_ref().is_err_and(is_unknown_script) {
+                    // The text goes to the one node that has the keys, and makes the script known there.
+                    ended = self.wire.command(&call.command("EVAL", script.text)).await;
                 }
-                ended => ended,
+                match ended {
+                    Err(error) if repeats.another(&error).await => {}
+                    ended => return ended,
+                }
             }
         })
         .await
@@ -161,32 +171,33 @@ impl Link {
         size: u64,
     ) -> Result<T, StoreError> {
         let time = OPERATION_TIMEOUT + Duration::from_secs(size / SLOWEST_LARGE);
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
-        let once = async || {
-            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            match large {
-                Large::Command(command) => command.query_async(&mut connection).await,
-                Large::Script(script, command) => {
-                    // Loaded before, so that the bytes are not sent in vain.
-                    script.load_async(&mut connection).await?;
-                    command.query_async(&mut connection).await
-                }
-                Large::Transaction(commands) => commands.query_async(&mut connection).await,
-            }
-        };
         self.limited(wanted, time, async {
-            match once().await {
-                Err(error) if may_repeat(repeat, &error) => once().await,
-                ended => ended,
+            let mut repeats = self.repeats(repeat);
+            loop {
+                match self.once_alone(large).await {
+                    Err(error) if repeats.another(&error).await => {}
+                    ended => return ended,
+                }
             }
         })
         .await
     }
 
+    async fn once_alone<T: FromRedisValue>(&self, large: Large<'_>) -> RedisResult<T> {
+        let mut wire = self.clients.connect_for_one(&self.names).await?;
+        match large {
+            Large::Command(command) => wire.command(command).await,
+            Large::Transaction(commands) => wire.commands(commands).await,
+        }
+    }
+
     /// A connection of its own for messages.
     pub(super) async fn listen(&self) -> Result<PubSub, StoreError> {
-        self.limited("listen for configuration changes", OPERATION_TIMEOUT, self.client.get_async_pubsub()).await
+        self.limited("listen to other hosts", OPERATION_TIMEOUT, self.clients.listen()).await
+    }
+
+    fn repeats(&self, repeat: Repeat) -> Repeats {
+        Repeats { cluster: self.is_cluster(), repeat, refusals: 0, lost: 0 }
     }
 
     async fn limited<T>(
@@ -202,94 +213,46 @@ impl Link {
     }
 }
 
+/// How often one call was sent again.
+struct Repeats {
+    cluster: bool,
+    repeat: Repeat,
+    refusals: u32,
+    lost: u32,
+}
+
+impl Repeats {
+    /// Whether the call is to be sent again after this error; if so, when it is time.
+    async fn another(&mut self, error: &RedisError) -> bool {
+        let most_lost = if self.cluster { MOST_LOST_IN_CLUSTER } else { MOST_LOST };
+        if self.cluster && was_refused(error) && self.refusals < MOST_REFUSALS {
+            self.refusals += 1;
+        } else if may_repeat(self.repeat, error) && self.lost < most_lost {
+            self.lost += 1;
+        } else {
+            return false;
+        }
+        // One server is reconnected to before the call is sent. In a cluster it has to be learnt where to send it.
+        if self.cluster {
+            sleep((RETRY_PAUSE / 4 * (self.refusals + self.lost)).min(LONGEST_RETRY_PAUSE)).await;
+        }
+        true
+    }
+}
+
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Link({})", self.names)
     }
 }
 
-/// The answer of a script that reads something if it is not large, and otherwise only measures it.
-#[derive(Debug)]
-pub(super) enum Measured<T> {
-    Read(T),
-    /// Its bytes; to be fetched with [`Link::send_large`].
-    Large(u64),
-}
-
-impl<T: FromRedisValue> FromRedisValue for Measured<T> {
-    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        match value {
-            Value::Int(size) => Ok(Self::Large(size.unsigned_abs())),
-            other => T::from_redis_value(other).map(Self::Read),
-        }
-    }
-}
-
-/// Keys and arguments of one run of a script.
-#[derive(Debug, Default)]
-pub(super) struct ScriptCall {
-    keys: Vec<String>,
-    arguments: Vec<Argument>,
-}
-
-#[derive(Debug)]
-enum Argument {
-    Bytes(bytes::Bytes),
-    Text(String),
-    Number(u64),
-}
-
-impl ScriptCall {
-    pub(super) fn key(mut self, key: String) -> Self {
-        self.keys.push(key);
-        self
-    }
-
-    pub(super) fn bytes(mut self, bytes: &bytes::Bytes) -> Self {
-        self.arguments.push(Argument::Bytes(bytes.clone()));
-        self
-    }
-
-    pub(super) fn text(mut self, text: impl Into<String>) -> Self {
-        self.arguments.push(Argument::Text(text.into()));
-        self
-    }
-
-    pub(super) fn number(mut self, number: u64) -> Self {
-        self.arguments.push(Argument::Number(number));
-        self
-    }
-
-    /// Bytes of its arguments.
-    fn size(&self) -> u64 {
-        let length = |argument: &Argument| match argument {
-            Argument::Bytes(bytes) => bytes.len(),
-            Argument::Text(text) => text.len(),
-            Argument::Number(_) => size_of::<u64>(),
-        };
-        self.arguments.iter().map(|argument| u64::try_from(length(argument)).unwrap_or(u64::MAX)).sum()
-    }
-
-    fn command(&self, script: &Script) -> Cmd {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(script.get_hash()).arg(self.keys.len());
-        for key in &self.keys {
-            command.arg(key);
-        }
-        for argument in &self.arguments {
-            match argument {
-                Argument::Bytes(bytes) => command.arg(bytes.as_ref()),
-                Argument::Text(text) => command.arg(text),
-                Argument::Number(number) => command.arg(*number),
-            };
-        }
-        command
-    }
-}
-
 /// Only a broken connection is a reason to repeat; a server that was too slow once would be asked twice the work.
 fn may_repeat(repeat: Repeat, error: &RedisError) -> bool {
     repeat == Repeat::Safe && !error.is_timeout() && (error.is_connection_dropped() || error.is_io_error())
+}
+
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 fn no_answer(names: &RedisLocation, wanted: &str, time: Duration) -> StoreError {

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use redis::cmd;
 
 use super::RedisStore;
+use super::call::ScriptCall;
 use super::keys::{self, LAST_RECORD, LOG_NAMES};
-use super::link::{Repeat, ScriptCall};
+use super::link::Repeat;
 use crate::bound::Bound;
 use crate::error::StoreError;
 
@@ -71,8 +72,8 @@ impl RedisStore {
     }
 
     pub(super) async fn delete_log(&self, log: &str) -> Result<(), StoreError> {
-        let mut delete = redis::pipe();
-        delete.atomic().del(keys::log(log)).ignore().zrem(LOG_NAMES, log).ignore();
-        self.shared.link.send_all("delete a log", Repeat::Safe, &delete).await
+        let call = ScriptCall::default().key(keys::log(log)).key(LOG_NAMES.to_owned()).text(log);
+        let script = &self.shared.scripts.delete_log;
+        self.shared.link.run::<u64>("delete a log", Repeat::Safe, script, &call).await.map(drop)
     }
 }

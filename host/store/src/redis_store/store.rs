@@ -1,6 +1,5 @@
-//! The trait, on Redis: each method is one command or one script.
+//! The trait, on Redis: each method is one command or one script, but for counters of a cluster: there it is one for each.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,8 +8,9 @@ use redis::{Cmd, cmd};
 use tokio::sync::watch;
 
 use super::RedisStore;
+use super::call::ScriptCall;
 use super::keys::{self, ConversationKeys};
-use super::link::{Repeat, ScriptCall};
+use super::link::Repeat;
 use crate::api::{
     BeginTurn, Begun, Committed, ConversationKey, CounterIncrement, DocumentChange, JournalNote, LanePause, Lease,
     PaceStep, Paced, Store, Taking, Tally, TurnCommit,
@@ -23,6 +23,10 @@ use crate::shared_cache::SharedCache;
 const MOST_US: u64 = 1_000_000_000_000_000;
 
 impl RedisStore {
+    pub(super) fn keys_of(&self, key: &ConversationKey) -> ConversationKeys {
+        ConversationKeys::of(key, &self.shared.prefixes)
+    }
+
     pub(super) async fn read<T: redis::FromRedisValue>(&self, wanted: &str, command: &Cmd) -> Result<T, StoreError> {
         self.shared.link.send(wanted, Repeat::Safe, command).await
     }
@@ -54,16 +58,18 @@ impl Store for RedisStore {
         self.begin(key, options).await
     }
 
-    async fn renew_turn(&self, _lease: &Lease, _hold: Duration) -> Result<(), StoreError> {
-        Err(StoreError::unavailable("renew a turn", "not built yet"))
+    async fn renew_turn(&self, lease: &Lease, hold: Duration) -> Result<(), StoreError> {
+        self.renew(lease, hold).await
     }
 
-    async fn journal(&self, _lease: &Lease, _note: JournalNote) -> Result<(), StoreError> {
-        Err(StoreError::unavailable("journal", "not built yet"))
+    async fn journal(&self, lease: &Lease, note: JournalNote) -> Result<(), StoreError> {
+        self.note(lease, note).await
     }
 
-    async fn turn_record(&self, _key: &ConversationKey, _turn: u64) -> Result<Option<Bytes>, StoreError> {
-        Err(StoreError::unavailable("read a turn's record", "not built yet"))
+    async fn turn_record(&self, key: &ConversationKey, turn: u64) -> Result<Option<Bytes>, StoreError> {
+        let mut get = command("HGET", &self.keys_of(key).records());
+        get.arg(turn);
+        self.read("read a turn's record", &get).await
     }
 
     async fn commit_turn(&self, lease: Lease, commit: TurnCommit) -> Result<Committed, StoreError> {
@@ -75,7 +81,7 @@ impl Store for RedisStore {
     }
 
     async fn head(&self, key: &ConversationKey) -> Result<Option<Bytes>, StoreError> {
-        let mut get = command("HGET", &ConversationKeys::of(key).meta());
+        let mut get = command("HGET", &self.keys_of(key).meta());
         get.arg("h");
         self.read("read a conversation", &get).await
     }
@@ -94,24 +100,25 @@ impl Store for RedisStore {
             return Ok(Vec::new());
         };
         let last = i64::try_from(after.saturating_add(last)).unwrap_or(i64::MAX);
-        let mut range = command("LRANGE", &ConversationKeys::of(key).log());
+        let mut range = command("LRANGE", &self.keys_of(key).log());
         range.arg(first).arg(last);
         let entries: Vec<Bytes> = self.read("read a transcript", &range).await?;
         Ok((after.saturating_add(1)..).zip(entries).collect())
     }
 
     async fn delete_conversation(&self, key: &ConversationKey) -> Result<bool, StoreError> {
-        let keys = ConversationKeys::of(key);
-        // With the lock goes the fence of a turn that is running: its commit is refused.
-        let mut delete = redis::pipe();
-        delete.atomic().del(keys.meta());
-        delete.del(&[keys.log(), keys.lock(), keys.answers(), keys.answers_due()]).ignore();
-        let (found,): (u64,) = self.shared.link.send_all("delete a conversation", Repeat::Never, &delete).await?;
+        let keys = self.keys_of(key);
+        let mut call = ScriptCall::default().key(keys.lock()).key(keys.queue()).key(keys.meta());
+        for key in [keys.log(), keys.journal(), keys.records(), keys.answers(), keys.answers_due()] {
+            call = call.key(key);
+        }
+        let script = &self.shared.scripts.delete_conversation;
+        let found: u64 = self.shared.link.run("delete a conversation", Repeat::Never, script, &call).await?;
         Ok(found > 0)
     }
 
     async fn answer(&self, key: &ConversationKey, answer_key: &str) -> Result<Option<Bytes>, StoreError> {
-        let keys = ConversationKeys::of(key);
+        let keys = self.keys_of(key);
         let call = ScriptCall::default().key(keys.answers()).key(keys.answers_due()).text(answer_key);
         self.shared.link.run("read a stored answer", Repeat::Safe, &self.shared.scripts.answer, &call).await
     }
@@ -217,7 +224,7 @@ impl Store for RedisStore {
     }
 
     async fn lease_take(&self, name: &str, hold: Duration, taking: Taking) -> Result<Option<u64>, StoreError> {
-        let owner = format!("{:x}-{}", self.owner, self.requests.fetch_add(1, Ordering::Relaxed));
+        let owner = self.request();
         let from_anyone = u64::from(taking == Taking::FromAnyone);
         let call = ScriptCall::default().key(keys::leased(name)).text(owner).number(millis(hold)).number(from_anyone);
         let script = &self.shared.scripts.lease_take;
@@ -263,6 +270,19 @@ impl Store for RedisStore {
         if increments.is_empty() {
             return Ok(Vec::new());
         }
+        const WANTED: &str = "count";
+        let link = &self.shared.link;
+        if link.is_cluster() {
+            // Each counter lies somewhere else.
+            let steps = increments.iter().map(async |step| {
+                let call = ScriptCall::default()
+                    .key(keys::counter(&step.key, step.window))
+                    .number(step.delta.min(i64::MAX.unsigned_abs()))
+                    .number(millis(step.keep));
+                link.run(WANTED, Repeat::Safe, &self.shared.scripts.count, &call).await
+            });
+            return futures::future::try_join_all(steps).await;
+        }
         let mut steps = redis::pipe();
         for step in increments {
             let key = keys::counter(&step.key, step.window);
@@ -270,7 +290,7 @@ impl Store for RedisStore {
             steps.cmd("PEXPIRE").arg(&key).arg(millis(step.keep)).ignore();
         }
         // Counting a request twice after a lost connection is better than refusing it.
-        self.shared.link.send_all("count", Repeat::Safe, &steps).await
+        link.send_all(WANTED, Repeat::Safe, &steps).await
     }
 
     async fn pace(&self, step: PaceStep) -> Result<Paced, StoreError> {

@@ -1,47 +1,57 @@
-//! Turns on the shared store: begin, commit, give back.
-//!
-//! Within this process tasks queue in arrival order, and only the first of them asks the server; so hosts, not tasks,
-//! compete for a lock, and a host polls it once at a time.
+//! A turn on the shared store once it has begun: renew, journal, commit, give back.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::time::{Instant, sleep};
-
+use super::call::ScriptCall;
 use super::keys::ConversationKeys;
-use super::link::{Repeat, ScriptCall};
+use super::link::Repeat;
 use super::{RedisStore, Shared};
-use crate::api::{BeginTurn, Begun, Committed, ConversationKey, Hold, Lease, OpenTurn, TurnCommit};
+use crate::api::{Committed, Hold, JournalNote, Lease, TurnCommit};
 use crate::clock::millis;
 use crate::error::StoreError;
+use crate::lanes::Push;
 use crate::turn_queue::TurnGuard;
 
-/// Pauses between polls of a lock that another host holds: from about a round trip up to what a visitor doesn't notice.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// The lock on the server, or the ticket for it, and the place in this process's queue. Dropping it gives back first
+/// the one, then the other.
+pub(crate) struct RemoteHold(pub(super) Option<Held>);
 
-/// A wait without an end would overflow the clock; nobody waits a day.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
-
-const COMMITTING: &str = "commit a turn";
-
-/// The lock on the server, and the place in this process's queue. Dropping it gives back first the one, then the other.
-pub(crate) struct RemoteHold(Option<Held>);
-
-struct Held {
-    guard: TurnGuard,
+pub(super) struct Held {
+    /// The turn within this process, once it has come.
+    pub(super) guard: Option<TurnGuard>,
     shared: Arc<Shared>,
-    keys: ConversationKeys,
-    owner: String,
+    pub(super) keys: ConversationKeys,
+    /// Names the request that has the lock or waits for it.
+    pub(super) ticket: String,
+    /// Whether the server may know the ticket.
+    pub(super) asked: bool,
+    /// Commits that kept the lease.
+    commits: u64,
+    notes: AtomicU64,
+    /// What the lock was last taken for (ms); a commit that keeps it takes it for as long again.
+    hold: AtomicU64,
 }
 
 impl Held {
-    /// Gives the lock back, if it is still this owner's. If that fails, the hold time ends it.
+    pub(super) fn new(shared: Arc<Shared>, keys: ConversationKeys, ticket: String, hold: Duration) -> Self {
+        Self {
+            guard: None,
+            shared,
+            keys,
+            ticket,
+            asked: false,
+            commits: 0,
+            notes: AtomicU64::new(0),
+            hold: AtomicU64::new(millis(hold)),
+        }
+    }
+
+    /// Gives the lock back, if it is still this request's. If that fails, the hold time ends it.
     async fn release(self) {
-        let call = ScriptCall::default().key(self.keys.lock()).text(self.owner);
+        let call = ScriptCall::default().key(self.keys.lock()).key(self.keys.queue()).text(self.ticket);
         let ended: Result<u64, _> =
             self.shared.link.run("give a turn lock back", Repeat::Safe, &self.shared.scripts.release, &call).await;
         if let Err(error) = ended {
@@ -54,6 +64,7 @@ impl Held {
 impl Drop for RemoteHold {
     fn drop(&mut self) {
         if let Some(held) = self.0.take()
+            && held.asked
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(held.release());
@@ -67,44 +78,57 @@ impl fmt::Debug for RemoteHold {
     }
 }
 
-/// fence (0: taken), head, turns, milliseconds until the lock may be taken over.
-type Taken = (u64, Option<Bytes>, u64, u64);
-
 impl RedisStore {
-    pub(super) async fn begin(&self, key: &ConversationKey, options: BeginTurn) -> Result<Begun, StoreError> {
-        let deadline = Instant::now() + options.wait.min(LONGEST_WAIT);
-        let guard = self.turns.acquire(key, options.wait, options.hold).await.ok_or(StoreError::Busy)?;
-        let keys = ConversationKeys::of(key);
-        let owner = format!("{:x}-{}", self.owner, self.requests.fetch_add(1, Ordering::Relaxed));
-        let call =
-            ScriptCall::default().key(keys.lock()).key(keys.meta()).text(owner.as_str()).number(millis(options.hold));
-        // Made before the lock is asked for: if this future is dropped while the answer is on its way, the lock goes back.
-        let mut hold = RemoteHold(Some(Held { guard, shared: Arc::clone(&self.shared), keys, owner }));
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let (fence, head, turns, left): Taken =
-                self.shared.link.run("begin a turn", Repeat::Safe, &self.shared.scripts.begin, &call).await?;
-            if fence > 0 {
-                let lease = Lease { key: key.clone(), fence, hold: Hold::Redis(hold) };
-                return Ok(Begun::Open(OpenTurn { lease, head, turns, unfinished: None }));
-            }
-            let remaining = deadline.saturating_duration_since(Instant::now());
-            if remaining.is_zero() {
-                drop(hold.0.take());
-                return Err(StoreError::Busy);
-            }
-            sleep(pause.min(remaining).min(Duration::from_millis(left))).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+    /// What this store holds by a lease; none if the lease is another store's.
+    fn held<'a>(&self, lease: &'a Lease) -> Result<&'a Held, StoreError> {
+        match &lease.hold {
+            Hold::Redis(RemoteHold(Some(held))) if Arc::ptr_eq(&held.shared, &self.shared) => Ok(held),
+            _ => Err(StoreError::LeaseLost),
         }
     }
 
+    pub(super) async fn renew(&self, lease: &Lease, hold: Duration) -> Result<(), StoreError> {
+        let held = self.held(lease)?;
+        let call = ScriptCall::default().key(held.keys.lock()).number(lease.fence).number(millis(hold));
+        let script = &self.shared.scripts.renew;
+        let renewed: u64 = self.shared.link.run("renew a turn's lease", Repeat::Safe, script, &call).await?;
+        if renewed == 0 {
+            return Err(StoreError::LeaseLost);
+        }
+        held.hold.store(millis(hold), Ordering::Relaxed);
+        if let Some(guard) = &held.guard {
+            guard.renew(hold);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn note(&self, lease: &Lease, note: JournalNote) -> Result<(), StoreError> {
+        let held = self.held(lease)?;
+        let keys = &held.keys;
+        let mut call = ScriptCall::default()
+            .key(keys.lock())
+            .key(keys.journal())
+            .key(keys.meta())
+            .number(lease.fence)
+            .number(held.notes.fetch_add(1, Ordering::Relaxed))
+            .text(self.shared.prefixes.of(keys.partition))
+            .optional(note.turn.as_ref())
+            .count(note.entries.len());
+        for entry in &note.entries {
+            call = call.bytes(entry);
+        }
+        let call = call.pushes(&note.pushes);
+        let script = &self.shared.scripts.journal;
+        let noted: u64 = self.shared.link.run("journal a turn", Repeat::Safe, script, &call).await?;
+        if noted == 0 {
+            return Err(StoreError::LeaseLost);
+        }
+        self.has_pushed(keys, &note.pushes);
+        Ok(())
+    }
+
     pub(super) async fn commit(&self, lease: Lease, commit: TurnCommit) -> Result<Committed, StoreError> {
-        let Hold::Redis(mut hold) = lease.hold else {
-            return Err(StoreError::LeaseLost);
-        };
-        let Some(held) = hold.0.as_ref().filter(|held| held.guard.is_of(&self.turns)) else {
-            return Err(StoreError::LeaseLost);
-        };
+        let held = self.held(&lease)?;
         let keys = &held.keys;
         let mut call = ScriptCall::default()
             .key(keys.lock())
@@ -112,18 +136,48 @@ impl RedisStore {
             .key(keys.log())
             .key(keys.answers())
             .key(keys.answers_due())
+            .key(keys.journal())
+            .key(keys.records())
+            .key(keys.queue())
             .number(lease.fence)
+            .number(held.commits)
+            .number(if commit.keep { held.hold.load(Ordering::Relaxed) } else { 0 })
+            .text(self.shared.prefixes.of(keys.partition))
             .bytes(&commit.head)
             .number(millis(commit.expires_in))
-            .number(u64::try_from(commit.entries.len()).unwrap_or(u64::MAX));
+            .count(commit.entries.len());
         for entry in &commit.entries {
             call = call.bytes(entry);
         }
-        if let Some(answer) = &commit.answer {
-            call = call.text(answer.key.as_str()).bytes(&answer.body).number(millis(answer.expires_in));
+        call = match &commit.answer {
+            Some(answer) => {
+                call.number(1).text(answer.key.as_str()).bytes(&answer.body).number(millis(answer.expires_in))
+            }
+            None => call.number(0),
+        };
+        call = call.optional(commit.record.as_ref()).count(commit.drops.len());
+        for lane in &commit.drops {
+            call = call.text(lane.as_str());
         }
-        // On an error `hold` is dropped and gives the lock back; a commit that arrives after that is refused by its fence.
-        let turns: u64 = self.shared.link.run(COMMITTING, Repeat::Safe, &self.shared.scripts.commit, &call).await?;
+        let call = call.pushes(&commit.pushes);
+        // On an error the lease is dropped and gives the lock back; a commit that arrives after that is refused by its fence.
+        let script = &self.shared.scripts.commit;
+        let turns: u64 = self.shared.link.run("commit a turn", Repeat::Safe, script, &call).await?;
+        if turns > 0 {
+            self.has_pushed(keys, &commit.pushes);
+        }
+        let Lease { key, fence, hold: Hold::Redis(mut hold) } = lease else {
+            return Err(StoreError::LeaseLost);
+        };
+        if turns > 0 && commit.keep {
+            if let Some(held) = hold.0.as_mut() {
+                held.commits += 1;
+                if let Some(guard) = &held.guard {
+                    guard.go_on();
+                }
+            }
+            return Ok(Committed { turns, lease: Some(Lease { key, fence, hold: Hold::Redis(hold) }) });
+        }
         drop(hold.0.take());
         if turns == 0 { Err(StoreError::LeaseLost) } else { Ok(Committed { turns, lease: None }) }
     }
@@ -133,6 +187,13 @@ impl RedisStore {
             && let Some(held) = hold.0.take()
         {
             held.release().await;
+        }
+    }
+
+    /// This host need not wait to hear of its own work.
+    fn has_pushed(&self, keys: &ConversationKeys, pushes: &[Push]) {
+        if !pushes.is_empty() {
+            self.shared.signals.work_in(keys.partition);
         }
     }
 }

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use confab_store::{Clock, Embedded, Store, StoreError, Tally, TurnCommit};
+use confab_store::{
+    Again, Clock, Embedded, JournalNote, LANE_HOLD, Lanes, Links, Once, Push, Settled, Store, StoreError, Tally,
+    TurnCommit, Unfinished,
+};
 
 use crate::documents::{MIB, delete, large, put};
 use crate::harness::{Turns as _, answer, bytes, commit, key, options, turn};
+use crate::lanes::push;
 
 const DIRECTORY: &str = "CONFAB_CRASH_TEST_DIRECTORY";
 
@@ -179,8 +183,13 @@ async fn what_expired_is_unseen_at_once_and_removed_by_the_sweep() {
 fn rows(directory: &Path, table: &str) -> u64 {
     use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
     let file = redb::Database::open(directory.join(confab_store::embedded::FILE_NAME)).unwrap();
+    let txn = file.begin_read().unwrap();
+    let numbers: TableDefinition<&[u8], u64> = TableDefinition::new(table);
+    if let Ok(table) = txn.open_table(numbers) {
+        return table.len().unwrap();
+    }
     let definition: TableDefinition<&[u8], &[u8]> = TableDefinition::new(table);
-    file.begin_read().unwrap().open_table(definition).unwrap().len().unwrap()
+    txn.open_table(definition).unwrap().len().unwrap()
 }
 
 #[tokio::test]
@@ -240,4 +249,184 @@ async fn a_lease_of_another_store_is_refused() {
     let other = Embedded::open(other.path()).await.unwrap();
     let open = one.open_turn(&key("c"), options()).await.unwrap();
     assert_eq!(other.close_turn(open.lease, commit("x", &[])).await.unwrap_err(), StoreError::LeaseLost);
+}
+
+fn settled(through: u64, again: Again) -> Settled {
+    Settled { through, again, note: None, pushes: Vec::new() }
+}
+
+#[tokio::test]
+async fn an_unfinished_turn_is_found_after_a_crash() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Embedded::open(directory.path()).await.unwrap();
+    turn(&store, &key("done"), commit("one", &[])).await;
+    let running = store.open_turn(&key("c"), options()).await.unwrap();
+    let entries = vec![bytes("1"), bytes("2")];
+    let pushes = vec![Push { due_in: Duration::from_secs(60), ..push("look", "x") }];
+    let note = JournalNote { turn: Some(bytes("turn")), entries: entries.clone(), pushes };
+    store.journal(&running.lease, note).await.unwrap();
+    store.journal(&running.lease, JournalNote { entries: vec![bytes("3")], ..JournalNote::default() }).await.unwrap();
+
+    let (kept, copy) = reopened_copy(directory.path()).await;
+    assert_eq!(copy.open_turn(&key("done"), options()).await.unwrap().unfinished, None);
+    let open = copy.open_turn(&key("c"), options()).await.unwrap();
+    assert!(open.lease.fence > running.lease.fence);
+    let expected = [entries, vec![bytes("3")]].concat();
+    assert_eq!(open.unfinished, Some(Unfinished { turn: bytes("turn"), entries: expected }));
+    assert_eq!(copy.lanes("look", 9).await.unwrap().len(), 1);
+    let done = TurnCommit { drops: vec!["look".to_owned()], record: Some(bytes("record")), ..commit("done", &[]) };
+    copy.close_turn(open.lease, done).await.unwrap();
+    drop(copy);
+
+    let again = Embedded::open(kept.path()).await.unwrap();
+    assert_eq!(again.open_turn(&key("c"), options()).await.unwrap().unfinished, None);
+    assert_eq!(again.turn_record(&key("c"), 1).await.unwrap(), Some(bytes("record")));
+    assert!(again.lanes("", 9).await.unwrap().is_empty());
+    drop(again);
+    for table in ["journals", "journal_entries", "lanes", "lane_entries", "lanes_due"] {
+        assert_eq!(rows(kept.path(), table), 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn held_lanes_are_free_after_a_crash_and_known_pushes_stay_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Embedded::open(directory.path()).await.unwrap();
+    let partition = store.partition_of("");
+    let named = || Push { once: Once::Named { name: "n".to_owned(), keep: LANE_HOLD }, ..push("lane", "1") };
+    let numbered = || Push { once: Once::Numbered { source: "s".to_owned(), number: 7 }, ..push("lane", "2") };
+    assert_eq!(store.push(partition, vec![named(), numbered(), push("lane", "3")]).await.unwrap(), [true; 3]);
+    store.link("i", "k", "m", LANE_HOLD).await.unwrap();
+    let held = store.take_lanes(9, 1).await.unwrap().remove(0);
+    let first = held.entries[0].0;
+    store.settle_lane(held, Settled { note: Some(bytes("note")), ..settled(first, Again::Now) }).await.unwrap();
+    let held = store.take_lanes(9, 9).await.unwrap().remove(0);
+
+    let (_kept, copy) = reopened_copy(directory.path()).await;
+    let theirs = copy.take_lanes(9, 9).await.unwrap().remove(0);
+    assert_eq!((&theirs.entries, &theirs.note), (&held.entries, &Some(bytes("note"))));
+    assert_eq!(copy.push(partition, vec![named(), numbered()]).await.unwrap(), [false; 2]);
+    assert_eq!(copy.linked("i", "k", 9).await.unwrap(), ["m"]);
+    // Who held it before the crash holds it no more.
+    assert!(!copy.extend_lane(&held).await.unwrap());
+    assert_eq!(copy.settle_lane(held, settled(u64::MAX, Again::Now)).await.unwrap_err(), StoreError::LeaseLost);
+    assert!(copy.extend_lane(&theirs).await.unwrap());
+    copy.settle_lane(theirs, settled(u64::MAX, Again::Now)).await.unwrap();
+    assert!(copy.lanes("", 9).await.unwrap().is_empty());
+    assert_eq!(copy.push(partition, vec![push("lane", "4")]).await.unwrap(), [true]);
+    assert!(copy.take_lanes(9, 9).await.unwrap()[0].entries[0].0 > first + 2, "no number is used twice");
+}
+
+#[tokio::test]
+async fn lanes_are_due_by_the_clock_also_if_it_jumps_while_nobody_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let (clock, now) = clock();
+    let store = Embedded::open_with_clock(directory.path(), clock.clone()).await.unwrap();
+    let day = Duration::from_secs(24 * 3_600);
+    let partition = store.partition_of("");
+    let pushes = vec![Push { due_in: day * 2, ..push("later", "x") }, Push { due_in: day, ..push("sooner", "x") }];
+    store.push(partition, pushes).await.unwrap();
+    drop(store);
+    now.fetch_add(24 * 3_600_000 - 1, Ordering::SeqCst);
+    let store = Embedded::open_with_clock(directory.path(), clock).await.unwrap();
+    assert!(store.take_lanes(9, 9).await.unwrap().is_empty());
+    assert_eq!(store.lanes("sooner", 9).await.unwrap()[0].due_in, Duration::from_millis(1));
+    now.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(store.take_lanes(9, 9).await.unwrap()[0].lane, "sooner");
+    assert!(store.take_lanes(9, 9).await.unwrap().is_empty());
+    // Who waits sees that the clock has jumped.
+    let waiting = store.work_arrived(day);
+    now.fetch_add(24 * 3_600_000, Ordering::SeqCst);
+    tokio::time::timeout(crate::harness::LONG, waiting).await.unwrap();
+    assert_eq!(store.take_lanes(9, 9).await.unwrap()[0].lane, "later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_taken_from_a_worker_that_neither_settles_nor_extends() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Embedded::open(directory.path()).await.unwrap();
+    let partition = store.partition_of("");
+    store.push(partition, vec![push("lane", "1"), push("lane", "2")]).await.unwrap();
+    let first = store.take_lanes(9, 1).await.unwrap().remove(0);
+    let almost = LANE_HOLD - Duration::from_millis(1);
+    tokio::time::advance(almost).await;
+    assert!(store.extend_lane(&first).await.unwrap());
+    tokio::time::advance(almost).await;
+    assert!(store.take_lanes(9, 1).await.unwrap().is_empty());
+    tokio::time::advance(almost).await;
+    let second = store.take_lanes(9, 9).await.unwrap().remove(0);
+    assert_eq!(second.entries.len(), 2);
+    assert!(!store.extend_lane(&first).await.unwrap());
+    let more = Settled { pushes: vec![push("more", "x")], ..settled(u64::MAX, Again::Now) };
+    assert_eq!(store.settle_lane(first, more).await.unwrap_err(), StoreError::LeaseLost);
+    assert_eq!(store.lane_entries(partition, "lane", 0, 9).await.unwrap().len(), 2);
+    assert!(store.lanes("more", 9).await.unwrap().is_empty());
+    // One that is late settles all the same, if nobody took over.
+    tokio::time::advance(LANE_HOLD * 2).await;
+    let through = second.entries[0].0;
+    store.settle_lane(second, settled(through, Again::Now)).await.unwrap();
+    assert_eq!(store.take_lanes(9, 9).await.unwrap()[0].entries.len(), 1);
+}
+
+#[tokio::test]
+async fn journals_records_links_and_known_names_leave_no_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let (clock, now) = clock();
+    let store = Embedded::open_with_clock(directory.path(), clock).await.unwrap();
+    let seconds = Duration::from_secs;
+    let recorded =
+        |life| TurnCommit { expires_in: seconds(life), record: Some(bytes("record")), ..commit("x", &["said"]) };
+    turn(&store, &key("brief"), recorded(10)).await;
+    turn(&store, &key("lasting"), recorded(100 * 3_600)).await;
+    let note = || JournalNote { turn: Some(bytes("turn")), entries: vec![bytes("1")], ..JournalNote::default() };
+    for id in ["brief", "lasting"] {
+        let open = store.open_turn(&key(id), options()).await.unwrap();
+        store.journal(&open.lease, note()).await.unwrap();
+    }
+    let partition = store.partition_of("");
+    let named = |keep| Push { once: Once::Named { name: "n".to_owned(), keep }, ..push("lane", "x") };
+    assert_eq!(store.push(partition, vec![named(seconds(10))]).await.unwrap(), [true]);
+    store.link("i", "k", "brief", seconds(10)).await.unwrap();
+    store.link("i", "k", "renewed", seconds(10)).await.unwrap();
+    store.link("i", "k", "renewed", seconds(100)).await.unwrap();
+    store.link("i", "k", "gone", seconds(10)).await.unwrap();
+    store.unlink("i", "k", "gone").await.unwrap();
+
+    now.fetch_add(10_000, Ordering::SeqCst);
+    assert_eq!(store.turn_record(&key("brief"), 1).await.unwrap(), None);
+    assert_eq!(store.linked("i", "k", 9).await.unwrap(), ["renewed"]);
+    assert_eq!(store.push(partition, vec![named(seconds(50))]).await.unwrap(), [true], "the name was forgotten");
+    while store.sweep().await.unwrap() > 0 {}
+    assert_eq!(
+        store.push(partition, vec![named(seconds(10))]).await.unwrap(),
+        [false],
+        "the sweep spares what was renewed"
+    );
+    assert_eq!(store.linked("i", "k", 9).await.unwrap(), ["renewed"]);
+    // A journal lives for a day at the least, or as long as its conversation would.
+    assert!(store.open_turn(&key("brief"), options()).await.unwrap().unfinished.is_some());
+    now.fetch_add(24 * 3_600_000, Ordering::SeqCst);
+    assert_eq!(store.open_turn(&key("brief"), options()).await.unwrap().unfinished, None);
+    assert!(store.open_turn(&key("lasting"), options()).await.unwrap().unfinished.is_some());
+    assert_eq!(store.turn_record(&key("lasting"), 1).await.unwrap(), Some(bytes("record")));
+    now.fetch_add(100 * 3_600_000, Ordering::SeqCst);
+    while store.sweep().await.unwrap() > 0 {}
+    assert!(store.drop_lane(partition, "lane").await.unwrap());
+    drop(store);
+    for table in [
+        "conversations",
+        "transcript",
+        "turn_records",
+        "journals",
+        "journal_entries",
+        "expiry",
+        "once_names",
+        "links",
+        "links_by_expiry",
+        "lanes",
+        "lane_entries",
+        "lanes_due",
+    ] {
+        assert_eq!(rows(directory.path(), table), 0, "{table}");
+    }
 }

@@ -1,6 +1,6 @@
 //! One suite for both backends: what a caller may rely on must not depend on where the bytes are.
 //!
-//! `shared_by_both!` makes two tests of each function of `turns`, `documents`, `plugin_data`, `records`, `leases`, `counters` and `paces`:
+//! `shared_by_both!` makes two tests of each function of `turns`, `journal`, `lanes`, `links`, `documents`, `plugin_data`, `records`, `leases`, `counters` and `paces`:
 //! one on a fresh embedded store, one on an empty database of a real redis-server. What only one backend has (crash safety,
 //! expiry by an injected clock; a server that goes away, two hosts) is in `embedded_only` and `redis_only`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that can't go on has failed")]
@@ -9,7 +9,10 @@ mod counters;
 mod documents;
 mod embedded_only;
 mod harness;
+mod journal;
+mod lanes;
 mod leases;
+mod links;
 mod paces;
 mod plugin_data;
 mod records;
@@ -52,7 +55,37 @@ shared_by_both! {
         a_deleted_conversation_is_gone_and_refuses_the_running_turn
         conversations_with_odd_names_do_not_meet
         a_conversation_expires_soon_after_its_time
-        a_large_turn_is_stored_whole;
+        a_large_turn_is_stored_whole
+        a_request_that_was_answered_is_answered_again_without_the_lock
+        a_request_that_is_being_served_is_in_flight
+        a_turn_too_many_is_crowded_out
+        a_repeat_that_waited_is_answered_and_lets_the_next_begin;
+    journal:
+        a_turn_that_lost_its_lock_is_found_by_the_next
+        a_turn_that_was_abandoned_is_found_too_and_a_new_journal_replaces_it
+        a_deleted_conversation_has_no_unfinished_turn
+        a_kept_lease_commits_again
+        a_kept_lease_can_be_taken_over_after_its_hold
+        a_renewed_turn_is_kept_beyond_its_hold
+        turns_are_recorded_by_their_number
+        a_commit_pushes_and_drops_work_in_one_step
+        a_commit_that_lost_its_lease_leaves_no_work;
+    lanes:
+        entries_come_in_their_order_to_one_holder
+        a_lane_waits_as_a_whole_until_it_is_hastened
+        a_lane_is_due_soon_after_its_time
+        a_note_lasts_until_the_next_settling_and_no_longer_than_its_lane
+        a_dropped_lane_can_not_be_settled
+        a_push_with_a_name_is_done_once
+        a_push_with_a_number_is_done_once
+        settling_pushes_more_work_in_the_same_step
+        lanes_are_listed_by_prefix_and_read_without_holding_them
+        whoever_waits_for_work_hears_of_it
+        eight_workers_do_each_entry_once_and_in_order;
+    links:
+        members_come_by_expiry_the_latest_first
+        a_member_goes_with_its_time_and_leaves_the_others
+        links_with_odd_names_do_not_meet;
     documents:
         changes_are_made_together_and_versioned
         watchers_see_the_version_change

@@ -159,7 +159,7 @@ async fn every_key_of_a_conversation_expires_and_a_lock_leaves_none() {
     let redis::Value::Array(keys) = raw(&url, redis::cmd("KEYS").arg("*")).await else { panic!("no list") };
     let mut names: Vec<String> = keys.iter().map(|name| redis::from_redis_value_ref(name).unwrap()).collect();
     names.sort();
-    let tag = "confab:{c/tenant/bot/c}";
+    let tag = "confab:{p19-78}:c/tenant/bot/c";
     assert_eq!(names, ["answers", "answers-due", "log", "meta"].map(|part| format!("{tag}:{part}")));
     for name in names {
         let longest = if name.contains("answers") { 60_000 } else { 3_600_000 };
@@ -167,7 +167,8 @@ async fn every_key_of_a_conversation_expires_and_a_lock_leaves_none() {
         assert!(left > longest - 30_000 && left <= longest, "{name}: {left}");
     }
     let held = store.open_turn(&key("d"), options()).await.unwrap();
-    let redis::Value::Int(left) = raw(&url, redis::cmd("PTTL").arg("confab:{c/tenant/bot/d}:lock")).await else {
+    let redis::Value::Int(left) = raw(&url, redis::cmd("PTTL").arg("confab:{p52-332}:c/tenant/bot/d:lock")).await
+    else {
         panic!("no number")
     };
     assert!(left > 0, "a lock that is never given back must go by itself");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use confab_store::{BeginTurn, ConversationKey, Store, StoreError, TurnCommit};
+use confab_store::{BeginTurn, Begun, ConversationKey, Store, StoreError, TurnCommit};
 use parking_lot::Mutex;
 
 use crate::harness::{LONG, Turns as _, answer, bytes, commit, eventually, key, options, turn};
@@ -244,4 +244,119 @@ pub(crate) async fn a_large_turn_is_stored_whole(store: Shared) {
     let entries = store.transcript(&key, 9_990, 100).await.unwrap();
     assert_eq!(entries.len(), 10);
     assert_eq!(entries[9], (10_000, Bytes::from(9_999_u32.to_be_bytes().to_vec())));
+}
+
+/// The same request each time.
+fn request(answer_key: &str) -> BeginTurn {
+    BeginTurn { answer_key: Some(answer_key.to_owned()), ..options() }
+}
+
+fn answered(begun: Begun) -> Option<Bytes> {
+    match begun {
+        Begun::Answered(body) => Some(body),
+        Begun::Open(_) => None,
+    }
+}
+
+pub(crate) async fn a_request_that_was_answered_is_answered_again_without_the_lock(store: Shared) {
+    let key = key("c");
+    let open = store.open_turn(&key, request("one")).await.unwrap();
+    store.close_turn(open.lease, TurnCommit { answer: answer("one", "200"), ..commit("x", &[]) }).await.unwrap();
+    assert_eq!(answered(store.begin_turn(&key, request("one")).await.unwrap()), Some(bytes("200")));
+    let held = store.open_turn(&key, request("two")).await.unwrap();
+    let repeat = BeginTurn { wait: Duration::ZERO, most_waiting: 0, ..request("one") };
+    assert_eq!(answered(store.begin_turn(&key, repeat).await.unwrap()), Some(bytes("200")));
+    // Also while the lock is kept by whoever answered it.
+    let kept = TurnCommit { answer: answer("two", "201"), keep: true, ..commit("x", &[]) };
+    let kept = store.commit_turn(held.lease, kept).await.unwrap();
+    let repeat = BeginTurn { wait: Duration::ZERO, ..request("two") };
+    assert_eq!(answered(store.begin_turn(&key, repeat).await.unwrap()), Some(bytes("201")));
+    store.close_turn(kept.lease.unwrap(), commit("y", &[])).await.unwrap();
+    // It is another request in another conversation.
+    assert_eq!(answered(store.begin_turn(&crate::harness::key("d"), request("one")).await.unwrap()), None);
+    let brief = TurnCommit {
+        answer: answer("brief", "200").map(|answer| confab_store::StoredAnswer { expires_in: SOON, ..answer }),
+        ..commit("x", &[])
+    };
+    turn(&*store, &key, brief).await;
+    eventually("the answer has expired", || async {
+        answered(store.begin_turn(&key, request("brief")).await.unwrap()).is_none()
+    })
+    .await;
+}
+
+pub(crate) async fn a_request_that_is_being_served_is_in_flight(store: Shared) {
+    let key = key("c");
+    let first = store.open_turn(&key, request("one")).await.unwrap();
+    assert_eq!(store.begin_turn(&key, request("one")).await.unwrap_err(), StoreError::InFlight);
+    // One that waits counts as well.
+    let waiting = tokio::spawn({
+        let (store, key) = (Arc::clone(&store), key.clone());
+        async move { store.open_turn(&key, request("two")).await.unwrap().lease }
+    });
+    eventually("the second waits", || async {
+        let repeat = BeginTurn { wait: Duration::from_millis(1), ..request("two") };
+        // Until the second stands in the queue, the repeat does, and the second would be refused: so ask without a key.
+        let alone = BeginTurn { most_waiting: 1, answer_key: None, ..repeat.clone() };
+        store.begin_turn(&key, alone).await.unwrap_err() == StoreError::Crowded
+            && store.begin_turn(&key, repeat).await.unwrap_err() == StoreError::InFlight
+    })
+    .await;
+    store.close_turn(first.lease, TurnCommit { answer: answer("one", "200"), ..commit("x", &[]) }).await.unwrap();
+    let second = waiting.await.unwrap();
+    assert_eq!(store.begin_turn(&key, request("two")).await.unwrap_err(), StoreError::InFlight);
+    // It failed and may be repeated.
+    store.abandon_turn(second).await;
+    assert_eq!(answered(store.begin_turn(&key, request("two")).await.unwrap()), None);
+}
+
+pub(crate) async fn a_turn_too_many_is_crowded_out(store: Shared) {
+    let key = key("c");
+    let held = store.open_turn(&key, options()).await.unwrap();
+    let mut waiting = Vec::new();
+    for waiters in 1..=3 {
+        waiting.push(tokio::spawn({
+            let (store, key) = (Arc::clone(&store), key.clone());
+            async move { turn(&*store, &key, commit("x", &[])).await }
+        }));
+        eventually("one more waits", || async {
+            let one_more = BeginTurn { wait: Duration::from_millis(1), most_waiting: waiters, ..options() };
+            store.begin_turn(&key, one_more).await.unwrap_err() == StoreError::Crowded
+        })
+        .await;
+    }
+    let one_more = BeginTurn { wait: Duration::from_millis(1), most_waiting: 4, ..options() };
+    assert_eq!(store.begin_turn(&key, one_more).await.unwrap_err(), StoreError::Busy);
+    let nobody = BeginTurn { most_waiting: 0, ..options() };
+    assert_eq!(store.begin_turn(&key, nobody.clone()).await.unwrap_err(), StoreError::Crowded);
+    store.abandon_turn(held.lease).await;
+    for (number, task) in waiting.into_iter().enumerate() {
+        assert_eq!(task.await.unwrap(), number as u64 + 1);
+    }
+    // Who need not wait is never too many.
+    assert_eq!(store.open_turn(&key, nobody).await.unwrap().turns, 3);
+}
+
+pub(crate) async fn a_repeat_that_waited_is_answered_and_lets_the_next_begin(store: Shared) {
+    let key = key("c");
+    // Somebody finishes the turn of the request that the second one repeats.
+    let first = store.open_turn(&key, options()).await.unwrap();
+    let wanting = |begin| {
+        let (store, key) = (Arc::clone(&store), key.clone());
+        tokio::spawn(async move { store.begin_turn(&key, begin).await.unwrap() })
+    };
+    let mut tasks = Vec::new();
+    for (waiters, begin) in [(1, request("one")), (2, options())] {
+        tasks.push(wanting(begin));
+        eventually("one more waits", || async {
+            let one_more = BeginTurn { wait: Duration::from_millis(1), most_waiting: waiters, ..options() };
+            store.begin_turn(&key, one_more).await.unwrap_err() == StoreError::Crowded
+        })
+        .await;
+    }
+    store.close_turn(first.lease, TurnCommit { answer: answer("one", "200"), ..commit("x", &[]) }).await.unwrap();
+    let third = tasks.pop().unwrap().await.unwrap();
+    assert_eq!(answered(tasks.pop().unwrap().await.unwrap()), Some(bytes("200")));
+    let Begun::Open(third) = third else { panic!("nothing was stored for the third") };
+    assert_eq!(third.turns, 1);
 }

@@ -8,6 +8,7 @@ pub(crate) mod connections;
 pub(crate) mod failures;
 pub(crate) mod keys;
 pub(crate) mod plugins;
+pub(crate) mod replay;
 pub(crate) mod rollouts;
 pub(crate) mod usage;
 

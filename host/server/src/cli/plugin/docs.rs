@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// The contract's capabilities, in the order in which people ask for them.
 const CAPABILITIES: [&str; 6] = ["orders", "inventory", "catalog", "contacts", "leads", "tickets"];
 /// Interfaces of the contract that are no capability.
-const OTHERS: [&str; 3] = ["health", "lifecycle", "files"];
+const OTHERS: [&str; 4] = ["health", "lifecycle", "files", "webhook"];
 
 /// One connector, as its file has it.
 struct Connector {
@@ -106,6 +106,15 @@ fn section(out: &mut String, connector: &Connector) {
     for endpoint in &manifest.endpoints {
         let _ = writeln!(out, "- {}", place(endpoint));
     }
+    for webhook in &manifest.webhook {
+        let about =
+            if webhook.description.is_empty() { String::new() } else { format!(": {}", cell(&webhook.description)) };
+        let _ = writeln!(out, "- reads webhooks{about}");
+        for secret in &webhook.secrets {
+            let optional = if secret.optional { ", optional" } else { "" };
+            let _ = writeln!(out, "- secret of the webhook `{}`{optional}: {}", secret.name, cell(&secret.description));
+        }
+    }
     let settings = settings(manifest.settings.as_ref());
     if !settings.is_empty() {
         let _ = writeln!(out, "\n| setting | default | |\n|---|---|---|\n{}", settings.join("\n"));
@@ -180,6 +189,7 @@ mod tests {
             "settings": {"properties": {"page": {"default": 5, "description": "per page"}, "db": {}}, "required": ["db"]},
             "endpoints": [{"name": "api", "description": "the API", "methods": ["GET"], "auth": {"basic": {}}}],
             "operations": [{"name": "orders.get", "cache": {"ttl_s": 90, "stale_if_error_s": 7200}}],
+            "webhook": {"description": "Add it under\nNotifications", "secrets": [{"name": "signing", "description": "shown once"}]},
         }))
         .unwrap();
         let functions = BTreeMap::from_iter([
@@ -199,6 +209,8 @@ mod tests {
             "| `db` | needed |  |",
             "| `page` | `5` | per page |",
             "| `orders.get` | 90 s | - | 2 h |",
+            "- reads webhooks: Add it under Notifications",
+            "- secret of the webhook `signing`: shown once",
         ] {
             assert!(page.lines().any(|l| l == line), "{line} not in\n{page}");
         }

@@ -1,7 +1,7 @@
 //! `confab plugin inspect`: what a component is, needs and offers.
 
 use anyhow::{Context, Result, anyhow};
-use confab_sandbox::manifest::{EndpointManifest, OperationManifest};
+use confab_sandbox::manifest::{EndpointManifest, OperationManifest, SecretEncoding, WebhookManifest};
 use confab_sandbox::signature::{SignatureError, TrustedPublishers};
 use confab_sandbox::{Plugin, Sandbox, SandboxConfig};
 use serde_json::Value;
@@ -9,10 +9,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// Interfaces of the contract that are no capability, and what it means to have them.
-const OTHERS: [(&str, &str); 3] = [
+const OTHERS: [(&str, &str); 4] = [
     ("health", "`confab connection check` works"),
     ("lifecycle", "prepared with its settings and files when it is applied"),
     ("files", "holds files to download"),
+    ("webhook", "reads what the platform tells by itself"),
 ];
 
 pub(super) fn inspect(file: &Path, json: bool) -> Result<()> {
@@ -59,6 +60,7 @@ fn page(plugin: &Plugin, signature: &str) -> String {
     section(&mut out, "beside them", others.map(|(name, meaning)| format!("{name}  {meaning}")));
     section(&mut out, "settings", settings(manifest.settings.as_ref()).into_iter());
     section(&mut out, "endpoints", manifest.endpoints.iter().map(endpoint));
+    section(&mut out, "webhook", manifest.webhook.iter().flat_map(webhook));
     section(&mut out, "operations", manifest.operations.iter().map(operation));
     let limits = serde_json::to_value(plugin.limits()).unwrap_or_default();
     let limits: Vec<String> =
@@ -98,6 +100,22 @@ fn endpoint(endpoint: &EndpointManifest) -> String {
     let optional = endpoint.optional.then(|| "optional".to_owned());
     let about: Vec<String> = [methods, auth].into_iter().chain(optional).collect();
     format!("{}{}  {}", endpoint.name, in_brackets(&about), endpoint.description)
+}
+
+/// What to do at the platform, then the secrets.
+fn webhook(webhook: &WebhookManifest) -> Vec<String> {
+    let about = (!webhook.description.is_empty()).then(|| webhook.description.clone());
+    let secrets = webhook.secrets.iter().map(|secret| {
+        let encoding = match secret.encoding {
+            SecretEncoding::Text => None,
+            SecretEncoding::Base64 => Some("base64"),
+            SecretEncoding::Hex => Some("hexadecimal"),
+        };
+        let optional = secret.optional.then_some("optional");
+        let about: Vec<String> = ["secret"].into_iter().chain(encoding).chain(optional).map(str::to_owned).collect();
+        format!("{}{}  {}", secret.name, in_brackets(&about), secret.description)
+    });
+    about.into_iter().chain(secrets).collect()
 }
 
 fn operation(operation: &OperationManifest) -> String {

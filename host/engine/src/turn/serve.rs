@@ -1,0 +1,557 @@
+//! The steps of a turn.
+//!
+//! 1. Find the bot, and the conversation's id.
+//! 2. Take the conversation's turn lock, in order of arrival. A request that was answered before ends here, with that answer.
+//! 3. Finish the turn that another host left, if there is one. It may be this very request, sent again.
+//! 4. Check whose conversation it is. Run the intent plugin on a fresh instance, with the services it asks for; keep the lock
+//!    meanwhile.
+//! 5. Commit head, transcript, record, answer, work for later and lock in one step.
+//!
+//! A host that lost the lock on the way (it stood still for longer than the lock holds) has committed nothing, and begins again: what
+//! another host made of the turn is then found at 2 or 3.
+
+use super::accepted::{Accepted, conversation_for};
+use super::journal::{Left, Running, lane_of};
+use super::leave::Leave;
+use super::outcome::Said;
+use super::record::Record;
+use super::transcript::{OPEN, people_index};
+use super::{Access, Inbound, TurnAnswer, TurnRequest, people};
+use crate::config::documents::WhileBusy;
+use crate::conversation::{Entry, FORMAT, HandedOver, Head, Header, Owner};
+use crate::engine::Engine;
+use crate::error::TurnError;
+use crate::failures::Whose;
+use crate::ids::{BotId, ConversationId, TenantId};
+use crate::registry::{Bot, Slot};
+use crate::services::BotServices;
+use bytes::Bytes;
+use confab_sandbox::{FailureKind, Plugin};
+use confab_store::{BeginTurn, Begun, ConversationKey, OpenTurn, StoreError, StoredAnswer, TurnCommit};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest wait for earlier messages of the same conversation. Clients give up after about this.
+const TURN_WAIT: Duration = Duration::from_secs(20);
+/// How long a conversation waits for a host that was killed in the middle of a turn.
+const TURN_HOLD: Duration = Duration::from_secs(10);
+/// A turn that lasts longer keeps its lock by saying so: three chances before it is lost.
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// A turn that made a write is looked at after this long, should its host not finish it.
+const LOOK_AFTER: Duration = Duration::from_secs(12);
+/// Times that a turn is begun whose lock was lost. The lock is lost by standing still for ten seconds.
+const BEGINNINGS: u32 = 4;
+
+/// Where a turn takes place.
+pub(super) struct Place {
+    pub(super) bot: Arc<Bot>,
+    pub(super) id: ConversationId,
+    pub(super) key: ConversationKey,
+}
+
+/// What is stored under an idempotency key.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    fingerprint: String,
+    answer: TurnAnswer,
+}
+
+/// Why a turn was not committed.
+enum Undone {
+    /// The lock was lost: begin again.
+    Lost,
+    Error(TurnError),
+}
+
+impl From<StoreError> for Undone {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::LeaseLost => Undone::Lost,
+            other => Undone::Error(other.into()),
+        }
+    }
+}
+
+/// A turn that is committed, and what comes next if the lock was kept.
+struct Done {
+    answer: TurnAnswer,
+    next: Option<OpenTurn>,
+}
+
+/// How a turn was decided.
+struct Decided {
+    said: Said,
+    state: Bytes,
+    failure: Option<String>,
+    /// Which version of the plugin did; none where it failed, or was not asked.
+    plugin: Option<Plugin>,
+    /// Whether it was given up for a newer message.
+    interrupted: bool,
+}
+
+impl Engine {
+    pub(super) async fn serve(&self, request: TurnRequest) -> Result<TurnAnswer, TurnError> {
+        let started = Instant::now();
+        let bot = self.ready_bot(&request.tenant, &request.bot)?;
+        let (id, known) = match (request.conversation, &request.key) {
+            (Some(id), _) => (id, true),
+            (None, Some(key)) => (conversation_for(&request, key), false),
+            (None, None) => (ConversationId::new(), false),
+        };
+        let key = ConversationKey::new(request.tenant.as_str(), request.bot.as_str(), id.to_string());
+        let place = Place { bot, id, key };
+        let accepted = Arc::new(Accepted::new(&request, id));
+        if place.bot.while_busy == WhileBusy::Interrupt && matches!(request.inbound, Inbound::Message(_)) {
+            self.inner.interruptible.interrupt(&place.key);
+        }
+        for beginning in 1..=BEGINNINGS {
+            let begin = BeginTurn {
+                wait: TURN_WAIT.saturating_sub(started.elapsed()),
+                hold: TURN_HOLD,
+                most_waiting: place.bot.while_busy.most_waiting(),
+                answer_key: accepted.key.as_ref().map(|key| key.name.clone()),
+            };
+            let open = match self.inner.store.begin_turn(&place.key, begin).await {
+                Ok(Begun::Open(open)) => open,
+                Ok(Begun::Answered(kept)) => return answered(&kept, &accepted),
+                Err(e) => return Err(e.into()),
+            };
+            let done = self.serve_open(&place, open, &accepted, &request, known, beginning > 1).await;
+            match done {
+                Ok(answer) => {
+                    let metrics = place.bot.metrics();
+                    if answer.failed { &metrics.fallback } else { &metrics.answered }.increment(1);
+                    metrics.seconds.record(started.elapsed().as_secs_f64());
+                    return Ok(answer);
+                }
+                Err(Undone::Error(e)) => return Err(e),
+                Err(Undone::Lost) => {
+                    tracing::warn!(conversation = %place.id, turn = accepted.turn, beginning, "the turn's lock was lost; it is begun again");
+                }
+            }
+        }
+        Err(TurnError::Busy)
+    }
+
+    /// Steps 3 to 5.
+    async fn serve_open(
+        &self,
+        place: &Place,
+        mut open: OpenTurn,
+        accepted: &Arc<Accepted>,
+        request: &TurnRequest,
+        known: bool,
+        again: bool,
+    ) -> Result<TurnAnswer, Undone> {
+        let owner = (request.access == Access::Visitor).then(|| Owner::of(request.visitor.id.as_deref()));
+        if let Some(unfinished) = open.unfinished.take() {
+            match Left::decode(&unfinished) {
+                Some(left) if left.accepted.turn == accepted.turn => {
+                    if *left.accepted.fingerprint() != *accepted.fingerprint() {
+                        self.inner.store.abandon_turn(open.lease).await;
+                        return Err(Undone::Error(TurnError::KeyReused));
+                    }
+                    return Ok(self.go_on(place, open, left, false).await?.answer);
+                }
+                Some(left) => match self.go_on(place, open, left, true).await?.next {
+                    Some(next) => open = next,
+                    None => return Err(Undone::Lost),
+                },
+                // Of a newer version: a host of that version finishes it. This one's turn takes its place.
+                None => tracing::error!(conversation = %place.id, "an unfinished turn can't be read; it is given up"),
+            }
+        }
+        if again && let Some(answer) = self.answered_meanwhile(place, open.turns, &accepted.turn).await? {
+            self.inner.store.abandon_turn(open.lease).await;
+            return Ok(answer);
+        }
+        let head = match (open.head.as_ref().and_then(Head::decode), known) {
+            (Some(head), _) if owner.is_none_or(|owner| owner == head.header.owner) => head,
+            (None, false) => {
+                let header = Header {
+                    v: FORMAT,
+                    owner: Owner::of(request.visitor.id.as_deref()),
+                    began: accepted.at,
+                    locale: None,
+                    handed_over: None,
+                };
+                Head { header, state: Bytes::new() }
+            }
+            _ => {
+                self.inner.store.abandon_turn(open.lease).await;
+                return Err(Undone::Error(TurnError::UnknownConversation));
+            }
+        };
+        let running = Running::new(self.inner.store.clone(), open.lease, accepted.clone(), LOOK_AFTER);
+        Ok(self.run(place, Arc::new(running), open.turns + 1, head, None, false).await?.answer)
+    }
+
+    /// Finishes a turn that another host left (or this one, when it was killed).
+    async fn go_on(&self, place: &Place, open: OpenTurn, left: Left, keep: bool) -> Result<Done, Undone> {
+        let Some(head) = open.head.as_ref().map_or_else(|| Some(fresh_head(&left.accepted)), Head::decode) else {
+            self.inner.store.abandon_turn(open.lease).await;
+            return Err(Undone::Error(TurnError::Internal("the conversation can't be read".into())));
+        };
+        tracing::info!(conversation = %place.id, turn = left.accepted.turn, "an unfinished turn is taken up");
+        metrics::counter!("confab_turns_taken_up_total").increment(1);
+        let hopeless =
+            left.is_hopeless().then(|| "the turn was given up: it could not be finished in several tries".into());
+        let accepted = Arc::new(left.accepted.clone());
+        let running = Running::new(self.inner.store.clone(), open.lease, accepted, LOOK_AFTER);
+        running.take_up(left).await?;
+        self.run(place, Arc::new(running), open.turns + 1, head, hopeless, keep).await
+    }
+
+    /// Looks after a conversation's unfinished turn. `false`: it is being served, or can't be finished yet.
+    ///
+    /// # Errors
+    /// As [`Engine::turn`].
+    pub(crate) async fn finish_turn(
+        &self,
+        tenant: &TenantId,
+        bot: &BotId,
+        id: ConversationId,
+    ) -> Result<bool, TurnError> {
+        let bot = self.ready_bot(tenant, bot)?;
+        let key = ConversationKey::new(tenant.as_str(), bot.id.as_str(), id.to_string());
+        let place = Place { bot, id, key };
+        let begin = BeginTurn { wait: Duration::ZERO, hold: TURN_HOLD, most_waiting: usize::MAX, answer_key: None };
+        let mut open = match self.inner.store.begin_turn(&place.key, begin).await {
+            Ok(Begun::Open(open)) => open,
+            Ok(Begun::Answered(_)) | Err(StoreError::Busy | StoreError::Crowded) => return Ok(false),
+            Err(e) => return Err(e.into()),
+        };
+        let Some(left) = open.unfinished.take().as_ref().and_then(Left::decode) else {
+            self.inner.store.abandon_turn(open.lease).await;
+            return Ok(true);
+        };
+        match self.go_on(&place, open, left, false).await {
+            Ok(_) => Ok(true),
+            Err(Undone::Lost) => Ok(false),
+            Err(Undone::Error(e)) => Err(e),
+        }
+    }
+
+    /// Steps 4 and 5.
+    async fn run(
+        &self,
+        place: &Place,
+        running: Arc<Running>,
+        number: u64,
+        head: Head,
+        hopeless: Option<String>,
+        keep: bool,
+    ) -> Result<Done, Undone> {
+        let accepted = running.accepted.clone();
+        let locale = accepted.locale.clone().or_else(|| head.header.locale.clone());
+        let mut header = head.header.clone();
+        header.locale.clone_from(&locale);
+        let silent = header.handed_over.is_some();
+        let mut by_plugin = false;
+        let decided = match &accepted.inbound {
+            Inbound::Told { said, .. } => Decided::by_host(said.clone(), &head),
+            Inbound::People(step) => match people::decide(step, &mut header, &place.bot, accepted.at) {
+                Ok(said) => Decided::by_host(said, &head),
+                Err(e) => {
+                    self.give_back(&running).await;
+                    return Err(Undone::Error(e));
+                }
+            },
+            Inbound::Message(_) | Inbound::Event { .. } if silent => Decided::by_host(Said::default(), &head),
+            Inbound::Message(_) | Inbound::Event { .. } => {
+                by_plugin = true;
+                match hopeless {
+                    Some(why) => Decided::failed(place, locale.as_deref(), &head, why),
+                    None => self.ask_plugin(place, &running, number, &head, locale.as_deref()).await?,
+                }
+            }
+        };
+        if let Some((reason, summary)) = &decided.said.handoff {
+            people::hand_over(&mut header, &place.bot, accepted.at, reason, summary.as_deref());
+        }
+        let record = (by_plugin && !decided.interrupted).then(|| {
+            let plugin = decided.plugin.as_ref().unwrap_or(&place.bot.plugin);
+            let (manifest, digest) = (plugin.manifest(), plugin.digest().to_owned());
+            let plugin = (manifest.name.clone(), manifest.version.clone(), digest);
+            let (definition, steps) = (place.bot.definition.clone(), running.steps());
+            let (said, failure) = (decided.said.clone(), decided.failure.clone());
+            let accepted = Accepted { locale: locale.clone(), ..(*accepted).clone() };
+            Record::new(number, accepted, steps, plugin, definition, said, &decided.state, failure).encode(&head.state)
+        });
+        self.commit(place, &running, header, head.header.handed_over, decided, record, keep).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything that a commit consists of")]
+    async fn commit(
+        &self,
+        place: &Place,
+        running: &Running,
+        header: Header,
+        before: Option<HandedOver>,
+        decided: Decided,
+        record: Option<Bytes>,
+        keep: bool,
+    ) -> Result<Done, Undone> {
+        let accepted = &running.accepted;
+        let Decided { said, state, failure, interrupted, .. } = decided;
+        let (bot, conversation) = (&place.bot, &place.key);
+        let mut leave = Leave::of(&self.inner, bot, place.id, conversation, running, &said).await?;
+        let (open, with_people) = (people_index(&bot.tenant, &bot.id), header.handed_over.is_some());
+        let given_back = !with_people && before.is_some();
+        match &header.handed_over {
+            Some(over) if before.is_none() => {
+                self.inner.store.link(&open, OPEN, &conversation.id, bot.conversation_ttl).await?;
+                if over.by.is_none() {
+                    leave.hand_over(bot, place.id, conversation, over);
+                }
+            }
+            Some(over) if over.by.is_some() && before.is_some_and(|before| before.by.is_none()) => {
+                leave.taken(conversation)
+            }
+            None if given_back => leave.taken(conversation),
+            _ => {}
+        }
+        if running.is_opened() {
+            leave.drops.push(lane_of(conversation));
+        }
+        let unwatched = leave.take_unwatched();
+        let (kind, text, by) = described(&accepted.inbound);
+        let answer = TurnAnswer {
+            conversation: place.id,
+            turn: accepted.turn.clone(),
+            replies: said.replies,
+            intent: said.intent,
+            handoff: said.handoff,
+            failed: failure.is_some(),
+            with_people,
+            interrupted,
+            replayed: false,
+        };
+        let entry = Entry {
+            turn: accepted.turn.clone(),
+            at: accepted.at,
+            kind: kind.to_owned(),
+            text: text.to_owned(),
+            replies: answer.replies.clone(),
+            intent: answer.intent.as_ref().map(|(name, _)| name.clone()),
+            failure,
+            by: by.map(str::to_owned),
+        };
+        let internal = |e: serde_json::Error| Undone::Error(TurnError::Internal(e.to_string()));
+        let entry = Bytes::from(serde_json::to_vec(&entry).map_err(internal)?);
+        let kept = match &accepted.key {
+            Some(key) => {
+                let kept = Kept { fingerprint: key.fingerprint.clone(), answer: answer.clone() };
+                let body = Bytes::from(serde_json::to_vec(&kept).map_err(internal)?);
+                Some(StoredAnswer { key: key.name.clone(), body, expires_in: key.keep })
+            }
+            None => None,
+        };
+        let Some(lease) = running.take_lease().await else { return Err(Undone::Lost) };
+        let head = Head { header, state }.encode();
+        let commit = TurnCommit {
+            head: head.clone(),
+            entries: vec![entry],
+            expires_in: place.bot.conversation_ttl,
+            answer: kept,
+            record,
+            pushes: leave.pushes,
+            drops: leave.drops,
+            keep,
+        };
+        let committed = self.inner.store.commit_turn(lease, commit).await?;
+        let _nobody_listens = self.inner.said.send(place.id);
+        Leave::committed(unwatched, &self.inner, bot, conversation).await;
+        if given_back && let Err(error) = self.inner.store.unlink(&open, OPEN, &conversation.id).await {
+            tracing::debug!(%error, "a conversation that was given back is still listed until somebody looks");
+        }
+        let turns = committed.turns;
+        let next = committed.lease.map(|lease| OpenTurn { lease, head: Some(head), turns, unfinished: None });
+        Ok(Done { answer, next })
+    }
+
+    /// Step 4: the plugin decides.
+    async fn ask_plugin(
+        &self,
+        place: &Place,
+        running: &Arc<Running>,
+        number: u64,
+        head: &Head,
+        locale: Option<&str>,
+    ) -> Result<Decided, Undone> {
+        let (bot, accepted) = (&place.bot, &running.accepted);
+        let services = BotServices::new(&self.inner, bot.clone(), place.key.id.clone(), running.clone());
+        let input = turn_input(accepted, &place.key.id, number, locale, &head.state);
+        let whose = Whose {
+            tenant: bot.tenant.as_str(),
+            bot: Some(bot.id.as_str()),
+            connection: None,
+            conversation: Some(&place.key.id),
+            turn: Some(&accepted.turn),
+            request_id: &accepted.request_id,
+        };
+        let handled = while_renewing(running, crate::net::handle(&self.inner.watch, bot, &whose, services, input));
+        let outcome = if bot.while_busy == WhileBusy::Interrupt {
+            let listed = self.inner.interruptible.list(&place.key, running);
+            tokio::select! {
+                outcome = handled => outcome?,
+                () = listed.given_up() => return Ok(Decided { interrupted: true, ..Decided::by_host(Said::default(), head) }),
+            }
+        } else {
+            handled.await?
+        };
+        if running.is_lost() {
+            return Err(Undone::Lost);
+        }
+        match outcome {
+            Ok((said, state, plugin)) => {
+                Ok(Decided { said, state, failure: None, plugin: Some(plugin), interrupted: false })
+            }
+            Err(failure) if failure.kind == FailureKind::Overloaded => {
+                self.give_back(running).await;
+                Err(Undone::Error(TurnError::Overloaded))
+            }
+            Err(failure) if failure.kind == FailureKind::Quota => {
+                self.give_back(running).await;
+                let retry_after_s = self.sandbox().fuel_in_s(bot.tenant.as_str());
+                Err(Undone::Error(TurnError::Quota { retry_after_s }))
+            }
+            Err(failure) => {
+                let message = failure.to_string();
+                tracing::warn!(tenant = %bot.tenant, bot = %bot.id, conversation = %place.id, turn = accepted.turn, request_id = accepted.request_id, "fallback answered: {message}");
+                Ok(Decided::failed(place, locale, head, message))
+            }
+        }
+    }
+
+    async fn give_back(&self, running: &Running) {
+        if let Some(lease) = running.take_lease().await {
+            self.inner.store.abandon_turn(lease).await;
+        }
+    }
+
+    /// What another host answered while this one had lost the lock: in the last entries of the transcript, one for each turn.
+    async fn answered_meanwhile(&self, place: &Place, turns: u64, turn: &str) -> Result<Option<TurnAnswer>, Undone> {
+        const LAST: u64 = 20;
+        let last = self.inner.store.transcript(&place.key, turns.saturating_sub(LAST), usize::MAX).await?;
+        let mut entries = last.into_iter().filter_map(|(_, entry)| serde_json::from_slice::<Entry>(&entry).ok());
+        Ok(entries.find(|entry| entry.turn == turn).map(|entry| TurnAnswer {
+            conversation: place.id,
+            turn: entry.turn,
+            replies: entry.replies,
+            intent: entry.intent.map(|name| (name, 1.0)),
+            handoff: None,
+            failed: entry.failure.is_some(),
+            with_people: false,
+            interrupted: false,
+            replayed: true,
+        }))
+    }
+
+    pub(crate) fn ready_bot(&self, tenant: &TenantId, bot: &BotId) -> Result<Arc<Bot>, TurnError> {
+        match self.registry().bot(tenant, bot) {
+            Some(Slot::Ready(bot)) => Ok(bot.clone()),
+            Some(Slot::Broken(reason)) => Err(TurnError::BotNotReady { bot: bot.to_string(), reason: reason.clone() }),
+            None => Err(TurnError::UnknownBot(bot.to_string())),
+        }
+    }
+}
+
+impl Decided {
+    /// Without the plugin: its state stays.
+    fn by_host(said: Said, head: &Head) -> Decided {
+        Decided { said, state: head.state.clone(), failure: None, plugin: None, interrupted: false }
+    }
+
+    fn failed(place: &Place, locale: Option<&str>, head: &Head, why: String) -> Decided {
+        let said = Said::fallback(&place.bot, locale);
+        Decided { said, state: head.state.clone(), failure: Some(why), plugin: None, interrupted: false }
+    }
+}
+
+/// Does the work and keeps the turn's lock meanwhile.
+async fn while_renewing<T>(running: &Running, work: impl Future<Output = T>) -> Result<T, Undone> {
+    tokio::pin!(work);
+    loop {
+        let Ok(done) = tokio::time::timeout(RENEW_EVERY, &mut work).await else {
+            match running.renew(TURN_HOLD).await {
+                Err(StoreError::LeaseLost) => return Err(Undone::Lost),
+                // The next one may come through; the commit will tell.
+                Err(e) => tracing::warn!(turn = running.accepted.turn, error = %e, "a turn's lock was not renewed"),
+                Ok(()) => {}
+            }
+            continue;
+        };
+        return Ok(done);
+    }
+}
+
+/// A turn as the plugin sees it.
+pub(crate) fn turn_input(
+    accepted: &Accepted,
+    conversation: &str,
+    number: u64,
+    locale: Option<&str>,
+    state: &[u8],
+) -> confab_sandbox::Turn {
+    let (kind, text, _) = described(&accepted.inbound);
+    let data = match &accepted.inbound {
+        Inbound::Event { data, .. } => Some(data.to_string()),
+        _ => None,
+    };
+    let visitor = &accepted.visitor;
+    confab_sandbox::Turn {
+        id: accepted.turn.clone(),
+        conversation: conversation.to_owned(),
+        number: u32::try_from(number).unwrap_or(u32::MAX),
+        kind: kind.to_owned(),
+        text: text.to_owned(),
+        data,
+        locale: locale.map(str::to_owned),
+        visitor: confab_sandbox::Visitor {
+            id: visitor.id.clone(),
+            verified: false,
+            name: visitor.name.clone(),
+            email: visitor.email.clone(),
+            phone: visitor.phone.clone(),
+        },
+        state: state.to_vec(),
+    }
+}
+
+/// Kind, text and who of the tenant's people, as the transcript shows them.
+fn described(inbound: &Inbound) -> (&'static str, &str, Option<&str>) {
+    match inbound {
+        Inbound::Message(text) => ("message", text, None),
+        Inbound::Event { name, .. } | Inbound::Told { name, .. } => ("event", name, None),
+        Inbound::People(step) => ("agent", step.name(), step.by()),
+    }
+}
+
+fn fresh_head(accepted: &Accepted) -> Head {
+    let owner = Owner::of(accepted.visitor.id.as_deref());
+    let header = Header { v: FORMAT, owner, began: accepted.at, locale: None, handed_over: None };
+    Head { header, state: Bytes::new() }
+}
+
+/// The answer that was given before, if the request is the same.
+fn answered(kept: &[u8], accepted: &Accepted) -> Result<TurnAnswer, TurnError> {
+    let kept: Kept = serde_json::from_slice(kept)
+        .map_err(|e| TurnError::Internal(format!("the answer kept for this request can't be read: {e}")))?;
+    if kept.fingerprint != accepted.fingerprint() {
+        return Err(TurnError::KeyReused);
+    }
+    Ok(TurnAnswer { replayed: true, ..kept.answer })
+}
+
+impl From<StoreError> for TurnError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy | StoreError::LeaseLost => TurnError::Busy,
+            StoreError::Crowded => TurnError::Crowded,
+            StoreError::InFlight => TurnError::InFlight,
+            other => TurnError::Store(other),
+        }
+    }
+}
