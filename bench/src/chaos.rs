@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use confab_tests::chaos::{self, Plan, Store};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Where the conversations are kept.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -92,9 +93,22 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     };
     let mut failed = false;
     for store in stores {
-        let report = chaos::run(options.plan(store)).await?;
+        let report = tokio::select! {
+            report = chaos::run(options.plan(store)) => report?,
+            // Hosts and systems end with what holds them; a process that just dies would leave them behind.
+            () = told_to_stop() => bail!("stopped before it came to an end"),
+        };
         println!("{report}\n");
         failed |= report.failed();
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Ctrl-C, or a service manager's SIGTERM.
+async fn told_to_stop() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }

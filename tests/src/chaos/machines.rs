@@ -21,6 +21,8 @@ use tokio::sync::watch;
 const NO_LIMIT: &str = "4000000000";
 /// Each so many rounds all hosts die at once: a power cut.
 const POWER_CUT_EVERY: u64 = 6;
+/// How often who kills looks at what is due.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long Redis is away.
 const REDIS_AWAY: Duration = Duration::from_millis(700);
 /// A host must be up again by then, whatever its store does meanwhile.
@@ -128,13 +130,15 @@ impl Machines {
         let mut dice = dice(plan.seed, "kills", 0);
         let mut round = 0;
         loop {
-            let pause = dice.between(plan.kill_every / 2, plan.kill_every * 3 / 2);
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
-                () = tokio::time::sleep(pause) => {}
-            }
-            if self.redis_kills == 0 && done.load(Ordering::Relaxed) * 2 >= plan.conversations {
-                self.restart_redis().await?;
+            let due = Instant::now() + dice.between(plan.kill_every / 2, plan.kill_every * 3 / 2);
+            while Instant::now() < due {
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return Ok(self),
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+                if self.redis_kills == 0 && done.load(Ordering::Relaxed) * 2 >= plan.conversations {
+                    self.restart_redis().await?;
+                }
             }
             round += 1;
             let all = round % POWER_CUT_EVERY == 0;
@@ -146,7 +150,6 @@ impl Machines {
             tokio::time::sleep(dice.between(plan.down.0, plan.down.1)).await;
             self.all_up().await?;
         }
-        Ok(self)
     }
 
     async fn kill(&mut self, host: usize) {

@@ -123,8 +123,8 @@ impl Plan {
             conversations: 40,
             rt_conversations: 0,
             at_once: 20,
-            think: Duration::from_millis(300),
-            kill_every: Duration::from_secs(2),
+            think: Duration::from_millis(500),
+            kill_every: Duration::from_millis(1_500),
             down: (Duration::from_millis(300), Duration::from_secs(1)),
             // Of so few there would be none otherwise.
             twice: 0.15,

@@ -45,6 +45,8 @@ pub enum Wrong {
     TicketNumber,
     /// A ticket of which nobody was told.
     TicketOrphaned,
+    /// The bot could not tell of a ticket although its system had answered.
+    Doubtful,
     /// Two different writes had the same key.
     KeyReused,
     /// The help desk got requests that it does not take.
@@ -73,7 +75,7 @@ pub enum Wrong {
 
 impl Wrong {
     /// All, as they are printed.
-    const ALL: [(Wrong, &str); 27] = [
+    const ALL: [(Wrong, &str); 28] = [
         (Wrong::TurnLost, "acknowledged turns lost"),
         (Wrong::TurnDoubled, "turns doubled"),
         (Wrong::Reordered, "turns reordered"),
@@ -89,6 +91,7 @@ impl Wrong {
         (Wrong::TicketLost, "acknowledged tickets that are not there"),
         (Wrong::TicketNumber, "tickets answered with another number"),
         (Wrong::TicketOrphaned, "tickets that nobody was told of"),
+        (Wrong::Doubtful, "tickets not told of though the system answered"),
         (Wrong::KeyReused, "idempotency keys of two writes"),
         (Wrong::DeskRefused, "requests that the help desk does not take"),
         (Wrong::EventLost, "accepted webhooks lost"),

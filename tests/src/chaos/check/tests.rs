@@ -36,9 +36,11 @@ fn had(sent: Vec<Sent>) -> Talk {
 }
 
 fn found(sent: Vec<Sent>, lines: Vec<Line>, made: &[(&str, &str)]) -> Vec<Wrong> {
-    let talk =
-        Talk { number: 1, kind: Kind::Desk, sent, unsent: 0, ids: BTreeSet::from(["c".to_owned()]), event: None };
-    let ledger = Ledger { talks: vec![talk], transcripts: vec![lines], warm: 0 };
+    found_of(1, sent, lines, made)
+}
+
+fn found_of(lost: u64, sent: Vec<Sent>, lines: Vec<Line>, made: &[(&str, &str)]) -> Vec<Wrong> {
+    let ledger = Ledger { talks: vec![had(sent)], transcripts: vec![lines], warm: 0 };
     let mut report = Report::new(&Plan::small(Store::Embedded));
     ledger.conversations(&mut report);
     let of = |(title, number): &(&str, &str)| Made {
@@ -46,7 +48,7 @@ fn found(sent: Vec<Sent>, lines: Vec<Line>, made: &[(&str, &str)]) -> Vec<Wrong>
         number: (*number).into(),
         key: (*number).into(),
     };
-    ledger.tickets_of(Kind::Desk, "desk", &made.iter().map(of).collect::<Vec<_>>(), &mut report);
+    ledger.tickets_of(Kind::Desk, "desk", &made.iter().map(of).collect::<Vec<_>>(), lost, &mut report);
     report.found()
 }
 
@@ -106,6 +108,7 @@ fn tickets_that_are_lost_doubled_or_of_nobody_are_seen() {
     assert_eq!(found(talk(), lines.clone(), &doubted), [Wrong::TicketDoubled]);
     let orphan = [&MADE[..], &[("QXD7N1E first", "T-9")]].concat();
     assert_eq!(found(talk(), lines.clone(), &orphan), [Wrong::TicketOrphaned]);
+    assert_eq!(found_of(0, talk(), lines.clone(), &MADE), [Wrong::Doubtful]);
     let numbered = [("QXD1N1E first", "T-7"), MADE[1]];
     assert_eq!(found(talk(), lines, &numbered), [Wrong::TicketNumber]);
 }
