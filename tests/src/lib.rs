@@ -20,6 +20,7 @@
 //! | [`endpoint`] | an endpoint that keeps every byte it got, echoes, drips, redirects, hangs up |
 //! | [`memory`] | the memory of every guest of a running server |
 //! | [`museum`] | the hostile guests: what each tries, and what stops it |
+//! | [`chaos`] | hosts that are killed under load, and what must be true of it all afterwards |
 //! | [`wait`] | waiting for something with a deadline, never for a time |
 //!
 //! The tests are in `tests/house`, named by behaviour; the programs that run in the sandbox are in `guests` and `guests-wat`. Nothing here
@@ -27,6 +28,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::indexing_slicing, reason = "only JSON is indexed here, and what is not in it is null")]
 
+pub mod chaos;
 pub mod client;
 pub mod component;
 pub mod connection;
