@@ -7,6 +7,7 @@
 //! | [`load`] | the client: keep-alive connections, each with a conversation of its own |
 //! | [`sandbox`] | the sandbox alone: fresh instance, call, drop |
 //! | [`scale`] | `make scale`: a thousand plugins and ten thousand bots |
+//! | [`durable`] | what it costs that turns are durable: the journal, old conversations, several hosts |
 //! | [`hostile`], [`attack`] | `make hostile`: each hostile guest, and what another tenant's visitors feel of it |
 //!
 //! Targets are interleaved, round by round, and ratios are taken inside a round, because the machine's speed drifts. What
@@ -15,6 +16,7 @@
 
 mod attack;
 mod bare;
+mod durable;
 mod hostile;
 mod load;
 mod sandbox;
@@ -57,6 +59,8 @@ enum Other {
     Hostile(hostile::Options),
     /// A thousand plugins and ten thousand bots beside one of each.
     Scale(scale::Options),
+    /// What the journal costs, old conversations beside young ones, and one to three hosts on one Redis.
+    Durable(durable::Options),
     /// Puts load on a bot (used by `hostile` itself).
     Attack(attack::Options),
     /// Runs a bare handler (used by the benchmark itself).
@@ -73,6 +77,7 @@ fn main() -> Result<()> {
         Some(Other::Bare { store }) => runtime.block_on(bare::serve(store)),
         Some(Other::Hostile(options)) => runtime.block_on(hostile::run(options)),
         Some(Other::Scale(options)) => runtime.block_on(scale::run(&args.confab, &args.plugins, options)),
+        Some(Other::Durable(options)) => runtime.block_on(durable::run(&args.confab, &args.plugins, options)),
         Some(Other::Attack(options)) => runtime.block_on(attack::run(options)),
         None => runtime.block_on(bench(&args)),
     }
