@@ -2,7 +2,7 @@
 # make test   all tests, with real servers (Redis, Tryton)
 # make docs   docs/connectors.md, from the plugins themselves
 # make test-systems  the connectors against real systems: Request Tracker, Vendure, Shopify's own schema
-# make bench  a turn beside a bare handler that does the same I/O
+# make bench  a turn beside a bare handler that does the same I/O; what the journal, age and more hosts cost
 # make hostile  every hostile guest attacks, and what another tenant's visitors feel of it
 # make scale  a thousand plugins and ten thousand bots beside one of each
 # make chaos  hosts are killed under load: no turn, write or webhook is lost or doubled (CHAOS='--store redis --conversations 200')
@@ -44,6 +44,7 @@ docs: plugins
 
 bench: all
 	$(TARGET)/release/confab-bench --confab $(CONFAB) --plugins $(TARGET)/plugins
+	$(TARGET)/release/confab-bench --confab $(CONFAB) --plugins $(TARGET)/plugins durable
 
 hostile: all
 	$(TARGET)/release/confab-bench hostile

@@ -8,6 +8,7 @@
 //! | [`sandbox`] | the sandbox alone: fresh instance, call, drop |
 //! | [`scale`] | `make scale`: a thousand plugins and ten thousand bots |
 //! | [`chaos`] | `make chaos`: hosts are killed under load, and nothing is lost or doubled |
+//! | [`durable`] | what it costs that turns are durable: the journal, old conversations, several hosts |
 //! | [`hostile`], [`attack`] | `make hostile`: each hostile guest, and what another tenant's visitors feel of it |
 //!
 //! Targets are interleaved, round by round, and ratios are taken inside a round, because the machine's speed drifts. What
@@ -17,6 +18,7 @@
 mod attack;
 mod bare;
 mod chaos;
+mod durable;
 mod hostile;
 mod load;
 mod sandbox;
@@ -62,6 +64,8 @@ enum Other {
     Chaos(chaos::Options),
     /// A thousand plugins and ten thousand bots beside one of each.
     Scale(scale::Options),
+    /// What the journal costs, old conversations beside young ones, and one to three hosts on one Redis.
+    Durable(durable::Options),
     /// Puts load on a bot (used by `hostile` itself).
     Attack(attack::Options),
     /// Runs a bare handler (used by the benchmark itself).
@@ -80,6 +84,7 @@ fn main() -> Result<ExitCode> {
         // That something is wrong is its result, and not an error.
         Some(Other::Chaos(options)) => return runtime.block_on(chaos::run(options)),
         Some(Other::Scale(options)) => runtime.block_on(scale::run(&args.confab, &args.plugins, options)),
+        Some(Other::Durable(options)) => runtime.block_on(durable::run(&args.confab, &args.plugins, options)),
         Some(Other::Attack(options)) => runtime.block_on(attack::run(options)),
         None => runtime.block_on(bench(&args)),
     }?;

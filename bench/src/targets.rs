@@ -12,14 +12,19 @@ const TICKS: f64 = 100.0;
 /// Requests a minute that no benchmark reaches.
 const NO_LIMIT: &str = "4000000000";
 
-/// A running program.
+/// A running program, and what is asked of it.
 pub(crate) struct Target {
     pub(crate) name: String,
-    pub(crate) address: String,
-    pub(crate) key: String,
+    pub(crate) server: Server,
     pub(crate) message: &'static str,
     /// Index of the target that this one is held against.
     pub(crate) against: Option<usize>,
+}
+
+/// A running program.
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) key: String,
     process: Child,
 }
 
@@ -30,20 +35,33 @@ pub(crate) struct Targets {
     _dirs: Vec<tempfile::TempDir>,
 }
 
-impl Drop for Target {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-impl Target {
+/// CPU time of a process (its number, or `self`) since its start.
+pub(crate) fn cpu_of(process: &str) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: f64 = [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<f64>().ok()).sum();
+    Ok(Duration::from_secs_f64(ticks / TICKS))
+}
+
+impl Server {
     /// CPU time of the process since its start.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: f64 = [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<f64>().ok()).sum();
-        Ok(Duration::from_secs_f64(ticks / TICKS))
+        cpu_of(&self.process.id().to_string())
+    }
+
+    /// Bytes that it has had written to the disk since its start.
+    pub(crate) fn written(&self) -> Result<f64> {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.process.id()))?;
+        let line =
+            io.lines().find_map(|line| line.strip_prefix("write_bytes:")).ok_or_else(|| anyhow!("no write_bytes"))?;
+        Ok(line.trim().parse()?)
     }
 
     /// Resident memory of the process.
@@ -57,7 +75,7 @@ impl Target {
 
 impl Targets {
     pub(crate) async fn start(args: &Args) -> Result<Targets> {
-        let redis = Redis::start()?;
+        let redis = Redis::start(false)?;
         let mut dirs = Vec::new();
         let mut dir = || -> Result<std::path::PathBuf> {
             let dir = tempfile::tempdir()?;
@@ -90,7 +108,8 @@ fn bare_handler(name: &str, store: &str, message: &'static str) -> Result<Target
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["bare", store]);
     let (process, address) = start(command)?;
-    Ok(Target { name: name.to_owned(), address, key: "none".to_owned(), message, against: None, process })
+    let server = Server { address, key: "none".to_owned(), process };
+    Ok(Target { name: name.to_owned(), server, message, against: None })
 }
 
 #[expect(clippy::too_many_arguments, reason = "a row of the table above")]
@@ -104,26 +123,44 @@ fn server(
     message: &'static str,
     against: Option<usize>,
 ) -> Result<Target> {
-    let confab = |command: &mut Command| {
-        command.arg("--data").arg(data).arg("--plugins").arg(&args.plugins);
-        if let Some(store) = store {
+    let server =
+        serve(&Serve { confab: &args.confab, plugins: &args.plugins, data, store, folder, tenant, flags: &[] })?;
+    Ok(Target { name: name.to_owned(), server, message, against })
+}
+
+/// How a server is started.
+pub(crate) struct Serve<'a> {
+    pub(crate) confab: &'a Path,
+    pub(crate) plugins: &'a Path,
+    pub(crate) data: &'a Path,
+    /// None: the embedded one, in `data`.
+    pub(crate) store: Option<&'a str>,
+    pub(crate) folder: &'a Path,
+    pub(crate) tenant: &'a str,
+    pub(crate) flags: &'a [&'a str],
+}
+
+/// Starts a server, applies a tenant's folder and makes a key.
+pub(crate) fn serve(how: &Serve<'_>) -> Result<Server> {
+    let confab = || {
+        let mut command = Command::new(how.confab);
+        command.arg("--data").arg(how.data).arg("--plugins").arg(how.plugins);
+        if let Some(store) = how.store {
             command.args(["--store", store]);
         }
+        command
     };
-    let mut command = Command::new(&args.confab);
-    confab(&mut command);
-    command
-        .args(["serve", "--listen", "127.0.0.1:0", "--key-rate", NO_LIMIT, "--visitor-rate", NO_LIMIT, "--apply"])
-        .arg(folder);
+    let mut command = confab();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--key-rate", NO_LIMIT, "--visitor-rate", NO_LIMIT]);
+    command.args(how.flags).arg("--apply").arg(how.folder);
     let (process, address) = start(command)?;
-    let mut command = Command::new(&args.confab);
-    confab(&mut command);
-    let output = command.args(["key", "create", "--quiet", "--tenant", tenant]).output()?;
+    let mut server = Server { address, key: String::new(), process };
+    let output = confab().args(["key", "create", "--quiet", "--tenant", how.tenant]).output()?;
     if !output.status.success() {
         bail!("no key: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let key = String::from_utf8(output.stdout)?.trim().to_owned();
-    Ok(Target { name: name.to_owned(), address, key, message, against, process })
+    server.key = String::from_utf8(output.stdout)?.trim().to_owned();
+    Ok(server)
 }
 
 /// Starts a program and waits for its line `listening on http://ADDRESS`.
@@ -142,8 +179,9 @@ fn start(mut command: Command) -> Result<(Child, String)> {
     bail!("{:?} stopped before it listened; run it by hand to see why", command.get_program())
 }
 
-struct Redis {
-    url: String,
+/// A redis-server of its own.
+pub(crate) struct Redis {
+    pub(crate) url: String,
     process: Child,
     _dir: tempfile::TempDir,
 }
@@ -156,12 +194,14 @@ impl Drop for Redis {
 }
 
 impl Redis {
-    fn start() -> Result<Redis> {
+    /// `durable`: with an append-only file that is synced each second, as operators are told to have it.
+    pub(crate) fn start(durable: bool) -> Result<Redis> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let dir = tempfile::tempdir()?;
         let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
             .arg(dir.path())
+            .args(["--appendonly", if durable { "yes" } else { "no" }])
             .stdout(Stdio::null())
             .spawn()
             .context("redis-server: apt-get install redis-server")?;

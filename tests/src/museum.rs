@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 /// Guests that try nothing: they are there for others.
-pub const HELPERS: &[&str] = &["calls", "echo", "kept-stock", "leaves", "told", "trained", "typed"];
+pub const HELPERS: &[&str] = &["calls", "costs-nothing", "echo", "kept-stock", "leaves", "told", "trained", "typed"];
 
 /// How an exhibit is driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,6 +54,8 @@ pub struct EngineConfig {
     pub public_url: Option<String>,
     /// Whether this process does what waits in the store: a server does, a command that only looks does not.
     pub works: bool,
+    /// Whether turns are journalled and their records kept. Only a measurement goes without: an unfinished turn is then lost.
+    pub journal: bool,
 }
 
 /// Why an engine does not start.
@@ -137,6 +139,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Arc<ResultCache>,
     pub(crate) vault: Option<Vault>,
     pub(crate) public_url: Option<String>,
+    pub(crate) journal: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -183,6 +186,7 @@ impl Engine {
                 cache,
                 vault,
                 public_url: config.public_url,
+                journal: config.journal,
             }),
         };
         let versions = engine.inner.store.config_version();

@@ -23,10 +23,10 @@ const CHECK: Duration = Duration::from_millis(100);
 const QUIET_CHECKS: u32 = 20;
 
 /// Everything that answers requests, without a listener.
-pub(crate) async fn app(common: &Common, rates: Rates, open_metrics: bool, works: bool) -> Result<App> {
+pub(crate) async fn app(common: &Common, rates: Rates, open_metrics: bool, works: bool, journal: bool) -> Result<App> {
     let metrics = telemetry::start_metrics()?;
     make_private(&common.data)?;
-    let engine = Engine::start(common.engine(works)?).await?;
+    let engine = Engine::start(common.engine(works, journal)?).await?;
     let keys = Keys::open(engine.store().clone()).await?;
     let limiter = Limiter::start(engine.store());
     Ok(Arc::new(Shared { engine, keys, limiter, rates, metrics, open_metrics, stopping: AtomicBool::new(false) }))
@@ -47,7 +47,7 @@ pub(crate) async fn run(common: Common, serve: Serve) -> Result<()> {
         TcpListener::bind(serve.listen).await.with_context(|| format!("can't listen on {}", serve.listen))?;
     let address = listener.local_addr()?;
     let socket = admin_socket(&common.socket()).await?;
-    let app = match app(&common, serve.rates(), open_metrics, true).await {
+    let app = match app(&common, serve.rates(), open_metrics, true, !serve.no_journal).await {
         Ok(app) => app,
         Err(e) => {
             let _ = std::fs::remove_file(common.socket());
@@ -59,6 +59,11 @@ pub(crate) async fn run(common: Common, serve: Serve) -> Result<()> {
     }
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "serving plain HTTP beyond this machine: put a proxy with HTTPS in front");
+    }
+    if serve.no_journal {
+        tracing::warn!(
+            "--no-journal: a turn that is cut off is lost, or its writes are made twice; for measuring only"
+        );
     }
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(refresh_metrics(app.metrics.clone()));

@@ -58,8 +58,8 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// `works`: whether this process does what waits in the store.
-    pub(crate) fn engine(&self, works: bool) -> Result<EngineConfig> {
+    /// `works`: whether this process does what waits in the store. `journal`: see [`Serve::no_journal`].
+    pub(crate) fn engine(&self, works: bool, journal: bool) -> Result<EngineConfig> {
         let mut allow_private = Vec::new();
         for host in &self.allow_private {
             allow_private.push(host.parse::<HostGrant>().with_context(|| format!("--allow-private {host}"))?);
@@ -76,6 +76,7 @@ impl Common {
             token_keys: token_keys()?,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
             works,
+            journal,
         })
     }
 
@@ -165,6 +166,9 @@ pub(crate) struct Serve {
     /// How to write the log: text or json. [default: text on a terminal, else json]
     #[arg(long, env = "CONFAB_LOG_FORMAT")]
     pub(crate) log_format: Option<crate::telemetry::Format>,
+    /// For measuring only (`make bench`): no journal and no record of turns. One that is cut off is then not taken up.
+    #[arg(long, hide = true)]
+    pub(crate) no_journal: bool,
 }
 
 impl Serve {

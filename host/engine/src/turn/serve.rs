@@ -206,7 +206,8 @@ impl Engine {
                 return Err(Undone::Error(TurnError::UnknownConversation));
             }
         };
-        let running = Running::new(self.inner.store.clone(), open.lease, accepted.clone(), LOOK_AFTER);
+        let running =
+            Running::new(self.inner.store.clone(), open.lease, accepted.clone(), LOOK_AFTER, self.inner.journal);
         Ok(self.run(place, Arc::new(running), open.turns + 1, head, None, false).await?.answer)
     }
 
@@ -221,7 +222,7 @@ impl Engine {
         let hopeless =
             left.is_hopeless().then(|| "the turn was given up: it could not be finished in several tries".into());
         let accepted = Arc::new(left.accepted.clone());
-        let running = Running::new(self.inner.store.clone(), open.lease, accepted, LOOK_AFTER);
+        let running = Running::new(self.inner.store.clone(), open.lease, accepted, LOOK_AFTER, self.inner.journal);
         running.take_up(left).await?;
         self.run(place, Arc::new(running), open.turns + 1, head, hopeless, keep).await
     }
@@ -296,7 +297,7 @@ impl Engine {
         if let Some((reason, summary)) = &decided.said.handoff {
             people::hand_over(&mut header, &place.bot, accepted.at, reason, summary.as_deref());
         }
-        let record = (by_plugin && !decided.interrupted).then(|| {
+        let record = (by_plugin && !decided.interrupted && self.inner.journal).then(|| {
             let plugin = decided.plugin.as_ref().unwrap_or(&place.bot.plugin);
             let (manifest, digest) = (plugin.manifest(), plugin.digest().to_owned());
             let plugin = (manifest.name.clone(), manifest.version.clone(), digest);

@@ -2,7 +2,7 @@
 //! connector.
 //!
 //! `{"capability": "catalog", "function": "get", "arguments": {"sku": "SKU-1001"}}` is answered with `{"ok": ...}` or
-//! `{"error": {"code": ..., "message": ...}}`.
+//! `{"error": {"code": ..., "message": ...}}`. A message that names no capability calls nothing and is answered with `{}`.
 
 use confab_plugin_sdk::dialogue::{Dialogue, Outcome, Reply, Turn};
 use confab_plugin_sdk::prelude::*;
@@ -20,10 +20,14 @@ impl Dialogue for Calls {
         let told: Value = serde_json::from_str(&turn.text).map_err(|e| refuse(e.to_string()))?;
         let word = |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default();
         let arguments = told.get("arguments").cloned().unwrap_or_else(|| json!({})).to_string();
-        let answer = match host::invoke(word("capability"), word("function"), &arguments) {
-            Ok(result) => json!({"ok": serde_json::from_str::<Value>(&result).map_err(|e| refuse(e.to_string()))?}),
-            Err(e) => json!({"error": {"code": e.code, "message": e.message}}),
-        };
+        let answer =
+            match told.get("capability").map(|_| host::invoke(word("capability"), word("function"), &arguments)) {
+                None => json!({}),
+                Some(Ok(result)) => {
+                    json!({"ok": serde_json::from_str::<Value>(&result).map_err(|e| refuse(e.to_string()))?})
+                }
+                Some(Err(e)) => json!({"error": {"code": e.code, "message": e.message}}),
+            };
         let text = answer.to_string();
         let reply = Reply { kind: "text".into(), text, ..Default::default() };
         Ok(Outcome { replies: vec![reply], ..Default::default() })
