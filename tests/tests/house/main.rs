@@ -11,6 +11,7 @@
 //! | [`connector_odoo`], [`connector_sap_s4`] | connectors against servers that check as strictly as the vendor does |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
+//! | [`deploy`] | what deploy/ says agrees with the program |
 //! | [`two_hosts`] | two hosts on one Redis are one server |
 //! | [`shutdown`] | a host that is told to stop finishes its turns |
 //! | [`refusals`] | bad input: each with its own status and words |
