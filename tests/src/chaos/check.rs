@@ -40,8 +40,6 @@ pub struct Ledger {
     talks: Vec<Talk>,
     /// In the order of `talks`.
     transcripts: Vec<Vec<Line>>,
-    /// Turns that were made before.
-    warm: usize,
 }
 
 /// A ticket in either system.
@@ -52,16 +50,25 @@ struct Made {
 }
 
 impl Ledger {
-    /// Of these conversations; `warm` turns were made before.
-    pub fn new(talks: Vec<Talk>, warm: usize) -> Ledger {
-        Ledger { talks, transcripts: Vec::new(), warm }
+    /// Of these conversations.
+    pub fn new(talks: Vec<Talk>) -> Ledger {
+        Ledger { talks, transcripts: Vec::new() }
     }
 
-    /// Turns that we know of.
-    pub fn turns(&self) -> usize {
-        let turns: BTreeSet<_> =
-            self.transcripts.iter().flatten().map(|line| (&line.conversation, line.turn)).collect();
-        turns.len() + self.warm
+    /// Turns that we know of: those of messages, and those of webhooks.
+    pub fn turns(&self) -> (usize, usize) {
+        let turns = |of_message: bool| -> usize {
+            let lines = self.transcripts.iter().flatten();
+            let asked = lines.filter(|line| if of_message { line.from == "visitor" } else { line.from == "event" });
+            asked.map(|line| (&line.conversation, line.turn)).collect::<BTreeSet<_>>().len()
+        };
+        (turns(true), turns(false))
+    }
+
+    /// The conversations with a bot.
+    pub fn ids(&self, bot: &str) -> Vec<&str> {
+        let talks = self.talks.iter().filter(|talk| talk.kind.bot() == bot);
+        talks.flat_map(|talk| talk.ids.iter().map(String::as_str)).collect()
     }
 
     /// Reads the transcripts when nothing goes on any more: nobody writes to the help desk, and accepted webhooks are told or

@@ -156,7 +156,7 @@ pub async fn run(plan: Plan) -> Result<Report> {
     script::furnish(&folder, &desk, rt.as_ref(), plan.events > 0.0)?;
     let machines = Machines::start(&plan, &folder, &desk, rt.as_ref()).await?;
     let door = Arc::new(Door::new(machines.clients().await?, plan.give_up));
-    let warm = machines.warm(&door).await?;
+    machines.warm(&door).await?;
 
     eprintln!("{} hosts are up; {} conversations begin", plan.hosts, plan.conversations);
     let done = Arc::new(AtomicUsize::new(0));
@@ -191,7 +191,7 @@ pub async fn run(plan: Plan) -> Result<Report> {
     report.talking(began.elapsed(), &door, &machines);
 
     eprintln!("everybody is answered or has given up; waiting for quiet");
-    let mut ledger = Ledger::new(talked, warm);
+    let mut ledger = Ledger::new(talked);
     ledger.read_when_quiet(&plan, &door, &desk).await?;
     eprintln!("comparing");
     ledger.conversations(&mut report);

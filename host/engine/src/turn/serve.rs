@@ -217,7 +217,7 @@ impl Engine {
             self.inner.store.abandon_turn(open.lease).await;
             return Err(Undone::Error(TurnError::Internal("the conversation can't be read".into())));
         };
-        tracing::info!(conversation = %place.id, turn = left.accepted.turn, "an unfinished turn is taken up");
+        tracing::info!(conversation = %place.id, turn = left.accepted.turn, steps = left.steps(), "an unfinished turn is taken up");
         metrics::counter!("confab_turns_taken_up_total").increment(1);
         let hopeless =
             left.is_hopeless().then(|| "the turn was given up: it could not be finished in several tries".into());
@@ -289,7 +289,10 @@ impl Engine {
             Inbound::Message(_) | Inbound::Event { .. } => {
                 by_plugin = true;
                 match hopeless {
-                    Some(why) => Decided::failed(place, locale.as_deref(), &head, why),
+                    Some(why) => {
+                        tracing::error!(conversation = %place.id, turn = accepted.turn, "{why}");
+                        Decided::failed(place, locale.as_deref(), &head, why)
+                    }
                     None => self.ask_plugin(place, &running, number, &head, locale.as_deref()).await?,
                 }
             }

@@ -40,7 +40,7 @@ const BY_THEMSELVES: [&str; 6] = [
     "/api/conversations/{id}/claim",
     "/api/conversations/{id}/release",
     "/api/events",
-    "/webhooks/{connection}",
+    "/webhooks/{address}",
 ];
 
 /// What is kept of an answer.
