@@ -202,8 +202,8 @@ impl Engine {
             count(tenant, id, "failed");
             let Some(pause) = pause else {
                 memory.note(&delivery).await?;
-                self.disable(&memory, tenant, id, &state, &message, &attempt, tries).await?;
-                return Ok(Settled { through, again: Again::In(IDLE), note: None, pushes: Vec::new() });
+                let again = self.disable(&memory, tenant, id, &state, &message, &attempt, tries).await?;
+                return Ok(Settled { through, again, note: None, pushes: Vec::new() });
             };
             let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
             delivery.next_at = Some(now_millis().saturating_add(pause_ms));
@@ -275,7 +275,11 @@ impl Engine {
         message: &Message,
         attempt: &Attempt,
         tries: u32,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Again, StoreError> {
+        if memory.state().await?.era != state.era {
+            // Somebody enabled it meanwhile: it has all its tries before it.
+            return Ok(Again::Now);
+        }
         let (why, reason) = match attempt.status {
             Some(410) => (Why::Gone, "the receiver answered 410: it wants no messages any more".to_owned()),
             _ => (Why::Failing, format!("a message was not taken in {tries} tries; at last: {}", attempt.why())),
@@ -318,7 +322,8 @@ impl Engine {
         };
         self.inner.watch.failures.record(record);
         let disabled = Some(Disabled { at: now_millis(), why, reason });
-        memory.set_state(&State { era: state.era, disabled }).await
+        memory.set_state(&State { era: state.era, disabled }).await?;
+        Ok(Again::In(IDLE))
     }
 
     /// A webhook that was removed: nothing of it stays.
