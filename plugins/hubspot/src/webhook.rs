@@ -16,7 +16,8 @@ use std::time::Duration;
 /// What HubSpot says itself.
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 /// Records by the id of their type.
-const TYPES: [(&str, &str); 5] = [("0-1", "contact"), ("0-2", "company"), ("0-3", "deal"), ("0-5", "ticket"), ("0-136", "lead")];
+const TYPES: [(&str, &str); 5] =
+    [("0-1", "contact"), ("0-2", "company"), ("0-3", "deal"), ("0-5", "ticket"), ("0-136", "lead")];
 /// What HubSpot signs decoded, as its documentation lists it.
 const DECODED: [(&str, char); 12] = [
     ("3A", ':'),
@@ -51,7 +52,8 @@ fn event(change: &Value) -> Result<Event, Failure> {
     let text = |name: &str| json::text(change, &format!("/{name}"));
     let kind = text("subscriptionType").ok_or_else(|| not_understood("a change has no subscriptionType"))?;
     let (record, what) = kind.split_once('.').unwrap_or(("hubspot", &kind));
-    let by_type = text("objectTypeId").and_then(|id| TYPES.iter().find(|(known, _)| *known == id)).map(|(_, name)| *name);
+    let by_type =
+        text("objectTypeId").and_then(|id| TYPES.iter().find(|(known, _)| *known == id)).map(|(_, name)| *name);
     let record = if record == "object" { by_type.unwrap_or("object") } else { record };
     let what = match what {
         "creation" => "created",
@@ -114,7 +116,8 @@ mod tests {
 
     fn sent(key: &str, ago_s: u64, body: &Value) -> Request {
         let at = NOW - ago_s * 1_000;
-        let request = Request { url: "https://bot.example.com/webhooks/shop.hubspot?a=b%20%2Fc".into(), ..Request::post(body) };
+        let request =
+            Request { url: "https://bot.example.com/webhooks/shop.hubspot?a=b%20%2Fc".into(), ..Request::post(body) };
         let message = format!("POST{}{body}{at}", "https://bot.example.com/webhooks/shop.hubspot?a=b%20/c");
         let signature = base64(&hmac(Algorithm::Sha256, key, message));
         request.with("X-HubSpot-Signature-v3", signature).with("X-HubSpot-Request-Timestamp", at.to_string())
@@ -138,7 +141,10 @@ mod tests {
         ]);
         let got = host().receive::<Connector>(sent("the client secret", 0, &body)).unwrap().events;
         let told: Vec<(&str, &str)> = got.iter().map(|e| (e.name.as_str(), e.subjects[0].as_str())).collect();
-        assert_eq!(told, [("ticket.changed", "ticket:123"), ("ticket.created", "ticket:124"), ("contact.erased", "contact:123")]);
+        assert_eq!(
+            told,
+            [("ticket.changed", "ticket:123"), ("ticket.created", "ticket:124"), ("contact.erased", "contact:123")]
+        );
         let data: Value = serde_json::from_str(&got[0].data).unwrap();
         assert_eq!((&data["property"], &data["value"]), (&json!("hs_pipeline_stage"), &json!("4")));
     }
@@ -162,7 +168,10 @@ mod tests {
         assert_eq!(code(sent("another", 0, &body)), refused());
         assert_eq!(code(sent("the client secret", 301, &body)), refused());
         assert_eq!(code(Request::post(&body)), refused());
-        assert_eq!(code(Request { url: "https://evil.example/".into(), ..sent("the client secret", 0, &body) }), refused());
+        assert_eq!(
+            code(Request { url: "https://evil.example/".into(), ..sent("the client secret", 0, &body) }),
+            refused()
+        );
         assert_eq!(code(Request { body: b"[]".to_vec(), ..sent("the client secret", 0, &body) }), refused());
     }
 }

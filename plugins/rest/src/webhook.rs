@@ -114,7 +114,10 @@ impl Hook {
                 wrong.push(format!("webhook: {message}"));
             }
         };
-        check(self.signature.is_some() != self.token.is_some(), "say how calls are checked: `signature` or `token`, one of them");
+        check(
+            self.signature.is_some() != self.token.is_some(),
+            "say how calls are checked: `signature` or `token`, one of them",
+        );
         check(self.signed.contains("{body}"), "`signed` must have {body} in it: what is not signed is anybody's");
         let signs_time = self.signed.contains("{timestamp}");
         check(signs_time == self.timestamp.is_some(), "`timestamp` and {timestamp} in `signed` belong together");
@@ -123,7 +126,10 @@ impl Hook {
         let pointers = [&self.list, &self.id, &self.at].into_iter().flatten().chain([&self.name, &self.data]);
         let pointers = pointers.filter(|pointer| !pointer.is_empty() && !pointer.starts_with('/'));
         check(pointers.count() == 0, "`list`, `id`, `name`, `data` and `at` are pointers: /a/b");
-        check(self.subjects.iter().all(|subject| fill(subject, &Value::Null).is_some()), "`subjects` are texts with {/pointers}");
+        check(
+            self.subjects.iter().all(|subject| fill(subject, &Value::Null).is_some()),
+            "`subjects` are texts with {/pointers}",
+        );
         wrong
     }
 
@@ -180,7 +186,8 @@ impl Hook {
     }
 
     fn event(&self, record: &Value) -> Result<Event, Failure> {
-        let own = json::text(record, &self.name).ok_or_else(|| not_understood(format!("there is no name of an event at {}", self.name)))?;
+        let own = json::text(record, &self.name)
+            .ok_or_else(|| not_understood(format!("there is no name of an event at {}", self.name)))?;
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '_' };
         let name = self.names.get(&own).cloned().unwrap_or_else(|| own.chars().take(200).map(plain).collect());
         let id = self.id.as_ref().and_then(|pointer| json::text(record, pointer)).filter(|id| id.len() <= 200);
@@ -220,7 +227,10 @@ fn parts<'r>(request: &'r Request, header: &str, part: Option<&str>) -> Vec<&'r 
 }
 
 /// A text with `{/pointers}` filled in: none where it is no such text, nothing where something is absent.
-#[expect(clippy::option_option, reason = "a wrong text is found when the connection is prepared, an absent value when an event comes")]
+#[expect(
+    clippy::option_option,
+    reason = "a wrong text is found when the connection is prepared, an absent value when an event comes"
+)]
 fn fill(text: &str, record: &Value) -> Option<Option<String>> {
     let (mut out, mut rest) = (Some(String::new()), text);
     while let Some((before, after)) = rest.split_once('{') {
@@ -251,7 +261,10 @@ pub(crate) fn receive(api: &Api, request: &Request) -> Result<Accepted, Failure>
 
 impl Webhook for crate::Rest {
     fn receive(request: Request) -> Result<Accepted, Failure> {
-        let absent = || Failure { code: "misconfigured".into(), message: "the connection's api.yaml has not been prepared".into() };
+        let absent = || Failure {
+            code: "misconfigured".into(),
+            message: "the connection's api.yaml has not been prepared".into(),
+        };
         let api = crate::API.read().ok().and_then(|api| api.clone()).ok_or_else(absent)?;
         receive(&api, &request)
     }
@@ -286,13 +299,23 @@ mod tests {
     fn a_signed_body_becomes_an_event_as_described() {
         let api = api(PLAIN);
         let body = json!({"id": 7, "type": "ORDER_SENT", "time": 1_789_999_000, "payload": {"number": "WEB-42"}});
-        let signed = |key: &str| Request::post(&body).with("x-signature", format!("sha256={}", hex(&hmac(Algorithm::Sha256, key, body.to_string()))));
+        let signed = |key: &str| {
+            Request::post(&body)
+                .with("x-signature", format!("sha256={}", hex(&hmac(Algorithm::Sha256, key, body.to_string()))))
+        };
         let events = read(&api, signed("the key")).unwrap();
-        assert_eq!((events[0].id.as_str(), events[0].name.as_str(), events[0].data.as_str()), ("7", "order.shipped", r#"{"number":"WEB-42"}"#));
-        assert_eq!((&events[0].subjects[..], events[0].occurred_at.as_deref()), (&["order:WEB-42".to_owned()][..], Some("2026-09-21T13:56:40Z")));
+        assert_eq!(
+            (events[0].id.as_str(), events[0].name.as_str(), events[0].data.as_str()),
+            ("7", "order.shipped", r#"{"number":"WEB-42"}"#)
+        );
+        assert_eq!(
+            (&events[0].subjects[..], events[0].occurred_at.as_deref()),
+            (&["order:WEB-42".to_owned()][..], Some("2026-09-21T13:56:40Z"))
+        );
         assert_eq!(read(&api, signed("another")), Err("unauthorised".to_owned()));
         assert_eq!(read(&api, Request::post(&body)), Err("unauthorised".to_owned()));
-        let without_prefix = Request::post(&body).with_hex("x-signature", &hmac(Algorithm::Sha256, "the key", body.to_string()));
+        let without_prefix =
+            Request::post(&body).with_hex("x-signature", &hmac(Algorithm::Sha256, "the key", body.to_string()));
         assert_eq!(read(&api, without_prefix), Err("unauthorised".to_owned()));
     }
 
@@ -314,7 +337,9 @@ mod tests {
 
     #[test]
     fn base64_sha1_the_address_and_a_token_do_too() {
-        let api_of_url = api("  signature: {header: X-S, algorithm: sha1, encoding: base64}\n  signed: \"{method} {url}{body}\"\n  name: /n\n");
+        let api_of_url = api(
+            "  signature: {header: X-S, algorithm: sha1, encoding: base64}\n  signed: \"{method} {url}{body}\"\n  name: /n\n",
+        );
         let body = json!({"n": "a"});
         let request = Request::post(&body);
         let signature = base64(&hmac(Algorithm::Sha1, "the key", format!("POST {}{body}", request.url)));
@@ -331,7 +356,10 @@ mod tests {
         for (webhook, words) in [
             ("  name: /n\n", "say how calls are checked"),
             ("  token: {header: A}\n  signature: {header: B}\n  name: /n\n", "one of them"),
-            ("  signature: {header: B}\n  signed: \"{timestamp}\"\n  timestamp: {header: T}\n  name: /n\n", "{body} in it"),
+            (
+                "  signature: {header: B}\n  signed: \"{timestamp}\"\n  timestamp: {header: T}\n  name: /n\n",
+                "{body} in it",
+            ),
             ("  signature: {header: B}\n  signed: \"{timestamp}{body}\"\n  name: /n\n", "belong together"),
             ("  signature: {header: B}\n  signed: \"{secret}{body}\"\n  name: /n\n", "knows {body}"),
             ("  token: {header: A}\n  name: n\n", "are pointers"),

@@ -91,7 +91,8 @@ fn shipment(shopify: &Shopify, event: &str, body: &Value) -> Told {
         Some((order, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => order,
         _ => &own,
     };
-    let mut tracking: Vec<String> = json::list(body, "/tracking_numbers").iter().filter_map(|n| json::text(n, "")).collect();
+    let mut tracking: Vec<String> =
+        json::list(body, "/tracking_numbers").iter().filter_map(|n| json::text(n, "")).collect();
     tracking.extend(text("/tracking_number").filter(|number| !tracking.contains(number)));
     let items: Vec<Value> = json::list(body, "/line_items").iter().map(item).collect();
     let url = text("/tracking_url").or_else(|| json::text(body, "/tracking_urls/0"));
@@ -151,7 +152,9 @@ mod tests {
     }
 
     fn host() -> Host {
-        Host::new().settings(json!({"order_prefix": "EN", "order_suffix": "-AT"})).webhook_secret("app", "the app's secret")
+        Host::new()
+            .settings(json!({"order_prefix": "EN", "order_suffix": "-AT"}))
+            .webhook_secret("app", "the app's secret")
     }
 
     fn event(topic: &str, body: &Value) -> Event {
@@ -181,7 +184,10 @@ mod tests {
         assert_eq!((told.name.as_str(), told.occurred_at.as_deref()), ("order.created", Some("2026-11-21T10:32:00Z")));
         assert_eq!(told.subjects, ["order:EN1042-AT", "order:1042", "customer:7"]);
         let data: Value = serde_json::from_str(&told.data).unwrap();
-        assert_eq!((&data["number"], &data["total"], &data["items"][0]["sku"]), (&json!("1042"), &json!("698.00"), &json!("SKU-1")));
+        assert_eq!(
+            (&data["number"], &data["total"], &data["items"][0]["sku"]),
+            (&json!("1042"), &json!("698.00"), &json!("SKU-1"))
+        );
         assert!(!told.data.contains("erika") && !told.data.contains("660") && !told.data.contains("1010"));
     }
 
@@ -193,7 +199,10 @@ mod tests {
         let again = request().with("X-Shopify-Webhook-Id", "another").with("X-Shopify-Event-Id", "another");
         assert_eq!(id(request()), id(again));
         assert_ne!(id(request()), event("orders/create", &body).id);
-        assert_ne!(id(request()), event("orders/updated", &json!({"name": "EN1-AT", "updated_at": "2026-11-21T11:32:01Z"})).id);
+        assert_ne!(
+            id(request()),
+            event("orders/updated", &json!({"name": "EN1-AT", "updated_at": "2026-11-21T11:32:01Z"})).id
+        );
     }
 
     #[test]
@@ -201,7 +210,10 @@ mod tests {
         let body = json!({"id": 1, "order_id": 2, "name": "EN1042-AT.1", "status": "success", "tracking_company": "Post", "tracking_number": "A1",
             "tracking_numbers": ["A1", "A2"], "tracking_urls": ["https://post.example/A1"], "line_items": []});
         let told = event("fulfillments/create", &body);
-        assert_eq!((told.name.as_str(), &told.subjects[..]), ("order.shipped", &["order:EN1042-AT".to_owned(), "order:1042".into()][..]));
+        assert_eq!(
+            (told.name.as_str(), &told.subjects[..]),
+            ("order.shipped", &["order:EN1042-AT".to_owned(), "order:1042".into()][..])
+        );
         let data: Value = serde_json::from_str(&told.data).unwrap();
         assert_eq!((&data["tracking"], &data["carrier"]), (&json!(["A1", "A2"]), &json!("Post")));
         let pending = json!({"name": "EN1042-AT.2", "status": "pending"});

@@ -18,7 +18,8 @@ const TOLERANCE: Duration = Duration::from_secs(15 * 60);
 
 impl Webhook for crate::Connector {
     fn receive(request: Request) -> Result<Accepted, Failure> {
-        let signature = from_base64(request.header("x-zendesk-webhook-signature").unwrap_or_default()).unwrap_or_default();
+        let signature =
+            from_base64(request.header("x-zendesk-webhook-signature").unwrap_or_default()).unwrap_or_default();
         let sent = request.header("x-zendesk-webhook-signature-timestamp").unwrap_or_default();
         let message = [sent.as_bytes(), &request.body].concat();
         require(verify_hmac("signing", Algorithm::Sha256, &message, &signature)?)?;
@@ -26,15 +27,18 @@ impl Webhook for crate::Connector {
         require(seconds.is_some_and(|seconds| fresh(seconds, TOLERANCE)))?;
         let body: Value = request.json()?;
         let text = |pointer: &str| json::text(&body, pointer);
-        let event = match (text("/type").as_deref().and_then(|kind| kind.strip_prefix("zen:event-type:")), text("/event")) {
-            (Some(name), _) => of_event(name, &body)?,
-            (None, Some(name)) => {
-                let id = text("/id").unwrap_or_else(|| once::token(&String::from_utf8_lossy(&message)));
-                let event = Event::new(id, name, &body)?;
-                text("/ticket").map_or(event.clone(), |ticket| event.about(format!("ticket:{ticket}")))
-            }
-            (None, None) => return Err(not_understood("the body has neither `type` of an event nor `event` of a trigger")),
-        };
+        let event =
+            match (text("/type").as_deref().and_then(|kind| kind.strip_prefix("zen:event-type:")), text("/event")) {
+                (Some(name), _) => of_event(name, &body)?,
+                (None, Some(name)) => {
+                    let id = text("/id").unwrap_or_else(|| once::token(&String::from_utf8_lossy(&message)));
+                    let event = Event::new(id, name, &body)?;
+                    text("/ticket").map_or(event.clone(), |ticket| event.about(format!("ticket:{ticket}")))
+                }
+                (None, None) => {
+                    return Err(not_understood("the body has neither `type` of an event nor `event` of a trigger"));
+                }
+            };
         Ok(Accepted::of([event]))
     }
 }
@@ -49,7 +53,8 @@ fn of_event(name: &str, body: &Value) -> Result<Event, Failure> {
         "event": body.get("event"),
     });
     let mut event = Event::new(id, name.chars().map(plain).collect::<String>(), &data)?;
-    event.subjects = text("/subject").and_then(|subject| subject.strip_prefix("zen:").map(str::to_owned)).into_iter().collect();
+    event.subjects =
+        text("/subject").and_then(|subject| subject.strip_prefix("zen:").map(str::to_owned)).into_iter().collect();
     event.occurred_at = text("/time").and_then(|time| dates::rfc3339(&time));
     Ok(event)
 }
@@ -83,7 +88,10 @@ mod tests {
     fn an_event_is_told_with_what_changed() {
         let got = host().receive::<Connector>(sent("the webhook's secret", 60, &event())).unwrap().events;
         assert_eq!((got[0].id.as_str(), got[0].name.as_str()), ("2b24ef10", "ticket.status_changed"));
-        assert_eq!((got[0].subjects.as_slice(), got[0].occurred_at.as_deref()), (&["ticket:35436".to_owned()][..], Some("2026-09-21T10:00:00Z")));
+        assert_eq!(
+            (got[0].subjects.as_slice(), got[0].occurred_at.as_deref()),
+            (&["ticket:35436".to_owned()][..], Some("2026-09-21T10:00:00Z"))
+        );
         let data: Value = serde_json::from_str(&got[0].data).unwrap();
         assert_eq!((&data["status"], &data["event"]["previous"]), (&json!("solved"), &json!("OPEN")));
         assert!(!got[0].data.contains("secret"));
@@ -105,9 +113,15 @@ mod tests {
     fn a_trigger_sends_what_its_author_wrote() {
         let body = json!({"event": "ticket.solved", "ticket": 35436, "order": "WEB-42"});
         let got = host().receive::<Connector>(sent("the webhook's secret", 0, &body)).unwrap().events;
-        assert_eq!((got[0].name.as_str(), got[0].subjects.as_slice()), ("ticket.solved", &["ticket:35436".to_owned()][..]));
+        assert_eq!(
+            (got[0].name.as_str(), got[0].subjects.as_slice()),
+            ("ticket.solved", &["ticket:35436".to_owned()][..])
+        );
         let again = host().receive::<Connector>(sent("the webhook's secret", 0, &body)).unwrap().events;
         assert_eq!(got[0].id, again[0].id);
-        assert_ne!(got[0].id, host().receive::<Connector>(sent("the webhook's secret", 1, &body)).unwrap().events[0].id);
+        assert_ne!(
+            got[0].id,
+            host().receive::<Connector>(sent("the webhook's secret", 1, &body)).unwrap().events[0].id
+        );
     }
 }

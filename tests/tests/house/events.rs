@@ -169,7 +169,10 @@ async fn the_same_id_or_key_for_another_event_is_refused_and_what_is_no_event_to
         client.post("/api/events", &body).await?.problem(422, "invalid-input")?.points_at(pointer)?;
     }
     client.post("/api/events", &json!({"event": "a", "bot": "none"})).await?.problem(404, "unknown-bot")?;
-    client.post("/api/events", &json!({"event": "a", "connection": "none"})).await?.problem(404, "unknown-connection")?;
+    client
+        .post("/api/events", &json!({"event": "a", "connection": "none"}))
+        .await?
+        .problem(404, "unknown-connection")?;
     let chat = Client::new(&server, &host.key("acme", &["--scope", "chat"]).await?)?;
     chat.post("/api/events", &json!({"event": "a"})).await?.problem(403, "forbidden")?;
     Client::anonymous(&server)?.post("/api/events", &json!({"event": "a"})).await?.problem(401, "unauthorised")?;
@@ -181,8 +184,10 @@ async fn cloud_events_come_in_three_modes() -> Result<()> {
     let folder = folder(TOLD)?;
     let (server, client) = open(&host(&folder)?).await?;
     let talk = watching(&client, "order:7").await?;
-    let event = |id: &str| json!({"specversion": "1.0", "id": id, "source": "/shop", "type": "order.paid", "subject": "order:7",
-        "time": "2026-11-22T10:00:00Z", "datacontenttype": "application/json", "data": {"id": id}});
+    let event = |id: &str| {
+        json!({"specversion": "1.0", "id": id, "source": "/shop", "type": "order.paid", "subject": "order:7",
+        "time": "2026-11-22T10:00:00Z", "datacontenttype": "application/json", "data": {"id": id}})
+    };
     let as_one = Some("application/cloudevents+json; charset=utf-8");
     let one = client.post_as("/api/events", as_one, event("s").to_string()).await?;
     ensure!(status(&one)? == "accepted" && one.json()?["id"] == "/shop s", "{one:?}");
@@ -198,7 +203,13 @@ async fn cloud_events_come_in_three_modes() -> Result<()> {
     let wrong = json!([event("w"), {"specversion": "1.0"}]).to_string();
     client.post_as("/api/events", batch, wrong).await?.problem(422, "invalid-input")?.points_at("/1/source")?;
     let binary = client.request(Method::POST, "/api/events").header("content-type", "application/json");
-    let attributes = [("ce-specversion", "1.0"), ("ce-id", "x"), ("ce-source", "/shop"), ("ce-type", "order.paid"), ("ce-subject", "order%3A7")];
+    let attributes = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "x"),
+        ("ce-source", "/shop"),
+        ("ce-type", "order.paid"),
+        ("ce-subject", "order%3A7"),
+    ];
     let binary = attributes.into_iter().fold(binary, |request, (name, value)| request.header(name, value));
     ensure!(status(&send(binary.body(r#"{"id":"x"}"#)).await?)? == "accepted");
     let said = hears(&client, &talk, r#"{"id":"x"}"#).await?;
@@ -206,8 +217,14 @@ async fn cloud_events_come_in_three_modes() -> Result<()> {
 
     let asked = Client::anonymous(&server)?.request(Method::OPTIONS, "/api/events");
     let answer = send(asked.header("webhook-request-origin", "eventemitter.example.com")).await?;
-    ensure!(answer.status == 200 && answer.header("webhook-allowed-origin") == "eventemitter.example.com", "{answer:?}");
-    ensure!(answer.header("webhook-allowed-rate") == "1000000" && answer.header("allow").contains("POST"), "{answer:?}");
+    ensure!(
+        answer.status == 200 && answer.header("webhook-allowed-origin") == "eventemitter.example.com",
+        "{answer:?}"
+    );
+    ensure!(
+        answer.header("webhook-allowed-rate") == "1000000" && answer.header("allow").contains("POST"),
+        "{answer:?}"
+    );
     Ok(())
 }
 
@@ -228,7 +245,8 @@ async fn what_can_not_be_processed_is_kept_with_the_reason_and_can_be_processed_
     let listed = host.confab(&["events", "dead", "--tenant", "acme"]).await?;
     ensure!(listed.lines().count() == 2 && listed.contains("e-1") && listed.contains(reason), "{listed}");
     let all = admin.json("/api/admin/events").await?;
-    let ids: Vec<&str> = all["events"].as_array().context("no events")?.iter().filter_map(|e| e["id"].as_str()).collect();
+    let ids: Vec<&str> =
+        all["events"].as_array().context("no events")?.iter().filter_map(|e| e["id"].as_str()).collect();
     ensure!(ids == ["e-2", "e-1"], "{all}");
 
     // The bot is put right, and the event processed anew.
@@ -262,7 +280,10 @@ async fn the_newest_conversation_of_a_visitor_is_told_and_a_conversation_that_is
     let mut new = client.talk().by("ada");
     new.hears("[]", &["left 0"]).await?;
     client.talk().by("eve").hears("[]", &["left 0"]).await?;
-    client.post("/api/events", &json!({"event": "order.paid", "id": "p", "data": {"customer": "ada"}})).await?.json()?;
+    client
+        .post("/api/events", &json!({"event": "order.paid", "id": "p", "data": {"customer": "ada"}}))
+        .await?
+        .json()?;
     hears(&client, &new, "order.paid").await?;
     let done = record(&admin, "p", "done").await?;
     ensure!(done["told"] == 1 && told(&client, &old).await?.is_empty(), "{done}");
@@ -313,10 +334,16 @@ async fn what_is_wrong_about_a_subscription_is_found_when_it_is_applied() -> Res
     let check = ["apply", "--check", &folder.path().display().to_string()];
     let ran = host.run(&check).await?;
     let said = format!("{}{}", ran.stdout, ran.stderr);
-    ensure!(!ran.status.success() && said.contains("bots/leaves.yaml:5:") && said.contains("no connection `nobody`"), "{said}");
+    ensure!(
+        !ran.status.success() && said.contains("bots/leaves.yaml:5:") && said.contains("no connection `nobody`"),
+        "{said}"
+    );
     bot(&folder, "\n  order.shipped:\n    say: {en: \"{{ dta.order }}\"}\n")?;
     let ran = host.run(&check).await?;
     let said = format!("{}{}", ran.stdout, ran.stderr);
-    ensure!(!ran.status.success() && said.contains("bots/leaves.yaml:5:") && said.contains("there is no `dta`"), "{said}");
+    ensure!(
+        !ran.status.success() && said.contains("bots/leaves.yaml:5:") && said.contains("there is no `dta`"),
+        "{said}"
+    );
     Ok(())
 }

@@ -25,9 +25,14 @@ async fn open() -> Result<(Server, Client)> {
     }
     let folder = Folder::of("acme")?;
     folder.write("bots/leaves.yaml", "id: leaves\nplugin: leaves\nevents:\n  \"*\": {}\n")?;
-    let connection = |id: &str, webhook: &str| folder.write(&format!("connections/{id}.yaml"), &format!("id: {id}\nconnector: told\n{webhook}"));
+    let connection = |id: &str, webhook: &str| {
+        folder.write(&format!("connections/{id}.yaml"), &format!("id: {id}\nconnector: told\n{webhook}"))
+    };
     connection("shop", "webhook:\n  secrets: {signing: env:ACME__HOOK}\n")?;
-    connection("standard", "webhook:\n  standard: [env:ACME__OLD, env:ACME__STANDARD]\n  subjects: [\"order:{{ data.order }}\", \"a:{{ data.absent }}\"]\n")?;
+    connection(
+        "standard",
+        "webhook:\n  standard: [env:ACME__OLD, env:ACME__STANDARD]\n  subjects: [\"order:{{ data.order }}\", \"a:{{ data.absent }}\"]\n",
+    )?;
     connection("token", "webhook:\n  token: {header: X-Hook-Token, value: env:ACME__HOOK}\n")?;
     connection("silent", "")?;
     let host = Host::new()?
@@ -78,7 +83,8 @@ async fn processed(client: &Client, wanted: &[&str]) -> Result<()> {
     until(&format!("{wanted:?}"), LONG, || async {
         let listed = client.json("/api/admin/events").await?;
         let events = listed["events"].as_array().context("no events")?.clone();
-        let mut ids: Vec<&str> = events.iter().filter(|e| e["status"] == "done").filter_map(|e| e["id"].as_str()).collect();
+        let mut ids: Vec<&str> =
+            events.iter().filter(|e| e["status"] == "done").filter_map(|e| e["id"].as_str()).collect();
         ids.sort_unstable();
         Ok((ids == wanted).then_some(()))
     })
@@ -109,8 +115,10 @@ async fn a_genuine_call_is_taken_in_once_and_all_others_are_refused() -> Result<
         // Its panic makes nothing genuine either: a refusal as well, as nothing was checked.
         post(&server, "acme.shop", &[("x-careless", "1")], &json!({"answer": "yes"}).to_string()).await?,
     ];
-    let details: Vec<String> =
-        refused.iter().map(|answer| Ok(answer.problem(401, "webhook-refused")?.detail().to_owned())).collect::<Result<_>>()?;
+    let details: Vec<String> = refused
+        .iter()
+        .map(|answer| Ok(answer.problem(401, "webhook-refused")?.detail().to_owned()))
+        .collect::<Result<_>>()?;
     ensure!(details.iter().all(|detail| *detail == details[0]), "a refusal says why: {details:?}");
     let last = told("w-3").to_string();
     ensure!(call(&server, now, &last, &last, &[]).await?.status == 202);
@@ -143,7 +151,10 @@ async fn a_plugin_that_breaks_takes_nothing_in_and_the_platform_tries_again() ->
     let body = json!({"answer": "challenge"}).to_string();
     let answer = call(&server, now, &body, &body, &[]).await?;
     ensure!(answer.status == 200 && answer.body == "challenge", "{answer:?}");
-    ensure!(answer.header("content-security-policy").contains("sandbox") && answer.header("x-content-type-options") == "nosniff");
+    ensure!(
+        answer.header("content-security-policy").contains("sandbox")
+            && answer.header("x-content-type-options") == "nosniff"
+    );
     Ok(())
 }
 
@@ -151,7 +162,17 @@ async fn a_plugin_that_breaks_takes_nothing_in_and_the_platform_tries_again() ->
 async fn addresses_without_a_webhook_are_not_there() -> Result<()> {
     let (server, _client) = open().await?;
     let body = told("w-1").to_string();
-    for address in ["acme.silent", "acme.none", "none.shop", "shop", "acme.", ".shop", "acme.shop.more", "ACME.shop", "acme%2Eshop%2Ex"] {
+    for address in [
+        "acme.silent",
+        "acme.none",
+        "none.shop",
+        "shop",
+        "acme.",
+        ".shop",
+        "acme.shop.more",
+        "ACME.shop",
+        "acme%2Eshop%2Ex",
+    ] {
         post(&server, address, &[("x-careless", "1")], &body).await?.problem(404, "not-found")?;
     }
     post(&server, "acme.shop", &[], &"x".repeat((1 << 20) + 1)).await?.problem(413, "body-too-large")?;
@@ -171,7 +192,8 @@ async fn standard_webhooks_and_a_token_are_checked_by_the_host() -> Result<()> {
         let signature = format!("v1,{}", STANDARD.encode(sign(&key, &format!("{id}.{at}.{body}"))));
         let (server, at) = (&server, at.to_string());
         async move {
-            let headers = [("webhook-id", id), ("webhook-timestamp", at.as_str()), ("webhook-signature", signature.as_str())];
+            let headers =
+                [("webhook-id", id), ("webhook-timestamp", at.as_str()), ("webhook-signature", signature.as_str())];
             post(server, "acme.standard", &headers, &sent).await
         }
     };
@@ -199,7 +221,10 @@ async fn standard_webhooks_and_a_token_are_checked_by_the_host() -> Result<()> {
 async fn strangers_are_held_back_before_anything_is_run() -> Result<()> {
     place::plugin("told")?;
     let folder = Folder::of("acme")?;
-    folder.write("connections/shop.yaml", "id: shop\nconnector: told\nwebhook:\n  secrets: {signing: env:ACME__HOOK}\n")?;
+    folder.write(
+        "connections/shop.yaml",
+        "id: shop\nconnector: told\nwebhook:\n  secrets: {signing: env:ACME__HOOK}\n",
+    )?;
     let host = Host::new()?.env("ACME__HOOK", SECRET).serving("--webhook-rate", "10").apply(folder.path());
     let server = host.start().await?;
     for _ in 0..5 {
@@ -225,7 +250,10 @@ async fn a_webhook_that_could_not_be_checked_is_found_when_it_is_applied() -> Re
         folder.write("connections/shop.yaml", &format!("id: shop\nconnector: told\nwebhook:\n  {webhook}\n"))?;
         let ran = host.run(&["apply", "--check", &folder.path().display().to_string()]).await?;
         let said = format!("{}{}", ran.stdout, ran.stderr);
-        ensure!(!ran.status.success() && said.contains(message) && said.contains("connections/shop.yaml:"), "{webhook}: {said}");
+        ensure!(
+            !ran.status.success() && said.contains(message) && said.contains("connections/shop.yaml:"),
+            "{webhook}: {said}"
+        );
         ensure!(!said.contains(SECRET), "{said}");
     }
     Ok(())

@@ -44,7 +44,9 @@ pub(super) fn places(events: &BTreeMap<String, Spanned<EventYaml>>) -> Vec<(Stri
     for (pattern, yaml) in events {
         let at = format!("events.{pattern}");
         found.extend(place(yaml).map(|place| (at.clone(), place)));
-        found.extend(yaml.value.from.iter().filter_map(|from| Some((format!("{at}.from.{}", from.value), place(from)?))));
+        found.extend(
+            yaml.value.from.iter().filter_map(|from| Some((format!("{at}.from.{}", from.value), place(from)?))),
+        );
     }
     found
 }
@@ -221,7 +223,8 @@ events:
 
     #[test]
     fn a_webhook_names_its_secrets_and_a_secret_written_there_is_not_repeated() {
-        let with = |webhook: &str| read("connections/a.yaml", &format!("id: a\nconnector: rest\nwebhook:\n  {webhook}\n"));
+        let with =
+            |webhook: &str| read("connections/a.yaml", &format!("id: a\nconnector: rest\nwebhook:\n  {webhook}\n"));
         let webhook = |text: &str| with(text).unwrap().connections[0].1.webhook.clone().unwrap();
         assert_eq!(webhook("secrets: {signing: env:SHOP__A}").secrets["signing"], ["env:SHOP__A"]);
         assert_eq!(webhook("secrets: {signing: [env:SHOP__A, file:b]}").secrets["signing"], ["env:SHOP__A", "file:b"]);

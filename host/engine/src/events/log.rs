@@ -209,7 +209,8 @@ impl Engine {
         id: &str,
         source: Option<&str>,
     ) -> Result<Option<EventRecord>, StoreError> {
-        let is = |record: &EventRecord| record.event.id == id && source.is_none_or(|source| source == record.event.source);
+        let is =
+            |record: &EventRecord| record.event.id == id && source.is_none_or(|source| source == record.event.source);
         let newest = self.records_of(tenant, 0, is, 1).await?.into_iter().next();
         let pending = self.pending_events(tenant).await?.into_iter().find(is);
         Ok(match (newest, pending) {

@@ -133,7 +133,11 @@ pub(crate) fn check_sources(
             let mut known: Vec<&str> = connections.keys().map(ConnectionId::as_str).chain([API]).collect();
             known.sort_unstable();
             let field = format!("events.{}.from.{from}", doc.pattern);
-            let message = format!("events.{}.from: there is no connection `{from}`; there are: {}", doc.pattern, known.join(", "));
+            let message = format!(
+                "events.{}.from: there is no connection `{from}`; there are: {}",
+                doc.pattern,
+                known.join(", ")
+            );
             findings.push(Finding::error(file, message).field(field));
         }
     }
@@ -161,7 +165,8 @@ mod tests {
             doc("order.line.*"),
             EventDoc { from: vec!["erp".into()], ..doc("order.shipped") },
         ];
-        let found = |name: &str, source: &str| closest(&docs, &event(name, source)).map(|(_, doc)| doc.pattern.as_str());
+        let found =
+            |name: &str, source: &str| closest(&docs, &event(name, source)).map(|(_, doc)| doc.pattern.as_str());
         assert_eq!(found("order.shipped", "erp"), Some("order.shipped"));
         assert_eq!(found("order.shipped", "api"), Some("order.*"));
         assert_eq!(found("order.line.added", "api"), Some("order.line.*"));

@@ -58,7 +58,12 @@ impl Templates {
         lenient.set_undefined_behavior(UndefinedBehavior::Chainable);
         let tried = lenient.get_template(name).and_then(|template| template.render(context! {}));
         match tried {
-            Err(error) if matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
+                ) =>
+            {
                 Err(format!("is no template: {error}"))
             }
             _ => Ok(()),
@@ -149,7 +154,10 @@ mod tests {
 
     #[test]
     fn names_that_do_not_exist_are_found_before_an_event_comes() {
-        assert_eq!(render("{{ dta.order }}").unwrap_err(), format!("there is no `dta`; there are: {}", NAMES.join(", ")));
+        assert_eq!(
+            render("{{ dta.order }}").unwrap_err(),
+            format!("there is no `dta`; there are: {}", NAMES.join(", "))
+        );
         assert!(render("{{ data.order").unwrap_err().starts_with("is no template"));
         assert!(render("{% include 'other' %}").is_err());
     }

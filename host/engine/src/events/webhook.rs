@@ -11,7 +11,8 @@
 //! that is in the log.
 //!
 //! Who calls is not known until a check came out true. Until then a plugin may not make requests, and only so many calls of a
-//! connection run at once ([`AT_ONCE`]): strangers can't use up the places of others.
+//! connection run at once ([`AT_ONCE`]): strangers can't use up the places of others. Nor does a failure count towards
+//! the plugin's quarantine, which would also stop its calls for visitors.
 
 use super::accept::digest;
 use super::templates::{Templates, values};
@@ -33,8 +34,8 @@ use confab_egress::{Egress, Secret, SecretRef};
 use confab_sandbox::manifest::SecretEncoding;
 use confab_sandbox::services::LogLevel;
 use confab_sandbox::{
-    CallContext, CapabilityError, FailureKind, HmacAlgorithm, HostServices, HttpError, HttpRequest, HttpResponse, KvServices, Plugin,
-    SignatureCheck, WebhookAccepted, WebhookAnswer, WebhookEvent, WebhookRequest,
+    CallContext, CapabilityError, FailureKind, HmacAlgorithm, HostServices, HttpError, HttpRequest, HttpResponse,
+    KvServices, Plugin, SignatureCheck, WebhookAccepted, WebhookAnswer, WebhookEvent, WebhookRequest,
 };
 use confab_store::StoreError;
 use ring::hmac;
@@ -141,7 +142,10 @@ impl Webhook {
             findings.push(Finding::error(file, message).field(field));
         };
         if doc.id.as_str() == API {
-            wrong("id", format!("a connection with a webhook can't have the id `{API}`, which stands for POST /api/events"));
+            wrong(
+                "id",
+                format!("a connection with a webhook can't have the id `{API}`, which stands for POST /api/events"),
+            );
         }
         let mut resolve = |field: &str, name: &str| {
             let secret = name.parse::<SecretRef>().map_err(|e| e.to_string());
@@ -186,13 +190,18 @@ fn way(
         return if wrong.is_empty() && !keys.is_empty() { Ok(Way::Standard(keys)) } else { Err(wrong) };
     }
     if !plugin.has_webhook() {
-        let message = "webhook: connector `{}` reads no webhooks itself: use `standard` or `token` in place of `secrets`";
+        let message =
+            "webhook: connector `{}` reads no webhooks itself: use `standard` or `token` in place of `secrets`";
         return Err(vec![message.replace("{}", &doc.connector)]);
     }
     let declared = plugin.manifest().webhook.iter().flat_map(|webhook| &webhook.secrets);
     for name in webhook.secrets.keys().filter(|name| plugin.manifest().webhook_secret(name).is_none()) {
         let known: Vec<&str> = declared.clone().map(|secret| secret.name.as_str()).collect();
-        wrong.push(format!("webhook.secrets.{name}: connector `{}` has no such secret; it has: {}", doc.connector, known.join(", ")));
+        wrong.push(format!(
+            "webhook.secrets.{name}: connector `{}` has no such secret; it has: {}",
+            doc.connector,
+            known.join(", ")
+        ));
     }
     let mut kept = BTreeMap::new();
     for secret in declared {
@@ -244,14 +253,16 @@ fn decode(secret: &Secret, encoding: SecretEncoding) -> Option<Vec<u8>> {
 /// Whether two texts are the same, in a time that tells nothing of where they differ: HMACs of both are compared.
 fn equal(secret: &Secret, given: &str) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-    !given.is_empty() && hmac::verify(&key, given.as_bytes(), hmac::sign(&key, secret.expose().as_bytes()).as_ref()).is_ok()
+    !given.is_empty()
+        && hmac::verify(&key, given.as_bytes(), hmac::sign(&key, secret.expose().as_bytes()).as_ref()).is_ok()
 }
 
 impl Secrets {
     fn verify(&self, check: &SignatureCheck) -> Result<bool, CapabilityError> {
         let (SignatureCheck::Hmac { secret: name, .. } | SignatureCheck::Equal { secret: name, .. }) = check;
         let Some(kept) = self.0.get(name) else {
-            let message = "the connection has no such secret: `webhook.secrets` of its file, names of the manifest's [webhook]";
+            let message =
+                "the connection has no such secret: `webhook.secrets` of its file, names of the manifest's [webhook]";
             return Err(CapabilityError::new("unknown-secret", message));
         };
         // All are compared, whichever fits.
@@ -403,7 +414,13 @@ impl Engine {
                     FailureKind::Quota => u64::from(self.sandbox().fuel_in_s(tenant)),
                     _ => 30,
                 };
-                watch.failed(post, pass, &failure, &whose);
+                if verified.load(Ordering::Relaxed) {
+                    watch.failed(post, pass, &failure, &whose);
+                } else {
+                    // Told, but not held against the plugin: a stranger could have it quarantined.
+                    drop(pass);
+                    watch.failures.plugin(&failure, &whose);
+                }
                 return Err(unavailable("the connection's plugin failed", retry));
             }
         };
@@ -413,11 +430,23 @@ impl Engine {
             // Its own word and ours: the sandbox counts what the host said.
             Ok(accepted) if genuine && accepted.verified => Ok(accepted),
             Ok(_) => {
-                tracing::warn!(tenant, connection = id, plugin = plugin.manifest().name, "a plugin accepted a webhook without a check that came out true; it is refused");
+                tracing::warn!(
+                    tenant,
+                    connection = id,
+                    plugin = plugin.manifest().name,
+                    "a plugin accepted a webhook without a check that came out true; it is refused"
+                );
                 Err(Refused::NotGenuine)
             }
             Err(refusal) => {
-                tracing::info!(tenant, connection = id, code = refusal.code, genuine, "a webhook is refused: {}", refusal.message);
+                tracing::info!(
+                    tenant,
+                    connection = id,
+                    code = refusal.code,
+                    genuine,
+                    "a webhook is refused: {}",
+                    refusal.message
+                );
                 match refusal.code.as_str() {
                     _ if !genuine => Err(Refused::NotGenuine),
                     "unauthorised" => Err(Refused::NotGenuine),
@@ -449,7 +478,11 @@ fn of(connection: &Connection, event: WebhookEvent, received_at: u64, digest: &s
 }
 
 /// Standard Webhooks, or a secret in a header.
-fn read_by_host(connection: &Connection, webhook: &Webhook, request: &WebhookRequest) -> Result<WebhookAccepted, Refused> {
+fn read_by_host(
+    connection: &Connection,
+    webhook: &Webhook,
+    request: &WebhookRequest,
+) -> Result<WebhookAccepted, Refused> {
     let refuse = |why: String| {
         tracing::info!(tenant = %connection.tenant, connection = %connection.id, "a webhook is refused: {why}");
         Refused::NotGenuine
@@ -483,7 +516,9 @@ fn read_by_host(connection: &Connection, webhook: &Webhook, request: &WebhookReq
         match webhook.subjects.render_if_there(&name, &values) {
             None => break,
             // What this event does not have it is not about.
-            Some(Err(why)) => tracing::debug!(connection = %connection.id, event = event.id, why, "a subject is left out"),
+            Some(Err(why)) => {
+                tracing::debug!(connection = %connection.id, event = event.id, why, "a subject is left out")
+            }
             Some(Ok(subject)) if text_problem(&subject).is_none() => event.subjects.push(subject),
             Some(Ok(_)) => {}
         }

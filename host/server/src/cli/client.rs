@@ -75,7 +75,8 @@ impl Client {
 
     async fn in_process(common: &Common, scratch: Option<TempDir>) -> Result<Client> {
         crate::telemetry::start_log(Some(crate::telemetry::Format::Text), "warn");
-        let app = crate::serve::app(common, Rates { key: u32::MAX, visitor: u32::MAX, webhook: u32::MAX }, true, false).await?;
+        let app = crate::serve::app(common, Rates { key: u32::MAX, visitor: u32::MAX, webhook: u32::MAX }, true, false)
+            .await?;
         let engine = app.engine.clone();
         let data = common.data.clone();
         Ok(Client::InProcess { router: crate::serve::operator(app), engine, data, _scratch: scratch })

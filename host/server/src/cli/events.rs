@@ -147,9 +147,22 @@ async fn list(client: &Client, args: &ListArgs) -> Result<()> {
 fn line(event: &Value) -> String {
     let text = |name: &str| printable(event.get(name).and_then(Value::as_str).unwrap_or_default());
     let number = |name: &str| event.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let mut out = format!("{}  {:<7}  {}  {}  {}", text("received_at"), text("status"), text("event"), text("source"), text("id"));
-    let subjects: Vec<String> =
-        event.get("subjects").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(printable).collect();
+    let mut out = format!(
+        "{}  {:<7}  {}  {}  {}",
+        text("received_at"),
+        text("status"),
+        text("event"),
+        text("source"),
+        text("id")
+    );
+    let subjects: Vec<String> = event
+        .get("subjects")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(printable)
+        .collect();
     if !subjects.is_empty() {
         let _ = write!(out, "  about {}", subjects.join(", "));
     }

@@ -116,11 +116,15 @@ pub(crate) async fn replay(
 }
 
 fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("no event `{}` is known that has been processed; the newest 10,000 are kept", id.escape_debug()))
+    Problem::not_found(format!(
+        "no event `{}` is known that has been processed; the newest 10,000 are kept",
+        id.escape_debug()
+    ))
 }
 
 fn moment(name: &str, text: &str) -> Result<u64, Problem> {
-    let wrong = || Problem::invalid_input(format!("{name}: write a moment as 2026-11-22T10:32:00Z")).at(&format!("/{name}"));
+    let wrong =
+        || Problem::invalid_input(format!("{name}: write a moment as 2026-11-22T10:32:00Z")).at(&format!("/{name}"));
     let at = text.parse::<jiff::Timestamp>().map_err(|_| wrong())?;
     u64::try_from(at.as_millisecond()).map_err(|_| wrong())
 }

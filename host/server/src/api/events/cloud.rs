@@ -154,8 +154,12 @@ mod tests {
         given.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
     }
 
-    const LEAST: [(&str, &str); 4] =
-        [("ce-specversion", "1.0"), ("ce-id", "7"), ("ce-source", "/shop/eu"), ("ce-type", "com.example.order-shipped")];
+    const LEAST: [(&str, &str); 4] = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "7"),
+        ("ce-source", "/shop/eu"),
+        ("ce-type", "com.example.order-shipped"),
+    ];
 
     #[test]
     fn the_same_event_in_three_modes_is_the_same() {
@@ -169,7 +173,10 @@ mod tests {
         for told in [structured(event, "").unwrap(), structured(encoded, "/3").unwrap(), binary] {
             assert_eq!((told.id.as_deref(), told.name.as_str()), (Some("/shop/eu 7"), "com.example.order_shipped"));
             assert_eq!((told.subjects, told.data), (vec!["order:1".to_owned()], json!({"a": 1})));
-            assert_eq!((told.occurred_at.as_deref(), told.origin.as_deref()), (Some("2026-11-22T10:00:00Z"), Some("/shop/eu")));
+            assert_eq!(
+                (told.occurred_at.as_deref(), told.origin.as_deref()),
+                (Some("2026-11-22T10:00:00Z"), Some("/shop/eu"))
+            );
         }
     }
 

@@ -99,7 +99,8 @@ pub(crate) async fn accept(
         _ if cloud::is_binary(&headers) => vec![cloud::binary(&headers, &form, &body)?],
         "application/json" => vec![ours(parse(&body)?)],
         _ => {
-            let detail = "send `content-type: application/json`, application/cloudevents+json or a CloudEvent in binary mode";
+            let detail =
+                "send `content-type: application/json`, application/cloudevents+json or a CloudEvent in binary mode";
             return Err(Problem::unsupported_media_type(detail));
         }
     };
@@ -162,7 +163,10 @@ fn checked(
         return wrong(told.name_field, format!("the name of an event {problem}"));
     }
     if told.subjects.len() > SUBJECTS {
-        return wrong("subjects", format!("an event has at most {SUBJECTS} subjects, this one has {}", told.subjects.len()));
+        return wrong(
+            "subjects",
+            format!("an event has at most {SUBJECTS} subjects, this one has {}", told.subjects.len()),
+        );
     }
     if let Some((number, problem)) = told.subjects.iter().enumerate().find_map(|(n, s)| Some((n, text_problem(s)?))) {
         return wrong(&format!("subjects/{number}"), format!("a subject {problem}"));
@@ -191,7 +195,8 @@ fn checked(
     };
     // A key is its client's own; an id is the tenant's.
     let named = key.map(|key| scoped(caller, key, &[]).name);
-    let of_key = named.as_deref().map(|named| format!("key-{}", confab_engine::events::accept::digest(named.as_bytes())));
+    let of_key =
+        named.as_deref().map(|named| format!("key-{}", confab_engine::events::accept::digest(named.as_bytes())));
     let id = told.id.clone().or_else(|| of_key.clone()).unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let names = told.id.iter().cloned().chain(of_key).collect();
     let Told { name, data, subjects, occurred_at, origin, .. } = told;
