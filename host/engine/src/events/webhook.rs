@@ -11,7 +11,8 @@
 //! that is in the log.
 //!
 //! Who calls is not known until a check came out true. Until then a plugin may not make requests, and only so many calls of a
-//! connection run at once ([`AT_ONCE`]): strangers can't use up the places of others.
+//! connection run at once ([`AT_ONCE`]): strangers can't use up the places of others. Nor does a failure count towards
+//! the plugin's quarantine, which would also stop its calls for visitors.
 
 use super::accept::digest;
 use super::templates::{Templates, values};
@@ -413,7 +414,13 @@ impl Engine {
                     FailureKind::Quota => u64::from(self.sandbox().fuel_in_s(tenant)),
                     _ => 30,
                 };
-                watch.failed(post, pass, &failure, &whose);
+                if verified.load(Ordering::Relaxed) {
+                    watch.failed(post, pass, &failure, &whose);
+                } else {
+                    // Told, but not held against the plugin: a stranger could have it quarantined.
+                    drop(pass);
+                    watch.failures.plugin(&failure, &whose);
+                }
                 return Err(unavailable("the connection's plugin failed", retry));
             }
         };

@@ -1,7 +1,7 @@
 //! `POST /webhooks/{TENANT.CONNECTION}`: a platform calls.
 //!
 //! Whose call it is stands in the address alone. No key is needed: that the call is genuine the connection's check says, see
-//! `confab_engine::events::webhook`. Before anything that costs something, calls are limited for each remote address and each connection. A
+//! `confab_engine::events::webhook`. Before anything that costs something, calls are limited for each connection, and for each remote address of it. A
 //! refusal tells nothing of why, nor whether an address without a webhook is a connection.
 
 use super::App;
@@ -31,8 +31,13 @@ pub(crate) async fn receive(
     let (tenant, connection) = address.split_once('.').ok_or_else(unknown)?;
     let tenant: TenantId = tenant.parse().map_err(|_| unknown())?;
     let connection: ConnectionId = connection.parse().map_err(|_| unknown())?;
+    // Names that nobody has would only fill the table of counters.
+    if app.engine.registry().connection(&tenant, &connection).is_none() {
+        return Err(unknown());
+    }
     let of_connection = format!("w/{tenant}/{connection}");
-    let of_address = remote.map(|Extension(Remote(address))| format!("wa/{address}"));
+    // Of this connection: platforms and proxies call for many tenants from one address.
+    let of_address = remote.map(|Extension(Remote(address))| format!("wa/{tenant}/{connection}/{address}"));
     let mut checks = Vec::new();
     if let Some(subject) = &of_address {
         checks.push(Check { policy: "webhook-address", subject, limit: app.rates.webhook.div_ceil(2) });

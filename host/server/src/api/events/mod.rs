@@ -2,7 +2,8 @@
 //!
 //! In our own form, or as CloudEvents (structured, batch or binary; [`cloud`]). All become [`Event`]s of the source `api`. The answer is
 //! 202 when they are on disk. An event is known by its id: the body's, or the `Idempotency-Key`, or a CloudEvent's source and id. The same
-//! again within 72 hours is answered with `duplicate`; another event under an id or key that was used is refused with 422.
+//! again within 72 hours is answered with `duplicate`; another event under an id or key that was used is refused with 422 (but for
+//! CloudEvents, of which source and id alone say which one it is).
 
 mod cloud;
 
@@ -198,7 +199,9 @@ fn checked(
     let of_key =
         named.as_deref().map(|named| format!("key-{}", confab_engine::events::accept::digest(named.as_bytes())));
     let id = told.id.clone().or_else(|| of_key.clone()).unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let names = told.id.iter().cloned().chain(of_key).collect();
+    // Of CloudEvents, source and id alone say which one it is: what is made anew under them (with another `time`) is the same.
+    let is_cloud = told.origin.is_some();
+    let names = told.id.iter().cloned().chain(of_key).filter(|_| !is_cloud).collect();
     let Told { name, data, subjects, occurred_at, origin, .. } = told;
     let event = Event {
         tenant: tenant.clone(),
