@@ -50,6 +50,7 @@ mod connector_zendesk;
 mod conversations;
 mod crashes;
 mod deploy;
+mod durable;
 mod events;
 mod failures;
 mod guest_memory;
