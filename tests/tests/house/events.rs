@@ -135,7 +135,8 @@ async fn the_same_id_or_key_for_another_event_is_refused_and_what_is_no_event_to
     let folder = folder(TOLD)?;
     let host = host(&folder)?;
     let (server, client) = open(&host).await?;
-    let post = |body: Value| async move { client.post("/api/events", &body).await };
+    let sending = &client;
+    let post = |body: Value| async move { sending.post("/api/events", &body).await };
     ensure!(status(&post(shipped("e-1", "WEB-1")).await?)? == "accepted");
     post(shipped("e-1", "WEB-2")).await?.problem(422, "idempotency-key-reused")?;
     ensure!(status(&post(shipped("e-1", "WEB-1")).await?)? == "duplicate", "the first one still counts");
@@ -160,7 +161,7 @@ async fn the_same_id_or_key_for_another_event_is_refused_and_what_is_no_event_to
 
     for (body, pointer) in [
         (json!({"event": "order shipped"}), "/event"),
-        (json!({"event": "a", "subjects": ["x"; 17]}), "/subjects"),
+        (json!({"event": "a", "subjects": vec!["x"; 17]}), "/subjects"),
         (json!({"event": "a", "subjects": ["x", ""]}), "/subjects/1"),
         (json!({"event": "a", "id": "a\nb"}), "/id"),
         (json!({"event": "a", "occurred_at": "noon"}), "/occurred_at"),
