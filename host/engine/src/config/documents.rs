@@ -79,11 +79,11 @@ pub enum WhileBusy {
 }
 
 impl WhileBusy {
-    /// Most messages that may wait. A person writes no more in a row; a machine that does is told to wait.
+    /// Most messages that may wait. No person writes so many in a row; a machine that does is told to wait.
     pub(crate) fn most_waiting(self) -> usize {
         match self {
             WhileBusy::Reject => 0,
-            _ => 8,
+            _ => 32,
         }
     }
 }
