@@ -11,7 +11,12 @@ use serde_json::{Value, json};
 
 /// Sends a message under a key.
 async fn send(client: &Client, key: &str, body: &Value) -> Result<Answer> {
-    confab_tests::client::send(client.request(Method::POST, "/api/chat").header("idempotency-key", key).json(body)).await
+    send_to(client, "/api/chat", key, body).await
+}
+
+async fn send_to(client: &Client, path: &str, key: &str, body: &Value) -> Result<Answer> {
+    let request = client.request(Method::POST, path).header("idempotency-key", key);
+    confab_tests::client::send(request.header("content-type", "application/json").body(body.to_string())).await
 }
 
 /// A shop with a bot `caller` that calls what it is told to call, on a system that does not answer until it is told to.
@@ -85,11 +90,9 @@ async fn a_request_that_is_sent_again_is_served_once() -> Result<()> {
 
     // What is no message is served once, too. A new key is shown once.
     let admin = Client::new(&server, &host.key("shop", &["--scope", "admin"]).await?)?;
-    let make = || {
-        let request = admin.request(Method::POST, "/api/admin/keys").header("idempotency-key", "k-1");
-        confab_tests::client::send(request.json(&json!({"label": "till"})))
-    };
-    let (made, repeated) = (make().await?.json()?, make().await?);
+    let till = json!({"label": "till"});
+    let made = send_to(&admin, "/api/admin/keys", "k-1", &till).await?.json()?;
+    let repeated = send_to(&admin, "/api/admin/keys", "k-1", &till).await?;
     ensure!(repeated.header("idempotency-replayed") == "true");
     let repeated = repeated.json()?;
     ensure!(made["id"] == repeated["id"] && made["key"].is_string() && repeated["key"].is_null(), "{repeated}");
@@ -145,7 +148,10 @@ async fn messages_that_wait_become_one_where_the_bot_says_so() -> Result<()> {
     // Either is answered again under its own key.
     for (name, text) in [("half", "{"), ("rest", "}")] {
         let again = send(&client, name, &body(text)).await?;
-        ensure!(again.header("idempotency-replayed") == "true" && again.json()?["turn_id"] == half["turn_id"], "{name}");
+        ensure!(
+            again.header("idempotency-replayed") == "true" && again.json()?["turn_id"] == half["turn_id"],
+            "{name}"
+        );
     }
     Ok(())
 }
@@ -241,7 +247,10 @@ async fn people_take_a_conversation_over_and_give_it_back() -> Result<()> {
     post("messages", json!({"agent": "Anna", "text": "Hello, this is Anna."})).await?.json()?;
     let heard = listening.await??;
     let message = &heard["messages"][0];
-    ensure!(message["from"] == "agent" && message["agent"] == "Anna" && message["text"] == "Hello, this is Anna.", "{heard}");
+    ensure!(
+        message["from"] == "agent" && message["agent"] == "Anna" && message["text"] == "Hello, this is Anna.",
+        "{heard}"
+    );
     ensure!(heard["after"] == 5 && heard["with_people"] == true, "{heard}");
     client.get(&format!("/api/conversations/{id}/messages?visitor=eve")).await?.problem(404, "unknown-conversation")?;
 
@@ -266,7 +275,10 @@ async fn a_conversation_that_nobody_takes_is_the_bots_again() -> Result<()> {
     ensure!(said.body["with_people"] == true, "{}", said.body);
     let news = format!("/api/conversations/{}/messages?after=1&wait=25", talk.id()?);
     let heard = client.json(&news).await?;
-    ensure!(heard["messages"].as_array().is_some_and(|all| all.iter().any(|m| m["text"] == "Nobody is here.")), "{heard}");
+    ensure!(
+        heard["messages"].as_array().is_some_and(|all| all.iter().any(|m| m["text"] == "Nobody is here.")),
+        "{heard}"
+    );
     ensure!(heard["with_people"] == false, "{heard}");
     talk.hears("Do you have SKU-1001 in stock?", &["5 available"]).await?;
     Ok(())
@@ -285,7 +297,9 @@ async fn a_recorded_conversation_is_a_test_of_the_bot() -> Result<()> {
     talk.hears("einkauf@muster.example", &["WEB-42 is shipped"]).await?;
     let id = talk.id()?.to_owned();
     let counts = host.confab(&["replay", &id, "--tenant", "shop", "--counts"]).await?;
-    ensure!(serde_json::from_str::<Value>(&counts)? == json!({"turns": 4, "equal": 4, "different": 0, "without_record": 0}));
+    ensure!(
+        serde_json::from_str::<Value>(&counts)? == json!({"turns": 4, "equal": 4, "different": 0, "without_record": 0})
+    );
 
     let file = folder.path().join("recorded.json");
     let file = file.to_str().context("no path")?;
