@@ -304,7 +304,7 @@ impl Engine {
                 events.push(EventRecord { event, status, at, tries: 0, told: Vec::new(), told_count: 0, error: None });
             }
         }
-        events.sort_by(|a, b| b.at.cmp(&a.at));
+        events.sort_by_key(|record| std::cmp::Reverse(record.at));
         Ok(events)
     }
 }
