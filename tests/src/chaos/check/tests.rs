@@ -40,7 +40,7 @@ fn found(sent: Vec<Sent>, lines: Vec<Line>, made: &[(&str, &str)]) -> Vec<Wrong>
 }
 
 fn found_of(lost: u64, sent: Vec<Sent>, lines: Vec<Line>, made: &[(&str, &str)]) -> Vec<Wrong> {
-    let ledger = Ledger { talks: vec![had(sent)], transcripts: vec![lines], warm: 0 };
+    let ledger = Ledger { talks: vec![had(sent)], transcripts: vec![lines] };
     let mut report = Report::new(&Plan::small(Store::Embedded));
     ledger.conversations(&mut report);
     let of = |(title, number): &(&str, &str)| Made {
@@ -136,7 +136,7 @@ fn webhooks_that_are_lost_doubled_or_refused_are_seen() {
         let event = Event { order: "EV1".into(), delivered };
         let talk = Talk { event: Some(event), ..had(Vec::new()) };
         let lines = (0..told as u64).map(|turn| line(turn, "bot", &script::told("EV1"))).collect();
-        let ledger = Ledger { talks: vec![talk], transcripts: vec![lines], warm: 0 };
+        let ledger = Ledger { talks: vec![talk], transcripts: vec![lines] };
         let mut report = Report::new(&Plan::small(Store::Embedded));
         ledger.events(&mut report);
         report.found()
