@@ -165,4 +165,19 @@ mod tests {
         signals.work_arrived(LOOK_EVERY * 9).await;
         assert!(since.elapsed() >= LOOK_EVERY && signals.is_look_due());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_was_freed_is_not_waited_for_and_another_is() {
+        let signals = Arc::new(Signals::default());
+        let lock = signals.lock_of("c/1");
+        signals.hear(TURNS_CHANNEL, "c/1");
+        let since = Instant::now();
+        lock.freed(LOOK_EVERY).await;
+        assert!(since.elapsed().is_zero());
+        signals.hear(TURNS_CHANNEL, "c/2");
+        lock.freed(LOOK_EVERY).await;
+        assert!(since.elapsed() >= LOOK_EVERY);
+        drop(lock);
+        assert!(signals.locks.lock().is_empty());
+    }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use confab_store::{
     Address, Again, BeginTurn, Begun, JournalNote, Lanes as _, Once, Push, RedisStore, Settled, StoreError, TurnCommit,
 };
+use futures::StreamExt as _;
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use crate::harness::{LONG, Turns as _, answer, bytes, commit, eventually, key, options, turn};
 use crate::losing_proxy::LosingProxy;
@@ -92,6 +94,27 @@ async fn a_place_is_kept_while_a_task_of_the_same_host_has_the_turn_for_long() {
         task.await.unwrap();
     }
     assert_eq!(*order.lock(), [0, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_on_another_host_is_told_when_the_lock_is_freed_and_nobody_else_is() {
+    let server = RedisServer::start(&[]);
+    let url = server.url(0);
+    let mut messages = redis::Client::open(url.as_str()).unwrap().get_async_pubsub().await.unwrap();
+    messages.subscribe("confab:turns").await.unwrap();
+    let mut messages = messages.into_on_message();
+    let hosts = [confab_store::open(&url).await.unwrap(), confab_store::open(&url).await.unwrap()];
+    turn(&*hosts[0], &key("alone"), commit("x", &[])).await;
+    let running = hosts[0].open_turn(&key("c"), options()).await.unwrap();
+    let waits = tokio::spawn({
+        let host = Arc::clone(&hosts[1]);
+        async move { turn(&*host, &key("c"), commit("two", &[])).await }
+    });
+    eventually("it waits", || async { waiting(&url).await == 1 }).await;
+    hosts[0].close_turn(running.lease, commit("one", &[])).await.unwrap();
+    let message = timeout(LONG, messages.next()).await.unwrap().unwrap();
+    assert!(message.get_payload::<String>().unwrap().ends_with(":c/tenant/bot/c"));
+    assert_eq!(waits.await.unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
