@@ -5,6 +5,7 @@
 # make bench  a turn beside a bare handler that does the same I/O; what the journal, age and more hosts cost
 # make hostile  every hostile guest attacks, and what another tenant's visitors feel of it
 # make scale  a thousand plugins and ten thousand bots beside one of each
+# make chaos  hosts are killed under load: no turn, write or webhook is lost or doubled (CHAOS='--store redis --conversations 200')
 # make lint   format, clippy
 # Each installs what it needs (Debian's apt, rustup, pip); nothing needs to be set up before but Rust itself.
 
@@ -15,7 +16,7 @@ CONFAB := $(TARGET)/release/confab
 PLUGINS := $(patsubst %/plugin.toml,%,$(wildcard plugins/*/plugin.toml)) examples/connector
 GUESTS = $(patsubst %/plugin.toml,%,$(wildcard tests/guests/*/plugin.toml tests/guests-wat/*/plugin.toml))
 
-.PHONY: run test test-systems docs bench hostile scale lint build plugins all deps-build deps-test deps-systems clean
+.PHONY: run test test-systems docs bench hostile scale chaos lint build plugins all deps-build deps-test deps-systems clean
 
 run: plugins
 	@scripts/run $(CONFAB)
@@ -50,6 +51,9 @@ hostile: all
 
 scale: all
 	$(TARGET)/release/confab-bench --confab $(CONFAB) --plugins $(TARGET)/plugins scale
+
+chaos: all
+	$(TARGET)/release/confab-bench chaos $(CHAOS)
 
 lint:
 	cargo fmt --all --check

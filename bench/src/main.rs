@@ -7,6 +7,7 @@
 //! | [`load`] | the client: keep-alive connections, each with a conversation of its own |
 //! | [`sandbox`] | the sandbox alone: fresh instance, call, drop |
 //! | [`scale`] | `make scale`: a thousand plugins and ten thousand bots |
+//! | [`chaos`] | `make chaos`: hosts are killed under load, and nothing is lost or doubled |
 //! | [`durable`] | what it costs that turns are durable: the journal, old conversations, several hosts |
 //! | [`hostile`], [`attack`] | `make hostile`: each hostile guest, and what another tenant's visitors feel of it |
 //!
@@ -16,6 +17,7 @@
 
 mod attack;
 mod bare;
+mod chaos;
 mod durable;
 mod hostile;
 mod load;
@@ -26,6 +28,7 @@ mod targets;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 use targets::{Target, Targets};
 
@@ -57,6 +60,8 @@ struct Args {
 enum Other {
     /// Every hostile guest: what it tries, what stops it, and what another tenant's visitors feel of it.
     Hostile(hostile::Options),
+    /// Conversations, writes and webhooks while hosts are killed: nothing may be lost or doubled.
+    Chaos(chaos::Options),
     /// A thousand plugins and ten thousand bots beside one of each.
     Scale(scale::Options),
     /// What the journal costs, old conversations beside young ones, and one to three hosts on one Redis.
@@ -70,17 +75,20 @@ enum Other {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match &args.other {
         Some(Other::Bare { store }) => runtime.block_on(bare::serve(store)),
         Some(Other::Hostile(options)) => runtime.block_on(hostile::run(options)),
+        // That something is wrong is its result, and not an error.
+        Some(Other::Chaos(options)) => return runtime.block_on(chaos::run(options)),
         Some(Other::Scale(options)) => runtime.block_on(scale::run(&args.confab, &args.plugins, options)),
         Some(Other::Durable(options)) => runtime.block_on(durable::run(&args.confab, &args.plugins, options)),
         Some(Other::Attack(options)) => runtime.block_on(attack::run(options)),
         None => runtime.block_on(bench(&args)),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn bench(args: &Args) -> Result<()> {

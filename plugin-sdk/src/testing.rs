@@ -20,7 +20,7 @@
 
 mod events;
 
-pub use events::{Effect, hmac};
+pub use events::{Effect, base64, hmac};
 
 use crate::bindings::imports::confab::plugin as wit;
 use crate::text::percent_decoded;

@@ -9,6 +9,7 @@
 //! | [`connection`] | the functions of a connection, called by name |
 //! | [`component`] | components made of others, for the install gate |
 //! | [`metric`] | figures out of `/metrics` |
+//! | [`receiver`] | a receiver of webhooks that verifies with the official library, and a clock to move |
 //! | [`redis`] | a real redis-server |
 //! | [`tryton`] | a real Tryton |
 //! | [`systems`] | other real systems, for `make test-systems` |
@@ -19,6 +20,7 @@
 //! | [`endpoint`] | an endpoint that keeps every byte it got, echoes, drips, redirects, hangs up |
 //! | [`memory`] | the memory of every guest of a running server |
 //! | [`museum`] | the hostile guests: what each tries, and what stops it |
+//! | [`chaos`] | hosts that are killed under load, and what must be true of it all afterwards |
 //! | [`wait`] | waiting for something with a deadline, never for a time |
 //!
 //! The tests are in `tests/house`, named by behaviour; the programs that run in the sandbox are in `guests` and `guests-wat`. Nothing here
@@ -26,6 +28,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::indexing_slicing, reason = "only JSON is indexed here, and what is not in it is null")]
 
+pub mod chaos;
 pub mod client;
 pub mod component;
 pub mod connection;
@@ -36,6 +39,7 @@ pub mod memory;
 pub mod metric;
 pub mod museum;
 pub mod place;
+pub mod receiver;
 pub mod redis;
 pub mod server;
 pub mod systems;

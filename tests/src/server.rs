@@ -16,6 +16,8 @@ use tokio::process::{Child, Command};
 
 /// Beginning of the line that says that the server is ready.
 const READY: &str = "listening on ";
+/// Any port that nobody has.
+const FREE_PORT: &str = "127.0.0.1:0";
 /// Lines of the log that an error shows.
 const LOG_TAIL: usize = 30;
 
@@ -24,6 +26,7 @@ const LOG_TAIL: usize = 30;
 pub struct Host {
     home: Arc<TempDir>,
     common: Vec<String>,
+    listen: String,
     serve: Vec<String>,
     env: Vec<(String, String)>,
 }
@@ -45,7 +48,7 @@ impl Host {
             "--plugins".to_owned(),
             place::plugins()?.display().to_string(),
         ];
-        Ok(Host { home: Arc::new(home), common, serve: Vec::new(), env: Vec::new() })
+        Ok(Host { home: Arc::new(home), common, listen: FREE_PORT.to_owned(), serve: Vec::new(), env: Vec::new() })
     }
 
     /// With another code cache than that of all tests.
@@ -79,6 +82,13 @@ impl Host {
     #[must_use]
     pub fn serving(mut self, name: &str, value: &str) -> Host {
         self.serve.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// On this port of 127.0.0.1 at each start, so that clients find it again.
+    #[must_use]
+    pub fn listening(mut self, port: u16) -> Host {
+        self.listen = format!("127.0.0.1:{port}");
         self
     }
 
@@ -143,14 +153,14 @@ impl Host {
         Ok(String::from_utf8_lossy(&std::fs::read(self.log_file())?).into_owned())
     }
 
-    /// Starts a server on a free port and waits until it says that it listens.
+    /// Starts a server, on a free port unless it has one, and waits until it says that it listens.
     ///
     /// # Errors
     /// With the end of its log, when it ends or does not get ready.
     pub async fn start(&self) -> Result<Server> {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
         let mut command = self.command()?;
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]).args(&self.serve);
+        command.args(["serve", "--listen", &self.listen, "--log-format", "json"]).args(&self.serve);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().context("can't start confab")?;
         let mut lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
         let ready = tokio::time::timeout(LONG, async {
@@ -185,8 +195,16 @@ impl Host {
     /// # Errors
     /// When it can't be run. That it fails is an answer.
     pub async fn run(&self, arguments: &[&str]) -> Result<Ran> {
+        self.run_within(LONG, arguments).await
+    }
+
+    /// The same for one that may take longer than others.
+    ///
+    /// # Errors
+    /// When it can't be run, or does not end within the time.
+    pub async fn run_within(&self, time: Duration, arguments: &[&str]) -> Result<Ran> {
         let mut command = self.command()?;
-        let output = tokio::time::timeout(LONG, command.args(arguments).output()).await;
+        let output = tokio::time::timeout(time, command.args(arguments).output()).await;
         let output = output.with_context(|| format!("confab {arguments:?} did not end"))??;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })

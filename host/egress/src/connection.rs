@@ -210,6 +210,15 @@ impl Connection {
         result
     }
 
+    /// Whether a request is one that would be sent, without sending it: what can be known of method, path, headers and size.
+    ///
+    /// # Errors
+    /// As [`Connection::send`] would fail.
+    pub fn allows(&self, endpoint: &str, request: &OutRequest) -> Result<(), SendError> {
+        let found = self.endpoints.get(endpoint).ok_or_else(|| self.unknown(endpoint))?;
+        self.check(found, request).map(drop)
+    }
+
     /// What somebody should see to before it fails, one sentence each: certificates that end soon.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {

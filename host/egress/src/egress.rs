@@ -25,8 +25,8 @@ use crate::limits::{Limits, REDACT_MIN_CHARS};
 use crate::path::Base;
 use crate::policy::EgressPolicy;
 use crate::redact::Redactor;
-use crate::secret::Secret;
-use crate::source::SecretSource;
+use crate::secret::{Secret, SecretRef};
+use crate::source::{SecretError, SecretSource};
 
 /// The way out, as the operator has set it up. One a process.
 pub struct Egress {
@@ -90,6 +90,14 @@ impl Egress {
     #[must_use]
     pub fn with_tokens(self, tokens: Arc<dyn TokenStore>) -> Self {
         Self { tokens: Some(tokens), ..self }
+    }
+
+    /// The value of a tenant's secret, for what the host itself signs and verifies.
+    ///
+    /// # Errors
+    /// As [`SecretSource::resolve`].
+    pub fn secret(&self, tenant: &str, reference: &SecretRef) -> Result<Secret, SecretError> {
+        self.secrets.resolve(tenant, reference)
     }
 
     /// Check a connection's configuration, read its secrets, and give the handle to call through. Keep the handle:

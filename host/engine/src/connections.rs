@@ -141,7 +141,12 @@ impl Engine {
         }
     }
 
-    fn services_of(&self, connection: &Arc<Connection>, operation: String, request_id: Arc<str>) -> ConnectionServices {
+    pub(crate) fn services_of(
+        &self,
+        connection: &Arc<Connection>,
+        operation: String,
+        request_id: Arc<str>,
+    ) -> ConnectionServices {
         ConnectionServices {
             connection: connection.clone(),
             data: Space { store: self.inner.store.clone(), name: connection.space.clone() },

@@ -2,7 +2,9 @@
 
 use crate::budget::StoreBudget;
 use crate::cache::ResultCache;
-use crate::config::documents::{self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc};
+use crate::config::documents::{
+    self, BOT, BotDoc, CONNECTION, ConnectionDoc, FILE, TENANT, TenantDoc, WEBHOOK, WebhookDoc,
+};
 use crate::config::{Bundle, Finding, Severity, SourceFile};
 use crate::ids::{ConnectionId, ConversationId, TenantId};
 use crate::install::GateConfig;
@@ -12,9 +14,11 @@ use crate::registry::{Publisher, Registry, Slot, Tenant};
 use crate::rollout::{ROLLOUT, Rollouts, Verdict, Watches};
 use crate::tokens::{TokenKeys, Vault};
 use crate::turn::interrupt::Interruptible;
+use crate::turn::merge::Gathering;
 use crate::upgrade::{About, Found};
 use crate::versions::Versions;
 use crate::watch::Watch;
+use crate::webhooks::{self, Hook};
 use crate::work::Worker;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -104,7 +108,7 @@ pub struct ApplyReport {
 pub struct ApplyOptions {
     /// Check everything, store nothing.
     pub check_only: bool,
-    /// Remove the tenant's bots and connections that are not in the folder.
+    /// Remove the tenant's bots, connections and webhooks that are not in the folder.
     pub prune: bool,
 }
 
@@ -128,6 +132,7 @@ pub(crate) struct Inner {
     pub(crate) turns: TaskTracker,
     worker: Worker,
     pub(crate) interruptible: Interruptible,
+    pub(crate) gathering: Gathering,
     /// Conversations in which something was said.
     pub(crate) said: tokio::sync::broadcast::Sender<ConversationId>,
     pub(crate) watch: Arc<Watch>,
@@ -175,6 +180,7 @@ impl Engine {
                 turns: TaskTracker::new(),
                 worker: Worker::new(),
                 interruptible: Interruptible::default(),
+                gathering: Gathering::default(),
                 said: tokio::sync::broadcast::Sender::new(SAID),
                 watch,
                 cache,
@@ -296,7 +302,8 @@ impl Engine {
         let mut all = Vec::new();
         let mut tenants: HashMap<TenantId, Tenant> = HashMap::new();
         for doc in read_all::<TenantDoc>(store.documents(TENANT).await?) {
-            tenants.insert(doc.id.clone(), Tenant { doc, bots: HashMap::new(), connections: HashMap::new() });
+            let (bots, connections, webhooks) = Default::default();
+            tenants.insert(doc.id.clone(), Tenant { doc, bots, connections, webhooks });
         }
         for doc in read_all::<ConnectionDoc>(store.documents(CONNECTION).await?) {
             let Some(tenant) = tenants.get_mut(&doc.tenant) else { continue };
@@ -330,6 +337,13 @@ impl Engine {
                 about: about.clone(),
                 finding,
             }));
+        }
+        for doc in read_all::<WebhookDoc>(store.documents(WEBHOOK).await?) {
+            let Some(tenant) = tenants.get_mut(&doc.tenant) else { continue };
+            let mut findings = Vec::new();
+            let ready = publisher.webhook(doc.id.as_str(), &doc, old.webhook(&doc.tenant, &doc.id), &mut findings);
+            let slot = slot(ready, &findings, "webhook", &doc.tenant, doc.id.as_str());
+            tenant.webhooks.insert(doc.id.clone(), Hook { doc, slot });
         }
         Ok((Registry { tenants, rollouts: versions.rollouts.clone() }, all))
     }
@@ -373,6 +387,13 @@ impl Engine {
             bundle.locate(file, &mut found);
             findings.append(&mut found);
         }
+        for (file, doc) in &bundle.webhooks {
+            let mut found = Vec::new();
+            self.inner.publisher.webhook(file, doc, old.webhook(&tenant, &doc.id), &mut found);
+            webhooks::check_bots(file, doc, &bundle, old_tenant, &mut found);
+            bundle.locate(file, &mut found);
+            findings.append(&mut found);
+        }
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(ApplyError::Findings(findings));
         }
@@ -381,6 +402,10 @@ impl Engine {
         if !options.check_only {
             self.inner.store.change_documents(changes).await?;
             self.rebuild().await?;
+            let gone = old_tenant.into_iter().flat_map(|tenant| tenant.webhooks.keys());
+            for id in gone.filter(|id| removed.contains(&format!("webhook {id}"))) {
+                self.forget_webhook(&tenant, id).await?;
+            }
             let gone = old_tenant.into_iter().flat_map(|tenant| &tenant.connections);
             for (id, slot) in gone.filter(|(id, _)| removed.contains(&format!("connection {id}"))) {
                 if let Slot::Ready(connection) = slot {
@@ -418,8 +443,15 @@ fn changes(
     for (_, doc) in &bundle.bots {
         changes.push(documents::put(BOT, format!("{tenant}/{}", doc.id), doc)?);
     }
+    for (_, doc) in &bundle.webhooks {
+        changes.push(documents::put(WEBHOOK, format!("{tenant}/{}", doc.id), doc)?);
+    }
     let mut removed = Vec::new();
     if let Some(old) = old.filter(|_| options.prune) {
+        for id in old.webhooks.keys().filter(|id| !bundle.webhooks.iter().any(|(_, doc)| doc.id == **id)) {
+            changes.push(documents::delete(WEBHOOK, format!("{tenant}/{id}")));
+            removed.push(format!("webhook {id}"));
+        }
         for id in old.bots.keys().filter(|id| !bundle.bots.iter().any(|(_, doc)| doc.id == **id)) {
             changes.push(documents::delete(BOT, format!("{tenant}/{id}")));
             removed.push(format!("bot {id}"));

@@ -3,7 +3,7 @@
 use confab_store::StoreError;
 
 /// Why a turn gave no answer. What goes wrong inside a plugin is no error here: the visitor gets the bot's fallback.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum TurnError {
     /// The tenant has no such bot.
     #[error("there is no bot `{0}`")]

@@ -64,6 +64,8 @@ name!(/// A bot of a tenant.
     BotId, "a bot's id");
 name!(/// A tenant's configured instance of a connector.
     ConnectionId, "a connection's id");
+name!(/// A webhook: a place of a tenant's that is told what happens.
+    WebhookId, "a webhook's id");
 
 /// A conversation. Made by the host, never by a client: version 7 UUID, hard to guess and in order of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

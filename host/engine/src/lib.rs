@@ -16,10 +16,12 @@
 //! | [`tokens`] | tokens of OAuth2 connections: kept encrypted, got by a person |
 //! | [`turn`] | one message in, one answer out: lock, load, plugin, commit |
 //! | `work`, `later` | what waits: unfinished turns, events for later |
+//! | [`events`] | what other systems tell: taken in once, told to the bots that want it |
 //! | [`replay`] | a turn of the past, run again |
 //! | [`conversation`] | what is kept of a conversation, and whose it is |
 //! | [`cache`] | what capability calls gave, kept for a while |
 //! | [`services`] | what a plugin gets from the host while it runs |
+//! | [`webhooks`] | what tenants' systems are told of turns, signed and in order |
 //! | `watch` | what surrounds each call of a plugin: quarantine before it, account and record after it |
 //! | [`failures`], `quarantine`, [`usage`], [`breakers`] | what is known of plugins and systems that fail, and of what they use |
 //!
@@ -34,6 +36,7 @@ pub mod connections;
 pub mod conversation;
 pub mod engine;
 pub mod error;
+pub mod events;
 pub mod failures;
 pub mod ids;
 pub mod install;
@@ -53,6 +56,7 @@ pub mod upgrade;
 pub mod usage;
 pub mod versions;
 mod watch;
+pub mod webhooks;
 mod work;
 
 pub use confab_egress as egress;
@@ -62,5 +66,5 @@ pub use config::{Finding, Severity, SourceFile};
 pub use engine::{ApplyReport, Engine, EngineConfig};
 pub use error::{ConnectionError, TurnError};
 pub use failures::{FailureFilter, FailurePage, FailureRecord};
-pub use ids::{BotId, ConnectionId, ConversationId, NameError, TenantId};
+pub use ids::{BotId, ConnectionId, ConversationId, NameError, TenantId, WebhookId};
 pub use turn::{Access, IdempotencyKey, Inbound, PeopleStep, TurnAnswer, TurnRequest, Visitor};

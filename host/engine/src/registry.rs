@@ -6,13 +6,16 @@
 
 use crate::config::documents::{BotDoc, ConnectionDoc, EndpointDoc, PeopleDoc, TenantDoc, WhileBusy};
 use crate::config::{Finding, Severity, endpoints};
-use crate::ids::{BotId, ConnectionId, TenantId};
+use crate::events::subscribe::{Subscriptions, check_sources};
+use crate::events::webhook::Webhook;
+use crate::ids::{BotId, ConnectionId, TenantId, WebhookId};
 use crate::installed::Installed;
 use crate::library::Library;
 use crate::rollout::{Candidate, Place, Rollouts, Watches};
 use crate::settings_schema;
 use crate::versions::{ChosenCandidate, Versions};
 use crate::watch::{BotMetrics, Post};
+use crate::webhooks::Hook;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use confab_egress::{Auth, ConnectionSpec, Egress, EndpointConfig};
@@ -48,6 +51,8 @@ pub struct Bot {
     pub while_busy: WhileBusy,
     /// That people take over where the bot hands over.
     pub people: Option<PeopleDoc>,
+    /// Events that it wants to hear of.
+    pub(crate) events: Subscriptions,
     /// Digest of the definition.
     pub(crate) definition: String,
     pub(crate) space: Arc<str>,
@@ -90,6 +95,8 @@ pub struct Connection {
     pub(crate) post: OnceLock<Post>,
     /// The last failure of each endpoint that has not worked since.
     pub(crate) troubles: crate::breakers::Troubles,
+    /// How its platform's webhooks are checked.
+    pub(crate) webhook: Option<Webhook>,
     doc: ConnectionDoc,
     digest: String,
 }
@@ -121,6 +128,8 @@ pub struct Tenant {
     pub bots: HashMap<BotId, Slot<Bot>>,
     /// Its connections.
     pub connections: HashMap<ConnectionId, Slot<Connection>>,
+    /// Its webhooks, in order of their ids.
+    pub webhooks: BTreeMap<WebhookId, Hook>,
 }
 
 /// Everything that this host serves.
@@ -155,6 +164,11 @@ impl Registry {
     /// A connection of a tenant.
     pub fn connection(&self, tenant: &TenantId, connection: &ConnectionId) -> Option<&Slot<Connection>> {
         self.tenants.get(tenant)?.connections.get(connection)
+    }
+
+    /// A webhook of a tenant.
+    pub fn webhook(&self, tenant: &TenantId, webhook: &WebhookId) -> Option<&Hook> {
+        self.tenants.get(tenant)?.webhooks.get(webhook)
     }
 
     /// Counts: tenants, bots, bots that are ready.
@@ -249,6 +263,7 @@ impl Publisher {
                 None
             }
         };
+        let webhook = Webhook::new(file, doc, source, &self.egress, findings);
         if findings.iter().skip(before).any(|finding| finding.severity == Severity::Error) {
             return None;
         }
@@ -281,6 +296,7 @@ impl Publisher {
             tenant_name: Arc::from(doc.tenant.as_str()),
             post: OnceLock::new(),
             troubles: crate::breakers::Troubles::default(),
+            webhook,
             doc: doc.clone(),
             digest: source.digest().to_owned(),
         })
@@ -301,6 +317,9 @@ impl Publisher {
         let chosen = self.choose(versions, file, what, Kind::Intent, place, findings).await?;
         let source = &chosen.stable;
         let bindings = bindings(file, doc, connections, findings)?;
+        if !check_sources(file, &doc.events, connections, findings) {
+            return None;
+        }
         if let Some(Slot::Ready(old)) = previous
             && old.doc == *doc
             && old.digest == source.digest()
@@ -331,6 +350,7 @@ impl Publisher {
             conversation_ttl: Duration::from_secs(doc.conversation_ttl_s),
             while_busy: doc.while_busy,
             people: doc.people.clone(),
+            events: Subscriptions::new(&doc.events),
             definition: crate::turn::record::digest(doc.definition.as_bytes()),
             space: Arc::from(format!("bot/{}/{}", doc.tenant, doc.id)),
             tenant_name: Arc::from(doc.tenant.as_str()),

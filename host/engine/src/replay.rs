@@ -104,6 +104,9 @@ pub struct Recorded {
     /// The bot.
     pub bot: BotId,
     turns: Vec<RecordedTurn>,
+    /// Turns that the plugin did not decide: people's, and those whose words were known.
+    #[serde(default)]
+    pub without_record: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,11 +136,14 @@ impl Engine {
         let conversation: ConversationId =
             one.or_else(|| id.parse().ok()).ok_or_else(|| ReplayError::NoTurn(id.chars().take(80).collect()))?;
         let key = ConversationKey::new(tenant.as_str(), bot.as_str(), conversation.to_string());
-        let mut turns = Vec::new();
+        let (mut turns, mut without_record) = (Vec::new(), 0);
         let last = self.inner.store.transcript(&key, 0, usize::MAX).await?.last().map_or(0, |(number, _)| *number);
         for number in 1..=last.min(MOST_TURNS) {
-            let Some(stored) = self.inner.store.turn_record(&key, number).await? else { continue };
-            let Some((record, state)) = Record::decode(&stored) else { continue };
+            let stored = self.inner.store.turn_record(&key, number).await?;
+            let Some((record, state)) = stored.as_ref().and_then(Record::decode) else {
+                without_record += 1;
+                continue;
+            };
             if one.is_none() || record.accepted.turn == id {
                 turns.push(RecordedTurn { record, state: STANDARD.encode(state) });
             }
@@ -145,7 +151,7 @@ impl Engine {
         if turns.is_empty() {
             return Err(ReplayError::NoRecord(id.to_owned()));
         }
-        Ok(Recorded { confab_recorded: 1, tenant: tenant.clone(), bot: bot.clone(), turns })
+        Ok(Recorded { confab_recorded: 1, tenant: tenant.clone(), bot: bot.clone(), turns, without_record })
     }
 
     /// Runs recorded turns again. `plugin` is a component's file to run them on; none is the bot's own plugin. With `as_test` the turns

@@ -3,6 +3,9 @@
 //! | lane | entry | done by |
 //! |---|---|---|
 //! | `turn/CONVERSATION` | a turn that its host may not have finished | [`Engine::finish_turn`] |
+//! | `out` | what happened in a turn, to be told | [`crate::webhooks`] |
+//! | `webhook/TENANT/ID` | a message for one webhook | [`crate::webhooks`] |
+//! | `event/TENANT/SOURCE/BUCKET` | what other systems tell | [`crate::events::process`] |
 //! | `later/CONVERSATION/KEY` | an event that the conversation asked for | [`crate::later`] |
 //!
 //! Every host has one. A lane is with one host at a time; what a killed host held is another's after
@@ -120,6 +123,9 @@ impl Engine {
         match held.lane.split('/').next() {
             Some("turn") => self.look_after(held).await,
             Some("later") => self.tell_later(held).await,
+            Some(crate::webhooks::OUT) => self.fan_out(held).await,
+            Some(crate::webhooks::DELIVERIES) => self.deliver(held).await,
+            Some("event") => self.process_events(held).await,
             _ => {
                 tracing::warn!(lane = held.lane, "work of a kind that this version does not know");
                 after(Duration::from_secs(60), held)

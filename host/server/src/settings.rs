@@ -154,6 +154,9 @@ pub(crate) struct Serve {
     /// Messages a minute for a visitor.
     #[arg(long, env = "CONFAB_VISITOR_RATE", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) visitor_rate: u32,
+    /// Webhooks a minute for a connection, from all its platform's addresses; half of it from one address.
+    #[arg(long, env = "CONFAB_WEBHOOK_RATE", default_value_t = 1_200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) webhook_rate: u32,
     /// Seconds to wait for turns that are being served when the process is told to stop.
     #[arg(long, env = "CONFAB_DRAIN", default_value_t = 30)]
     pub(crate) drain: u64,
@@ -170,6 +173,6 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn rates(&self) -> Rates {
-        Rates { key: self.key_rate, visitor: self.visitor_rate }
+        Rates { key: self.key_rate, visitor: self.visitor_rate, webhook: self.webhook_rate }
     }
 }

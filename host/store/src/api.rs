@@ -133,8 +133,8 @@ pub struct TurnCommit {
     pub entries: Vec<Bytes>,
     /// Life of the whole conversation from now on; each commit renews it. Clamped to 1 ms .. 100 years.
     pub expires_in: Duration,
-    /// The answer to keep under the request's idempotency key, if it had one.
-    pub answer: Option<StoredAnswer>,
+    /// The answers to keep under the idempotency keys of the requests that the turn serves: usually one, or none.
+    pub answers: Vec<StoredAnswer>,
     /// What is kept of the turn for later inspection, under its number ([`Store::turn_record`]). It lives as long as
     /// the conversation.
     pub record: Option<Bytes>,

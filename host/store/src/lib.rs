@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`api`] | the trait [`Store`] and the plain values that go through it |
 //! | [`error`] | [`StoreError`]: the few outcomes that a caller can act on |
-//! | [`address`] | `embedded:PATH` or `redis://...`, parsed once, printed without its password |
+//! | [`address`] | `embedded:PATH`, `redis://...` or `redis-cluster://...`, parsed once, printed without its password |
 //! | [`clock`] | the time that expiry is measured with; tests bring their own |
 //! | [`lanes`] | work that waits: queues, schedules, retries |
 //! | [`links`] | small sets with expiry |
@@ -15,7 +15,7 @@
 //! | `bound` | how long a bounded log may grow before it is cut |
 //! | `turn_queue` | who may run the next turn of a conversation within this process, in arrival order |
 //! | [`embedded`] | redb in one file; one writer thread, group commit |
-//! | [`redis_store`] | Redis shared by any number of hosts; every change is one Lua script |
+//! | [`redis_store`] | Redis, or a Redis Cluster, shared by any number of hosts; every change is one Lua script |
 //!
 //! What both promise: a turn is written whole or not at all (state, transcript, stored answer, release of the lock);
 //! turns of one conversation run one at a time; a commit whose lease was taken over writes nothing; costs grow
@@ -51,7 +51,8 @@ pub use links::Links;
 pub use redis_store::RedisStore;
 pub use shared_cache::{SharedCache, SharedRead};
 
-/// Opens the store that `url` names: `embedded:PATH` or `redis://[user:password@]host[:port][/db]`.
+/// Opens the store that `url` names: `embedded:PATH`, `redis://[user:password@]host[:port][/db]` or
+/// `redis-cluster://[user:password@]host:port,host:port,...` with some nodes of a cluster.
 ///
 /// Must be called within a tokio runtime. The embedded store may take a while after a crash (it walks its file to
 /// check it); this happens off the async threads. Redis has to be up: otherwise the answer is `Unavailable` after

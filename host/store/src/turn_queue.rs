@@ -343,7 +343,8 @@ impl TurnName {
         &self.key
     }
 
-    /// Bars takeovers, and the handing on of a turn whose guard is dropped, until the pin is. `None` if the turn is lost.
+    /// Bars takeovers, and the handing on of a turn whose guard is dropped, until the pin is. `None` if
+    /// the turn is lost.
     pub(crate) fn pin(self) -> Option<TurnPin> {
         self.holds(|holder| holder.pins += 1).then_some(TurnPin(self))
     }

@@ -82,6 +82,18 @@ impl Kept {
     }
 }
 
+/// Bytes in base64, as platforms show signatures.
+pub fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |number: u32| DIGITS.get((number & 63) as usize).copied().map_or('=', char::from);
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let number = (0..3).fold(0_u32, |number, at| number << 8 | u32::from(group.get(at).copied().unwrap_or(0)));
+        out.extend((0..4).map(|at| if at <= group.len() { digit(number >> (18 - 6 * at)) } else { '=' }));
+    }
+    out
+}
+
 /// The HMAC of a message, as a platform makes it.
 pub fn hmac(algorithm: Algorithm, key: impl AsRef<[u8]>, message: impl AsRef<[u8]>) -> Vec<u8> {
     ring_hmac::sign(&key_of(algorithm, key.as_ref()), message.as_ref()).as_ref().to_vec()

@@ -23,12 +23,36 @@ pub(crate) struct Bot {
     pub(crate) intents: Vec<Intent>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) flows: Vec<Flow>,
-    /// Flows that events start.
-    pub(crate) events: BTreeMap<String, usize>,
+    pub(crate) events: Events,
     pub(crate) fallback: Fallback,
     pub(crate) texts: Standard,
     pub(crate) words: Words,
     pub(crate) nlu: Nlu,
+}
+
+/// What is done when something happens elsewhere.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    /// By the event's name.
+    pub(crate) exact: BTreeMap<String, Handler>,
+    /// By how its name begins (`order.`), longer ones first.
+    pub(crate) prefixes: Vec<(String, Handler)>,
+}
+
+/// The flow that an event runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handler {
+    pub(crate) flow: usize,
+    /// Whether it is a flow of the author's, which takes over; otherwise it holds the steps of an entry of `events`.
+    pub(crate) starts: bool,
+}
+
+impl Events {
+    /// What is done on this event.
+    pub(crate) fn of(&self, name: &str) -> Option<Handler> {
+        let begins = || self.prefixes.iter().find(|(prefix, _)| name.starts_with(prefix.as_str()));
+        self.exact.get(name).or_else(|| begins().map(|(_, handler)| handler)).copied()
+    }
 }
 
 /// What visitors want.
@@ -121,6 +145,7 @@ pub(crate) enum Step {
     Forget(Vec<String>),
     Jump(usize),
     Handoff(Text),
+    Leave(Box<Leave>),
     End {
         conversation: bool,
     },
@@ -159,6 +184,30 @@ pub(crate) struct Call {
     pub(crate) on_error: Vec<(String, usize)>,
     /// Step for other codes.
     pub(crate) on_other: Option<usize>,
+}
+
+/// Leaving something behind for after the turn.
+#[derive(Debug)]
+pub(crate) enum Leave {
+    /// `remind`
+    Remind { key: Expression, event: String, after: Time, data: Option<Expression> },
+    /// `unremind`
+    Unremind(Expression),
+    /// `watch`
+    Watch { subject: Expression, keep: Time },
+    /// `unwatch`
+    Unwatch(Expression),
+    /// `emit`
+    Emit { event: String, data: Expression },
+}
+
+/// How long.
+#[derive(Debug)]
+pub(crate) enum Time {
+    /// Seconds that the definition names.
+    Fixed(u64),
+    /// What a template gives: seconds, or `2h`.
+    Given(Expression),
 }
 
 /// Waiting for one of several answers.

@@ -5,6 +5,7 @@
 //! for all numbers. [`Entities::answer`] reads the answer to a question for one entity: more is allowed there,
 //! since it is known what is meant.
 
+use crate::durations;
 use crate::nlu::text::{fold, words};
 use minijinja::value::Value;
 use regex::Regex;
@@ -36,6 +37,8 @@ pub(crate) enum Kind {
     Phone,
     /// A number.
     Number,
+    /// A length of time that lies ahead, in seconds.
+    Duration,
     /// Somebody's name; only as an answer.
     Person,
     /// Anything; only as an answer.
@@ -145,6 +148,13 @@ impl Entities {
                 Some(cut).filter(|text| !text.is_empty()).map(Value::from)
             }
             Kind::Person => person(text).map(Value::from),
+            Kind::Duration => {
+                let mut first = None;
+                durations::each(text, durations::Reading::Answer, &mut |_, _, seconds| {
+                    first.get_or_insert(seconds);
+                });
+                first.map(Value::from)
+            }
             _ => {
                 let mut first = None;
                 kind.each(text, &mut |_, _, value| {
@@ -169,6 +179,9 @@ impl Kind {
             Kind::Email => emails(text, found),
             Kind::Phone => phones(text, found),
             Kind::Number => numbers(text, found),
+            Kind::Duration => durations::each(text, durations::Reading::Message, &mut |start, end, seconds| {
+                found(start, end, Value::from(seconds));
+            }),
             Kind::Person | Kind::Text => {}
         }
     }

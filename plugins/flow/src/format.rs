@@ -225,6 +225,17 @@ fn clock(at: &str) -> String {
     if at.ends_with('Z') { format!("{clock} UTC") } else { clock.to_owned() }
 }
 
+/// A timestamp so many seconds later, or `2h` later; nothing for what is none.
+pub(crate) fn later(at: &Value, by: &Value) -> Value {
+    let at = at.as_str().and_then(confab_plugin_sdk::dates::millis);
+    match (at, crate::durations::seconds(by)) {
+        (Some(at), Some(by)) => {
+            Value::from(confab_plugin_sdk::dates::of_millis(at.saturating_add(by.saturating_mul(1_000))))
+        }
+        _ => Value::UNDEFINED,
+    }
+}
+
 /// The day of an RFC 3339 timestamp or date; with style `time` the clock as well, with `short` in figures, with `clock` the clock alone.
 pub(crate) fn date(value: &Value, style: Option<&str>, lang: &str, zone: Option<&Zone>) -> String {
     let Some(text) = value.as_str() else {

@@ -5,7 +5,7 @@
 //! | `definition` | YAML to a bot: parse, check with places, compile |
 //! | `bot` | the compiled bot, everything by index |
 //! | `nlu` | intents, typos, languages: a classifier trained at publish |
-//! | `entities` | article numbers, e-mail addresses, words of a list |
+//! | `entities`, `durations` | article numbers, e-mail addresses, words of a list; "in two hours" |
 //! | `dialogue` | a turn: who gets the message, what the steps do, what is remembered |
 //! | `template`, `texts`, `format` | what the bot says |
 //!
@@ -16,6 +16,7 @@
 mod bot;
 mod definition;
 mod dialogue;
+mod durations;
 mod entities;
 mod format;
 mod nlu;
@@ -26,6 +27,7 @@ mod texts;
 
 use bot::Bot;
 use confab_plugin_sdk::dialogue::{Dialogue, Outcome, Turn, Visitor};
+use confab_plugin_sdk::effects::EffectError;
 use confab_plugin_sdk::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -73,6 +75,10 @@ impl dialogue::Capabilities for Host {
     fn last_answer(&mut self) -> Option<host::Provenance> {
         host::last_answer()
     }
+
+    fn leave(&mut self, effect: dialogue::Effect) -> Result<(), EffectError> {
+        effect.leave()
+    }
 }
 
 /// Capabilities while warming up: `prepare` may not call any.
@@ -81,6 +87,10 @@ struct Nobody;
 impl dialogue::Capabilities for Nobody {
     fn invoke(&mut self, _: &str, _: &str, _: &str) -> Result<String> {
         Err(error(Code::Unavailable, "not while preparing"))
+    }
+
+    fn leave(&mut self, _: dialogue::Effect) -> Result<(), EffectError> {
+        Err(EffectError { code: "unsupported".to_owned(), message: "not while preparing".to_owned() })
     }
 }
 

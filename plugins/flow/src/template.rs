@@ -36,7 +36,7 @@ pub(crate) const BUILT_IN: [&str; 13] = [
 /// Functions and the like that minijinja brings.
 const GLOBALS: [&str; 6] = ["range", "dict", "namespace", "loop", "debug", "self"];
 
-const FILTERS: [&str; 51] = [
+const FILTERS: [&str; 52] = [
     "abs",
     "attr",
     "batch",
@@ -59,6 +59,7 @@ const FILTERS: [&str; 51] = [
     "items",
     "join",
     "last",
+    "later",
     "length",
     "lines",
     "list",
@@ -100,8 +101,15 @@ fn environment(people: bool) -> Environment<'static> {
     env.set_formatter(move |out, state, value| print(out, state, value, people));
     env.add_filter("money", |state: &State, value: &Value| format::money(value, &lang(state)));
     env.add_filter("date", |state: &State, value: &Value, style: Option<&str>| {
-        format::date(value, style, &lang(state), zone(state).as_ref())
+        let (lang, zone) = (lang(state), zone(state));
+        match (style, value.as_str(), state.lookup("now")) {
+            (Some("moment"), Some(at), Some(now)) => {
+                format::moment(at, now.as_str().unwrap_or_default(), &lang, zone.as_ref())
+            }
+            _ => format::date(value, style, &lang, zone.as_ref()),
+        }
     });
+    env.add_filter("later", |value: &Value, by: &Value| format::later(value, by));
     env.add_filter("number", |state: &State, value: &Value| format::number(value, &lang(state)));
     env
 }
@@ -150,7 +158,7 @@ impl Template {
             return Some(Template::Fixed(source.to_owned()));
         }
         let compiled = compile(&FOR_PEOPLE, source, place, report)?;
-        check(&compiled.undeclared_variables(false), source, place, names, report);
+        check(&compiled.undeclared_variables(true), source, place, names, report);
         Some(Template::Filled(compiled))
     }
 
@@ -191,8 +199,16 @@ fn check(
     report: &mut Report,
 ) {
     let used: BTreeSet<&String> = used.iter().collect();
-    for name in used {
-        if !names.contains(name) && !BUILT_IN.contains(&name.as_str()) && !GLOBALS.contains(&name.as_str()) {
+    for path in used {
+        let (name, field) = path.split_once('.').unwrap_or((path, ""));
+        if name == "event" && !field.is_empty() && !matches!(field.split('.').next(), Some("name" | "data")) {
+            report.error(
+                place,
+                format!("`event` has no `{field}`"),
+                format!("it has `name` and `data`: did you mean `event.data.{field}`?"),
+            );
+        }
+        if !names.contains(name) && !BUILT_IN.contains(&name) && !GLOBALS.contains(&name) {
             let known = names.iter().map(String::as_str).chain(BUILT_IN);
             report.error(
                 place,
@@ -281,7 +297,7 @@ impl Expression {
             Some(inner) => Self::condition(inner, place, names, report),
             None => {
                 let compiled = compile(&FOR_MACHINES, trimmed, place, report)?;
-                check(&compiled.undeclared_variables(false), trimmed, place, names, report);
+                check(&compiled.undeclared_variables(true), trimmed, place, names, report);
                 Some(Expression::Mixed(compiled))
             }
         }
@@ -299,7 +315,7 @@ impl Expression {
             .compile_expression(source)
             .map_err(|error| broken("expression", &error, place, report))
             .ok()?;
-        check(&compiled.undeclared_variables(false), &format!("{{{{{source}}}}}"), place, names, report);
+        check(&compiled.undeclared_variables(true), &format!("{{{{{source}}}}}"), place, names, report);
         Some(Expression::Whole(compiled))
     }
 

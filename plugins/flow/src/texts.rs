@@ -70,6 +70,8 @@ standard! {
     apology { en: "Sorry, I can't look that up at the moment.", de: "Das kann ich leider gerade nicht nachsehen.", fr: "Désolé, je ne peux pas vérifier cela pour le moment.", es: "Lo siento, ahora mismo no puedo consultarlo.", it: "Mi dispiace, al momento non posso verificarlo.", nl: "Sorry, dat kan ik op dit moment niet opzoeken." }
     /// The same, when a later try may help.
     try_later { en: "Sorry, our system isn't answering right now. Please try again in a few minutes.", de: "Unser System antwortet gerade nicht. Bitte versuchen Sie es in ein paar Minuten noch einmal.", fr: "Désolé, notre système ne répond pas. Réessayez dans quelques minutes.", es: "Lo siento, nuestro sistema no responde. Inténtelo de nuevo en unos minutos.", it: "Mi dispiace, il sistema non risponde. Riprovi tra qualche minuto.", nl: "Sorry, ons systeem antwoordt niet. Probeer het over een paar minuten opnieuw." }
+    /// A reminder, a watch or an event for the tenant's systems could not be left behind.
+    not_done { en: "Sorry, that didn't work. Please try again later.", de: "Das hat leider nicht geklappt. Bitte versuchen Sie es später noch einmal.", fr: "Désolé, cela n'a pas fonctionné. Réessayez plus tard.", es: "Lo siento, no ha funcionado. Inténtelo más tarde.", it: "Mi dispiace, non ha funzionato. Riprovi più tardi.", nl: "Sorry, dat is niet gelukt. Probeer het later opnieuw." }
     /// What was said is not from now; `when` is the moment.
     as_of { en: "(as of {{ when }})", de: "(Stand: {{ when }})", fr: "(état à {{ when }})", es: "(datos de {{ when }})", it: "(dati delle {{ when }})", nl: "(stand van {{ when }})" }
     /// The visitor cancelled.

@@ -5,6 +5,7 @@
 //! | `api` | one request, and what HubSpot's errors mean |
 //! | `portal` | settings, pipelines and properties, records, creating one once, notes |
 //! | `contacts`, `leads`, `tickets` | the capabilities, each with what it maps to |
+//! | `webhook` | what it tells by itself |
 //! | `health` | scopes, pipelines, the key property |
 //!
 //! The host holds the token or renews it; none comes near this code.
@@ -15,6 +16,7 @@ mod health;
 mod leads;
 mod portal;
 mod tickets;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -72,4 +74,4 @@ impl Health for Connector {
     }
 }
 
-confab_plugin_sdk::connector!(Connector: contacts, leads, tickets, health);
+confab_plugin_sdk::connector!(Connector: contacts, leads, tickets, health, webhook);

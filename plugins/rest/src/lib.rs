@@ -6,6 +6,7 @@
 //! | `shape` | the operations of the contract and their fields, as data |
 //! | `template` | `{placeholders}` in paths, queries, headers and bodies |
 //! | `pick` | JSON pointers to fields |
+//! | `webhook` | what the system tells by itself |
 //! | `run` | requests, pages, errors, proof, writes that happen once |
 
 mod pick;
@@ -15,6 +16,7 @@ mod spec;
 mod template;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use confab_plugin_sdk::catalog::{Catalog, Interest, Product, Recommendation};
 use confab_plugin_sdk::contacts::{Contact, Contacts};
@@ -244,4 +246,4 @@ impl Health for Rest {
     }
 }
 
-confab_plugin_sdk::connector!(Rest: lifecycle, orders, inventory, catalog, contacts, leads, tickets, health);
+confab_plugin_sdk::connector!(Rest: lifecycle, orders, inventory, catalog, contacts, leads, tickets, health, webhook);

@@ -24,6 +24,8 @@ pub(crate) struct Api {
     pub(crate) check: Option<Request>,
     /// By `capability.function`.
     pub(crate) operations: BTreeMap<String, Spanned<Operation>>,
+    /// How webhooks of the system are checked and read.
+    pub(crate) webhook: Option<crate::webhook::Hook>,
 }
 
 /// How an API says no, beyond its status.
@@ -219,6 +221,7 @@ pub(crate) fn read(files: &[NamedFile]) -> Result<(Api, Vec<Diagnostic>), Vec<Di
     let mut found = Vec::new();
     let mut warnings = Vec::new();
     check_common(&api, &mut found);
+    found.extend(api.webhook.iter().flat_map(crate::webhook::Hook::problems));
     let mut all: Vec<Diagnostic> = found.drain(..).map(|message| say("error", message, None)).collect();
     for (name, operation) in &api.operations {
         let at = operation.referenced;

@@ -7,6 +7,7 @@
 //! | `candidates` | what looks like a number that somebody gave |
 //! | `orders`, `stock`, `articles`, `customers` | the capabilities, each with what it maps to |
 //! | `advice` | recommendations |
+//! | `webhook` | what Shopify tells by itself |
 //! | `health` | the token, its scopes, the API's version |
 //!
 //! Shopify's search is looser than an equation (it folds case, splits words, takes beginnings) and lags behind by seconds, so whatever it
@@ -21,6 +22,7 @@ mod health;
 mod orders;
 mod stock;
 mod syntax;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -83,4 +85,4 @@ impl Health for Connector {
     }
 }
 
-confab_plugin_sdk::connector!(Connector: orders, inventory, catalog, contacts, health);
+confab_plugin_sdk::connector!(Connector: orders, inventory, catalog, contacts, health, webhook);

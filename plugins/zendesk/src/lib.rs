@@ -5,6 +5,7 @@
 //! | `api` | one request, what Zendesk's errors mean, cursor pages, text in its search |
 //! | `tickets` | opening, showing, finding, answering and closing tickets, once each |
 //! | `people` | contacts are Zendesk's users |
+//! | `webhook` | what it tells by itself |
 //! | `health` | rights, and the ids in the settings |
 //!
 //! The host signs in; no token comes near this code.
@@ -13,6 +14,7 @@ mod api;
 mod health;
 mod people;
 mod tickets;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -83,4 +85,4 @@ impl Health for Connector {
     }
 }
 
-confab_plugin_sdk::connector!(Connector: tickets, contacts, health);
+confab_plugin_sdk::connector!(Connector: tickets, contacts, health, webhook);

@@ -15,6 +15,9 @@ const QUERY: &str = "import json, sqlite3, sys
 rows = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True).execute(sys.argv[2], sys.argv[3:]).fetchall()
 print(json.dumps(rows))";
 
+/// Where Debian's package has the program.
+const SERVER: &str = "/usr/share/request-tracker5/libexec/rt-server";
+
 /// A running Request Tracker. Dropping it stops it.
 #[derive(Debug)]
 pub struct RequestTracker {
@@ -34,6 +37,11 @@ fn cache() -> Result<PathBuf> {
     let home = std::env::var_os("RT_HOME").map(PathBuf::from);
     let usual = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/confab-tests/request-tracker"));
     home.or_else(usual).context("HOME is not set")
+}
+
+/// Whether it was installed and seeded on this machine: then it starts within seconds.
+pub fn installed() -> bool {
+    cache().is_ok_and(|dir| dir.join("stamp").is_file()) && std::path::Path::new(SERVER).is_file()
 }
 
 impl RequestTracker {

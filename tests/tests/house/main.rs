@@ -11,6 +11,7 @@
 //! | [`connector_odoo`], [`connector_sap_s4`] | connectors against servers that check as strictly as the vendor does |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
+//! | [`deploy`] | what deploy/ says agrees with the program |
 //! | [`two_hosts`] | two hosts on one Redis are one server |
 //! | [`shutdown`] | a host that is told to stop finishes its turns |
 //! | [`refusals`] | bad input: each with its own status and words |
@@ -23,6 +24,8 @@
 //! | [`hostile_data`] | plugins that look at the data of others, and answer nonsense |
 //! | [`hostile_network`] | plugins after credentials, and requests that go astray |
 //! | [`install`] | what passes the install gate, what does not, and who gets it |
+//! | [`events`] | what other systems tell is taken in once, told once, and found again when it went wrong |
+//! | [`webhooks_in`] | platforms that call are believed only when they prove who they are |
 //! | [`cache`] | a result is fetched once for all who ask, is never another's, and says when it is old |
 //! | [`capabilities`] | an intent plugin that imports a capability reaches a connector |
 //! | [`secrets`], [`guest_memory`] | a credential is never seen again, in no guest's memory either |
@@ -30,6 +33,7 @@
 //! | [`random_turns`] | a bot answers whatever visitors write |
 //! | [`pages`] | health, readiness, description and documentation |
 //! | [`rooms`] | which crate may know which |
+//! | [`webhooks`] | tenants' systems are told what happened: signed, in order, also after days |
 //! | [`guests`] | every guest is in the museum |
 #![allow(clippy::indexing_slicing, reason = "JSON gives null for what is not in it, and a test that panics has failed")]
 
@@ -45,6 +49,9 @@ mod connector_sap_s4;
 mod connector_zendesk;
 mod conversations;
 mod crashes;
+mod deploy;
+mod durable;
+mod events;
 mod failures;
 mod guest_memory;
 mod guests;
@@ -65,3 +72,5 @@ mod systems;
 mod tryton;
 mod two_hosts;
 mod upgrades;
+mod webhooks;
+mod webhooks_in;

@@ -47,6 +47,7 @@ fn place(tenant: &str, digest: &str) -> Arc<Place> {
         limits: Default::default(),
         rate: None,
         retry: None,
+        webhook: None,
     };
     Place::new(&doc, &manifest(), digest)
 }

@@ -3,8 +3,10 @@
 //! Everything wrong is reported at once. What needs a plugin to be checked (a bot's definition, a connection's settings
 //! and files) is checked when the documents are prepared, see [`crate::registry`].
 
-use super::documents::{BotDoc, ConnectionDoc, PeopleDoc, TenantDoc};
+use super::documents::{BotDoc, ConnectionDoc, PeopleDoc, TenantDoc, WebhookDoc};
 use super::endpoints;
+use super::events;
+use super::webhooks::{ReadWebhook, WebhookYaml};
 use super::yaml::{BotYaml, ConnectionYaml, TenantYaml, place, read};
 use super::{Finding, Place, Places};
 use crate::ids::{BotId, ConnectionId, TenantId};
@@ -34,6 +36,8 @@ pub struct Bundle {
     pub bots: Vec<(String, BotDoc)>,
     /// Its connections, each with the file it came from.
     pub connections: Vec<(String, ConnectionDoc)>,
+    /// Its webhooks, each with the file it came from.
+    pub webhooks: Vec<(String, WebhookDoc)>,
     /// Data files by connection and name.
     pub files: HashMap<(ConnectionId, String), Vec<u8>>,
     /// Where things stand, by file.
@@ -73,8 +77,9 @@ impl Bundle {
         let tenant = reader.tenant();
         let connections = reader.each("connections/", Reader::connection);
         let bots = reader.each("bots/", Reader::bot);
+        let webhooks = reader.each("webhooks/", Reader::webhook);
         let bundle = match tenant {
-            Some(tenant) if reader.findings.is_empty() => reader.assemble(tenant, bots, connections),
+            Some(tenant) if reader.findings.is_empty() => reader.assemble(tenant, bots, connections, webhooks),
             _ => None,
         };
         match bundle {
@@ -184,7 +189,9 @@ impl<'a> Reader<'a> {
                 .chain(bound)
                 .filter_map(|(name, at)| Some((name, at?))),
         );
+        places.fields.extend(events::places(&yaml.events));
         self.places.insert(file.path.clone(), places);
+        let events = events::subscriptions(&file.path, yaml.events, &mut self.findings);
         let id: Option<BotId> = self.name(&file.path, &yaml.id.value, place(&yaml.id));
         let mut connections = BTreeMap::new();
         for (capability, connection) in &yaml.connections {
@@ -237,6 +244,7 @@ impl<'a> Reader<'a> {
             conversation_ttl_s: ttl,
             while_busy: yaml.while_busy.unwrap_or_default(),
             people,
+            events,
         };
         Some(ReadBot { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc) })
     }
@@ -269,6 +277,7 @@ impl<'a> Reader<'a> {
             ("limits", yaml.limits.as_ref().and_then(place)),
             ("rate", yaml.rate.as_ref().and_then(place)),
             ("retry", yaml.retry.as_ref().and_then(place)),
+            ("webhook", yaml.webhook.as_ref().and_then(place)),
         ];
         let named = yaml.endpoints.iter().flat_map(|(name, value)| endpoints::places(name, value));
         places.fields.extend(
@@ -304,6 +313,7 @@ impl<'a> Reader<'a> {
         let mut typed = endpoints::Typed { file: &file.path, findings: &mut self.findings };
         let ca = typed.read("ca", yaml.ca);
         let limits = typed.read("limits", yaml.limits).unwrap_or_default();
+        let webhook = yaml.webhook.map(|webhook| events::webhook(&mut typed, webhook));
         let endpoints: BTreeMap<_, _> = yaml
             .endpoints
             .into_iter()
@@ -329,15 +339,29 @@ impl<'a> Reader<'a> {
             rate,
             retry,
             cache,
+            webhook,
         };
         Some(ReadConnection { file: file.path.clone(), place: place(&yaml.id), id, doc: Box::new(doc), data })
     }
 
-    fn assemble(&mut self, tenant: TenantDoc, bots: Vec<ReadBot>, connections: Vec<ReadConnection>) -> Option<Bundle> {
+    fn webhook(&mut self, file: &'a SourceFile) -> Option<ReadWebhook> {
+        let yaml: WebhookYaml = self.parse(file)?;
+        self.places.insert(file.path.clone(), yaml.places());
+        yaml.read(&file.path, &mut self.findings)
+    }
+
+    fn assemble(
+        &mut self,
+        tenant: TenantDoc,
+        bots: Vec<ReadBot>,
+        connections: Vec<ReadConnection>,
+        webhooks: Vec<ReadWebhook>,
+    ) -> Option<Bundle> {
         let mut bundle = Bundle {
             tenant,
             bots: Vec::new(),
             connections: Vec::new(),
+            webhooks: Vec::new(),
             files: HashMap::new(),
             places: std::mem::take(&mut self.places),
         };
@@ -360,6 +384,13 @@ impl<'a> Reader<'a> {
                     .push(Finding::error(&bot.file, format!("bot `{}` is in {first} already", bot.id)).at(bot.place));
             }
             bundle.bots.push((bot.file, (bot.doc)(bundle.tenant.id.clone())));
+        }
+        for webhook in webhooks {
+            if let Some(first) = seen.insert(format!("webhook {}", webhook.id), webhook.file.clone()) {
+                let message = format!("webhook `{}` is in {first} already", webhook.id);
+                self.findings.push(Finding::error(&webhook.file, message).at(webhook.place));
+            }
+            bundle.webhooks.push(webhook.of(bundle.tenant.id.clone()));
         }
         Some(bundle)
     }

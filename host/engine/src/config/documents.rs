@@ -1,10 +1,11 @@
 //! What the store keeps of a tenant: documents of the kinds below, JSON, one for each thing.
 
 use crate::cache::CacheDoc;
-use crate::ids::{BotId, ConnectionId, TenantId};
+use crate::events::{EventDoc, WebhookDoc as InboundDoc};
+use crate::ids::{BotId, ConnectionId, TenantId, WebhookId};
 use bytes::Bytes;
 use confab_egress::{ClientCertificate, ConnectionLimits, Pem, Redirects};
-use confab_egress::{RateConfig, RetryConfig};
+use confab_egress::{RateConfig, RetryConfig, SecretRef};
 use confab_store::DocumentChange;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ pub const TENANT: &str = "tenant";
 pub const BOT: &str = "bot";
 /// A connection. Id: `TENANT/CONNECTION`.
 pub const CONNECTION: &str = "connection";
+/// A webhook. Id: `TENANT/WEBHOOK`.
+pub const WEBHOOK: &str = "webhook";
 /// A data file of a connection, as it is. Id: `TENANT/CONNECTION/NAME`.
 pub const FILE: &str = "file";
 
@@ -54,6 +57,9 @@ pub struct BotDoc {
     /// That people take over where the bot hands over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people: Option<PeopleDoc>,
+    /// Events that it wants to hear of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventDoc>,
 }
 
 /// What becomes of a message that comes while another one of its conversation is being answered.
@@ -73,11 +79,11 @@ pub enum WhileBusy {
 }
 
 impl WhileBusy {
-    /// Most messages that may wait. A person writes no more in a row; a machine that does is told to wait.
+    /// Most messages that may wait. No person writes so many in a row; a machine that does is told to wait.
     pub(crate) fn most_waiting(self) -> usize {
         match self {
             WhileBusy::Reject => 0,
-            _ => 8,
+            _ => 32,
         }
     }
 }
@@ -122,6 +128,9 @@ pub struct ConnectionDoc {
     /// What its file says of keeping results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheDoc>,
+    /// How its platform's webhooks are checked; none: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<InboundDoc>,
 }
 
 /// Where an endpoint is and with which names of secrets it is signed in to.
@@ -157,6 +166,27 @@ pub struct EndpointDoc {
     /// The header in which the system takes idempotency keys, if it is not `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_header: Option<String>,
+}
+
+/// A place of a tenant's that is told what happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookDoc {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: WebhookId,
+    /// Where it is.
+    pub url: String,
+    /// Which events it is told of: `message.created`, `ticket.*`, `*`.
+    pub events: Vec<String>,
+    /// What it is signed with, the current secret first.
+    pub secrets: Vec<SecretRef>,
+    /// Of which bots; none for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bots: Vec<BotId>,
+    /// What it is for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// The change that stores a document.

@@ -63,7 +63,12 @@ impl Typed<'_> {
     fn secret(&mut self, at: &str, value: Option<Spanned<Value>>) -> Option<String> {
         let value = value?;
         let at_place = place(&value);
-        match serde_json::from_value::<SecretRef>(value.value) {
+        self.secret_at(at, value.value, at_place)
+    }
+
+    /// The same, of a value that has lost its place.
+    pub(super) fn secret_at(&mut self, at: &str, value: Value, at_place: Option<Place>) -> Option<String> {
+        match serde_json::from_value::<SecretRef>(value) {
             Ok(name) => Some(name.to_string()),
             Err(_) => {
                 let message = format!("{at} must name a secret, not be one: `env:NAME` or `file:NAME`");
@@ -72,6 +77,11 @@ impl Typed<'_> {
                 None
             }
         }
+    }
+
+    /// Notes what is wrong at a place.
+    pub(super) fn wrong(&mut self, message: &str, at: Option<Place>) {
+        self.findings.push(Finding::error(self.file, message).at(at));
     }
 
     /// An endpoint of this name.

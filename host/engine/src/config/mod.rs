@@ -1,6 +1,6 @@
 //! What a tenant writes, and what the store keeps of it.
 //!
-//! A tenant's folder has a `tenant.yaml`, `bots/*.yaml` and `connections/*.yaml`; a bot names its definition file, a
+//! A tenant's folder has a `tenant.yaml`, `bots/*.yaml`, `connections/*.yaml` and `webhooks/*.yaml`; a bot names its definition file, a
 //! connection its data files. [`bundle`] reads such a folder into [documents](documents) and reports everything that is
 //! wrong at once, each with file, line and column. The store holds documents, never the folder.
 
@@ -8,6 +8,8 @@ pub mod bundle;
 mod cache;
 pub mod documents;
 pub(crate) mod endpoints;
+mod events;
+mod webhooks;
 mod yaml;
 
 pub use bundle::{Bundle, SourceFile};

@@ -31,6 +31,9 @@ pub(super) struct BotYaml {
     pub(super) while_busy: Option<super::documents::WhileBusy>,
     /// That people take over where the bot hands over.
     pub(super) people: Option<PeopleYaml>,
+    /// Events that it wants to hear of.
+    #[serde(default)]
+    pub(super) events: BTreeMap<String, Spanned<super::events::EventYaml>>,
 }
 
 /// People who take conversations over.
@@ -59,6 +62,7 @@ pub(super) struct ConnectionYaml {
     pub(super) retry: Option<Spanned<confab_egress::RetryConfig>>,
     #[serde(default)]
     pub(super) cache: super::cache::CacheYaml,
+    pub(super) webhook: Option<Spanned<super::events::WebhookYaml>>,
 }
 
 /// An endpoint of a connection. What has a type of its own in egress is read into that afterwards, so that what is wrong

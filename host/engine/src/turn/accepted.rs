@@ -48,6 +48,9 @@ pub(crate) struct Accepted {
     pub(crate) visitor: Visitor,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<IdempotencyKey>,
+    /// The keys of messages that were joined to this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) also: Vec<IdempotencyKey>,
     pub(crate) request_id: String,
     /// Where the plugin's chance comes from.
     pub(crate) seed: [u8; 32],
@@ -72,6 +75,7 @@ impl Accepted {
             locale: request.locale.clone(),
             visitor: request.visitor.clone(),
             key: request.key.clone(),
+            also: Vec::new(),
             request_id: request.request_id.to_string(),
             seed,
         }
@@ -118,5 +122,18 @@ impl Accepted {
     /// Of what was sent, under its key; empty without one.
     pub(crate) fn fingerprint(&self) -> &str {
         self.key.as_ref().map_or("", |key| &key.fingerprint)
+    }
+
+    /// The same with the messages that were joined to it.
+    pub(super) fn with(&self, joined: &[super::merge::Joined]) -> Accepted {
+        let mut accepted = self.clone();
+        if let Inbound::Message(text) = &mut accepted.inbound {
+            for other in joined {
+                text.push('\n');
+                text.push_str(&other.text);
+                accepted.also.extend(other.key.clone());
+            }
+        }
+        accepted
     }
 }

@@ -9,7 +9,7 @@
 //! 3. with the commit, as part of the turn's record.
 //!
 //! So a turn that only reads costs no write of its own: until something leaves it nobody can tell whether it ran, and run again
-//! it may read something newer. See docs/decisions/0013.
+//! it may read something newer. See docs/decisions/0013-journal.md.
 //!
 //! A turn that is run again gets what its steps came to, by their numbers, and goes on from there. A read that is another one than
 //! it was is made; a write that is the same function is not made again, whatever its arguments now are.
@@ -26,8 +26,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How often a turn is taken up before it is given up: one that takes its host down each time must not go round for ever.
-const MOST_TRIES: usize = 3;
+/// How often a turn is taken up without getting any further before it is given up: one that takes its host down each time must not
+/// go round for ever.
+const MOST_TRIES: usize = 5;
 
 /// One thing that a plugin learned from outside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,9 +110,14 @@ impl Left {
         Some(Left { accepted, steps })
     }
 
-    /// Whether it has been tried often enough.
+    /// How far it has come.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether it has been tried often enough: so often in a row since the last thing it learned.
     pub(crate) fn is_hopeless(&self) -> bool {
-        self.steps.iter().filter(|step| **step == Step::TakenUp).count() >= MOST_TRIES
+        self.steps.iter().rev().take_while(|step| **step == Step::TakenUp).count() >= MOST_TRIES
     }
 }
 

@@ -43,6 +43,8 @@ impl Leave {
         said: &Said,
     ) -> Result<Leave, StoreError> {
         let mut leave = Leave::default();
+        let accepted = &running.accepted;
+        crate::events::process::note_visitor(engine, bot, &key.id, &accepted.inbound, &accepted.visitor).await?;
         for (number, effect) in said.effects.iter().enumerate() {
             match effect {
                 Effect::Schedule { key: name, event, after, data } => {

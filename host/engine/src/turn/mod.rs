@@ -6,6 +6,7 @@
 //! | [`serve`] | its steps: lock, what another host left, plugin, commit |
 //! | [`journal`] | what its calls came to, so that any host can go on with it |
 //! | [`interrupt`] | turns that a newer message ends |
+//! | [`merge`] | messages that become one turn |
 //! | [`outcome`] | what it came to |
 //! | [`leave`] | what it leaves behind |
 //! | [`record`] | what is kept of it |
@@ -19,6 +20,7 @@ pub(crate) mod accepted;
 pub(crate) mod interrupt;
 pub(crate) mod journal;
 pub(crate) mod leave;
+pub(crate) mod merge;
 pub mod outcome;
 pub(crate) mod people;
 pub(crate) mod record;
@@ -75,8 +77,8 @@ pub enum Inbound {
     Told {
         /// The event's name.
         name: String,
-        /// What is said.
-        said: Said,
+        /// What is said, by language; `""` for any other.
+        texts: std::collections::BTreeMap<String, String>,
     },
     /// People take part.
     People(PeopleStep),

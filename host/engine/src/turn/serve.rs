@@ -13,10 +13,10 @@
 use super::accepted::{Accepted, conversation_for};
 use super::journal::{Left, Running, lane_of};
 use super::leave::Leave;
-use super::outcome::Said;
+use super::outcome::{Said, in_language};
 use super::record::Record;
 use super::transcript::{OPEN, people_index};
-use super::{Access, Inbound, TurnAnswer, TurnRequest, people};
+use super::{Access, Inbound, TurnAnswer, TurnRequest, merge, people};
 use crate::config::documents::WhileBusy;
 use crate::conversation::{Entry, FORMAT, HandedOver, Head, Header, Owner};
 use crate::engine::Engine;
@@ -25,6 +25,7 @@ use crate::failures::Whose;
 use crate::ids::{BotId, ConversationId, TenantId};
 use crate::registry::{Bot, Slot};
 use crate::services::BotServices;
+use crate::webhooks::Happened;
 use bytes::Bytes;
 use confab_sandbox::{FailureKind, Plugin};
 use confab_store::{BeginTurn, Begun, ConversationKey, OpenTurn, StoreError, StoredAnswer, TurnCommit};
@@ -101,7 +102,17 @@ impl Engine {
         };
         let key = ConversationKey::new(request.tenant.as_str(), request.bot.as_str(), id.to_string());
         let place = Place { bot, id, key };
-        let accepted = Arc::new(Accepted::new(&request, id));
+        let mut accepted = Arc::new(Accepted::new(&request, id));
+        let mut lead = None;
+        if known && place.bot.while_busy == WhileBusy::Merge {
+            match self.inner.gathering.join(&place.key, &request)? {
+                merge::Place::Leads(leading) => lead = Some(leading),
+                merge::Place::Follows(answered) => {
+                    return answered.await.unwrap_or(Err(TurnError::Busy));
+                }
+            }
+        }
+        let mut joined = Vec::new();
         if place.bot.while_busy == WhileBusy::Interrupt && matches!(request.inbound, Inbound::Message(_)) {
             self.inner.interruptible.interrupt(&place.key);
         }
@@ -117,15 +128,27 @@ impl Engine {
                 Ok(Begun::Answered(kept)) => return answered(&kept, &accepted),
                 Err(e) => return Err(e.into()),
             };
+            if let Some(lead) = lead.take() {
+                joined = lead.close();
+                if !joined.is_empty() {
+                    accepted = Arc::new(accepted.with(&joined));
+                }
+            }
             let done = self.serve_open(&place, open, &accepted, &request, known, beginning > 1).await;
             match done {
                 Ok(answer) => {
                     let metrics = place.bot.metrics();
                     if answer.failed { &metrics.fallback } else { &metrics.answered }.increment(1);
                     metrics.seconds.record(started.elapsed().as_secs_f64());
-                    return Ok(answer);
+                    let answer = Ok(answer);
+                    joined.into_iter().for_each(|joined| joined.tell(&answer));
+                    return answer;
                 }
-                Err(Undone::Error(e)) => return Err(e),
+                Err(Undone::Error(e)) => {
+                    let answer = Err(e);
+                    joined.into_iter().for_each(|joined| joined.tell(&answer));
+                    return answer;
+                }
                 Err(Undone::Lost) => {
                     tracing::warn!(conversation = %place.id, turn = accepted.turn, beginning, "the turn's lock was lost; it is begun again");
                 }
@@ -194,7 +217,7 @@ impl Engine {
             self.inner.store.abandon_turn(open.lease).await;
             return Err(Undone::Error(TurnError::Internal("the conversation can't be read".into())));
         };
-        tracing::info!(conversation = %place.id, turn = left.accepted.turn, "an unfinished turn is taken up");
+        tracing::info!(conversation = %place.id, turn = left.accepted.turn, steps = left.steps(), "an unfinished turn is taken up");
         metrics::counter!("confab_turns_taken_up_total").increment(1);
         let hopeless =
             left.is_hopeless().then(|| "the turn was given up: it could not be finished in several tries".into());
@@ -251,7 +274,10 @@ impl Engine {
         let silent = header.handed_over.is_some();
         let mut by_plugin = false;
         let decided = match &accepted.inbound {
-            Inbound::Told { said, .. } => Decided::by_host(said.clone(), &head),
+            Inbound::Told { texts, .. } => {
+                let words = in_language(texts, locale.as_deref());
+                Decided::by_host(words.map(Said::text).unwrap_or_default(), &head)
+            }
             Inbound::People(step) => match people::decide(step, &mut header, &place.bot, accepted.at) {
                 Ok(said) => Decided::by_host(said, &head),
                 Err(e) => {
@@ -263,7 +289,10 @@ impl Engine {
             Inbound::Message(_) | Inbound::Event { .. } => {
                 by_plugin = true;
                 match hopeless {
-                    Some(why) => Decided::failed(place, locale.as_deref(), &head, why),
+                    Some(why) => {
+                        tracing::error!(conversation = %place.id, turn = accepted.turn, "{why}");
+                        Decided::failed(place, locale.as_deref(), &head, why)
+                    }
                     None => self.ask_plugin(place, &running, number, &head, locale.as_deref()).await?,
                 }
             }
@@ -280,7 +309,7 @@ impl Engine {
             let accepted = Accepted { locale: locale.clone(), ..(*accepted).clone() };
             Record::new(number, accepted, steps, plugin, definition, said, &decided.state, failure).encode(&head.state)
         });
-        self.commit(place, &running, header, head.header.handed_over, decided, record, keep).await
+        self.commit(place, &running, number, header, head.header.handed_over, decided, record, keep).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything that a commit consists of")]
@@ -288,6 +317,7 @@ impl Engine {
         &self,
         place: &Place,
         running: &Running,
+        number: u64,
         header: Header,
         before: Option<HandedOver>,
         decided: Decided,
@@ -295,7 +325,7 @@ impl Engine {
         keep: bool,
     ) -> Result<Done, Undone> {
         let accepted = &running.accepted;
-        let Decided { said, state, failure, interrupted, .. } = decided;
+        let Decided { said, state, failure, plugin, interrupted } = decided;
         let (bot, conversation) = (&place.bot, &place.key);
         let mut leave = Leave::of(&self.inner, bot, place.id, conversation, running, &said).await?;
         let (open, with_people) = (people_index(&bot.tenant, &bot.id), header.handed_over.is_some());
@@ -307,7 +337,7 @@ impl Engine {
                     leave.hand_over(bot, place.id, conversation, over);
                 }
             }
-            Some(over) if over.by.is_some() && before.is_some_and(|before| before.by.is_none()) => {
+            Some(over) if over.by.is_some() && before.as_ref().is_some_and(|before| before.by.is_none()) => {
                 leave.taken(conversation)
             }
             None if given_back => leave.taken(conversation),
@@ -316,6 +346,19 @@ impl Engine {
         if running.is_opened() {
             leave.drops.push(lane_of(conversation));
         }
+        let happened = Happened {
+            bot,
+            conversation: place.id,
+            number,
+            running,
+            locale: header.locale.as_deref(),
+            said: &said,
+            plugin: plugin.as_ref(),
+            failure: failure.as_deref(),
+            before: before.as_ref(),
+            after: header.handed_over.as_ref(),
+        };
+        leave.pushes.extend(happened.push(&self.registry()));
         let unwatched = leave.take_unwatched();
         let (kind, text, by) = described(&accepted.inbound);
         let answer = TurnAnswer {
@@ -341,21 +384,19 @@ impl Engine {
         };
         let internal = |e: serde_json::Error| Undone::Error(TurnError::Internal(e.to_string()));
         let entry = Bytes::from(serde_json::to_vec(&entry).map_err(internal)?);
-        let kept = match &accepted.key {
-            Some(key) => {
-                let kept = Kept { fingerprint: key.fingerprint.clone(), answer: answer.clone() };
-                let body = Bytes::from(serde_json::to_vec(&kept).map_err(internal)?);
-                Some(StoredAnswer { key: key.name.clone(), body, expires_in: key.keep })
-            }
-            None => None,
-        };
+        let mut answers = Vec::new();
+        for key in accepted.key.iter().chain(&accepted.also) {
+            let kept = Kept { fingerprint: key.fingerprint.clone(), answer: answer.clone() };
+            let body = Bytes::from(serde_json::to_vec(&kept).map_err(internal)?);
+            answers.push(StoredAnswer { key: key.name.clone(), body, expires_in: key.keep });
+        }
         let Some(lease) = running.take_lease().await else { return Err(Undone::Lost) };
         let head = Head { header, state }.encode();
         let commit = TurnCommit {
             head: head.clone(),
             entries: vec![entry],
             expires_in: place.bot.conversation_ttl,
-            answer: kept,
+            answers,
             record,
             pushes: leave.pushes,
             drops: leave.drops,

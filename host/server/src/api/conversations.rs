@@ -36,6 +36,9 @@ pub(crate) struct TranscriptQuery {
     #[serde(default)]
     after: u64,
     limit: Option<usize>,
+    /// Seconds to wait for something new, where that is asked for.
+    #[serde(default)]
+    wait: u64,
 }
 
 /// The transcript.
@@ -87,25 +90,16 @@ fn messages(number: u64, entry: &Entry) -> Vec<Value> {
 /// Longest wait for something new, in seconds: below the time that proxies and browsers allow a request.
 const LONGEST_WAIT_S: u64 = 25;
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct NewsQuery {
-    #[serde(flatten)]
-    transcript: TranscriptQuery,
-    /// Seconds to wait for something new.
-    #[serde(default)]
-    wait: u64,
-}
-
 /// What was said after a turn. With `wait` the answer comes when there is something, or after that time.
 pub(crate) async fn news(
     State(app): State<App>,
     caller: Caller,
     PathParams(id): PathParams<String>,
-    Params(NewsQuery { transcript: query, wait }): Params<NewsQuery>,
+    Params(query): Params<TranscriptQuery>,
 ) -> Result<Json<Value>, Problem> {
     let Reader { tenant, bot, id, owner } = Reader::of(&app, &caller, &id, &query)?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(wait.min(LONGEST_WAIT_S));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(query.wait.min(LONGEST_WAIT_S));
     loop {
         // Subscribed before it is looked, so that nothing is said in between.
         let mut said = app.engine.said();

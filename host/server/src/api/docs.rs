@@ -58,7 +58,7 @@ pub(super) fn render(document: &str) -> String {
     writer.out
 }
 
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+const METHODS: [&str; 6] = ["get", "post", "put", "patch", "delete", "options"];
 
 struct Writer<'a> {
     root: &'a Json,

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`chat`] | `POST /api/chat` |
 //! | [`conversations`] | `/api/conversations/{id}/...`, `GET /api/handoffs` |
+//! | [`events`] | `POST /api/events` |
+//! | [`webhooks`] | `/webhooks/{TENANT.CONNECTION}` |
 //! | [`admin`] | `/api/admin/...` |
 //! | [`oauth`] | `GET /oauth/callback` |
 //! | [`meta`] | health, readiness, metrics, OpenAPI, documentation |
@@ -14,10 +16,12 @@ pub(crate) mod admin;
 pub(crate) mod chat;
 pub(crate) mod conversations;
 pub(crate) mod docs;
+pub(crate) mod events;
 pub(crate) mod meta;
 pub(crate) mod oauth;
 #[cfg(test)]
 mod openapi_test;
+pub(crate) mod webhooks;
 
 use crate::gateway::keys::Keys;
 use crate::gateway::rate::{Limiter, Rates};
@@ -54,6 +58,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/conversations/{id}/claim", post(conversations::claim))
         .route("/api/conversations/{id}/release", post(conversations::release))
         .route("/api/handoffs", get(conversations::handoffs))
+        .route("/api/events", post(events::accept).options(events::handshake))
+        .route("/webhooks/{address}", get(webhooks::receive).post(webhooks::receive))
         .route("/api/admin/apply", post(admin::config::apply))
         .route("/api/admin/tenants", get(admin::config::tenants))
         .route("/api/admin/bots", get(admin::config::bots))
@@ -65,6 +71,12 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/admin/connections/{id}/invalidate", post(admin::cache::invalidate))
         .route("/api/admin/connections/{id}/files", get(admin::connections::files))
         .route("/api/admin/connections/{id}/files/{name}", get(admin::connections::download))
+        .route("/api/admin/webhooks", get(admin::webhooks::list))
+        .route("/api/admin/webhooks/{id}/deliveries", get(admin::webhooks::deliveries))
+        .route("/api/admin/webhooks/{id}/ping", post(admin::webhooks::ping))
+        .route("/api/admin/webhooks/{id}/replay", post(admin::webhooks::replay))
+        .route("/api/admin/webhooks/{id}/enable", post(admin::webhooks::enable))
+        .route("/api/admin/webhooks/{id}/disable", post(admin::webhooks::disable))
         .route("/api/admin/rollouts", get(admin::rollouts::list))
         .route("/api/admin/rollouts/{plugin}/upgrade", post(admin::rollouts::upgrade))
         .route("/api/admin/rollouts/{plugin}/promote", post(admin::rollouts::promote))
@@ -75,6 +87,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/admin/keys/{id}", delete(admin::keys::revoke))
         .route("/api/admin/failures", get(admin::failures::list).delete(admin::failures::delete))
         .route("/api/admin/replay", post(admin::replay::replay))
+        .route("/api/admin/events", get(admin::events::list))
+        .route("/api/admin/events/replay", post(admin::events::replay))
+        .route("/api/admin/events/{id}", get(admin::events::show))
         .route("/api/admin/usage", get(admin::usage::get))
         .route("/api/admin/breakers", get(admin::breakers::list).delete(admin::breakers::reset))
         .route("/oauth/callback", get(oauth::callback))

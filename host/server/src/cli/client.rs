@@ -75,7 +75,8 @@ impl Client {
 
     async fn in_process(common: &Common, scratch: Option<TempDir>) -> Result<Client> {
         crate::telemetry::start_log(Some(crate::telemetry::Format::Text), "warn");
-        let app = crate::serve::app(common, Rates { key: u32::MAX, visitor: u32::MAX }, true, false, true).await?;
+        let rates = Rates { key: u32::MAX, visitor: u32::MAX, webhook: u32::MAX };
+        let app = crate::serve::app(common, rates, true, false, true).await?;
         let engine = app.engine.clone();
         let data = common.data.clone();
         Ok(Client::InProcess { router: crate::serve::operator(app), engine, data, _scratch: scratch })
@@ -173,15 +174,22 @@ pub(super) fn parameters(given: &[(&str, Option<&str>)]) -> String {
         query.push(if query.is_empty() { '?' } else { '&' });
         query.push_str(name);
         query.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
-                query.push(char::from(byte));
-            } else {
-                query.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        query.push_str(&encoded(value));
     }
     query
+}
+
+/// Text as a part of a path or a query.
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// Text of others, for a terminal: control characters can't move the cursor or colour what follows.

@@ -8,12 +8,14 @@ mod breakers;
 mod chat;
 mod client;
 mod connection;
+mod events;
 mod failures;
 mod key;
 mod plugin;
 mod replay;
 mod rollout;
 mod usage;
+mod webhook;
 
 use crate::settings::{Common, Serve};
 use clap::{Parser, Subcommand};
@@ -37,12 +39,12 @@ enum Command {
     Serve(Serve),
     /// Check a tenant's folder and serve what is in it.
     Apply {
-        /// The folder: tenant.yaml, bots/, connections/.
+        /// The folder: tenant.yaml, bots/, connections/, webhooks/.
         dir: PathBuf,
         /// Check everything, change nothing.
         #[arg(long)]
         check: bool,
-        /// Remove the tenant's bots and connections that are not in the folder.
+        /// Remove the tenant's bots, connections and webhooks that are not in the folder.
         #[arg(long)]
         prune: bool,
     },
@@ -54,8 +56,14 @@ enum Command {
     /// Look at connections.
     #[command(subcommand)]
     Connection(connection::ConnectionCommand),
+    /// Look at webhooks, test them, have messages sent again.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Show what failed, newest first: whose fault it was, which limit ended it, what it had used.
     Failures(failures::FailuresArgs),
+    /// Show what other systems told and what became of it; process it anew.
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Show what bots and connections used, by day.
     Usage(usage::UsageArgs),
     /// Show what is not called because it kept failing, or call it again.
@@ -113,9 +121,11 @@ async fn run(common: Common, command: Command) -> anyhow::Result<()> {
         Command::Chat(args) => chat::run(&common, args).await,
         Command::Key(command) => key::run(&common, command).await,
         Command::Connection(command) => connection::run(&common, command).await,
+        Command::Webhook(command) => webhook::run(&common, command).await,
         Command::Plugin(PluginCommand::Rollout(command)) => rollout::run(&common, command).await,
         Command::Failures(args) => failures::run(&common, args).await,
         Command::Replay(args) => replay::run(&common, args).await,
+        Command::Events(command) => events::run(&common, command).await,
         Command::Usage(args) => usage::run(&common, args).await,
         Command::Breakers(args) => breakers::run(&common, args).await,
         Command::Plugin(command) => plugin::install::run(&common, command).await,

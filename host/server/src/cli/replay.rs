@@ -29,9 +29,12 @@ pub(crate) struct ReplayArgs {
     /// Run conversations that were kept, and fail if a visitor would see anything else.
     #[arg(long, num_args = 1.., conflicts_with = "turns")]
     test: Vec<PathBuf>,
-    /// Print as JSON; of several the counts alone.
+    /// Print as JSON.
     #[arg(long)]
     json: bool,
+    /// Print how many came to the same, as JSON, and nothing else.
+    #[arg(long, conflicts_with = "json")]
+    counts: bool,
 }
 
 /// What was run.
@@ -79,7 +82,7 @@ async fn with(client: &Client, args: ReplayArgs) -> Result<()> {
         show(&answer, &args, named.len() == 1);
     }
     let different = counts.turns - counts.equal;
-    if args.json && named.len() != 1 {
+    if args.counts {
         let Counts { turns, equal, without_record } = counts;
         say!("{}", json!({"turns": turns, "equal": equal, "different": different, "without_record": without_record}));
     } else if !args.json {
@@ -96,6 +99,7 @@ impl Counts {
         let count = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or_default();
         self.equal += count("equal");
         self.turns += count("equal") + count("different");
+        self.without_record += count("without_record");
     }
 }
 
@@ -128,11 +132,11 @@ async fn save(client: &Client, args: &ReplayArgs, turn: &str, file: &Path) -> Re
 
 /// Tells of each turn; of those that came to the same only when there are few.
 fn show(answer: &Value, args: &ReplayArgs, few: bool) {
-    if args.json {
-        if few {
-            say!("{answer}");
-        }
+    if args.counts {
         return;
+    }
+    if args.json {
+        return say!("{answer}");
     }
     let text = |value: &Value, name: &str| printable(value.get(name).and_then(Value::as_str).unwrap_or_default());
     for turn in answer.get("turns").and_then(Value::as_array).into_iter().flatten() {

@@ -34,7 +34,7 @@ impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for
 }
 
 /// The content type without its parameters.
-fn essence(request: &Request) -> String {
+pub(crate) fn essence(request: &Request) -> String {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
@@ -46,6 +46,11 @@ pub(crate) async fn wasm_body(request: Request, limit: usize) -> Result<Bytes, P
         let got = if essence.is_empty() { "none".to_owned() } else { format!("`{}`", essence.escape_debug()) };
         return Err(Problem::unsupported_media_type(format!("send `content-type: application/wasm`; got {got}")));
     }
+    collect(request, limit).await
+}
+
+/// A body as it is, up to `limit` bytes: for signatures, which are made over bytes.
+pub(crate) async fn raw_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
     collect(request, limit).await
 }
 
@@ -68,7 +73,7 @@ async fn collect(request: Request, limit: usize) -> Result<Bytes, Problem> {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
         let pointer = pointer(e.path());

@@ -40,7 +40,7 @@ const BY_THEMSELVES: [&str; 6] = [
     "/api/conversations/{id}/claim",
     "/api/conversations/{id}/release",
     "/api/events",
-    "/webhooks/{connection}",
+    "/webhooks/{address}",
 ];
 
 /// What is kept of an answer.
@@ -154,7 +154,7 @@ async fn keep(
         body: Bytes::from(serde_json::to_vec(&kept).unwrap_or_default()),
         expires_in: key.keep,
     };
-    let commit = TurnCommit { expires_in: key.keep, answer: Some(answer), ..TurnCommit::default() };
+    let commit = TurnCommit { expires_in: key.keep, answers: vec![answer], ..TurnCommit::default() };
     if let Err(error) = store.commit_turn(lease, commit).await {
         // It is done all the same; only a repeat would be done again.
         tracing::warn!(%error, route, "an answer could not be kept under its idempotency key");

@@ -39,6 +39,7 @@ problems! {
     broken_json = BAD_REQUEST, "broken-json", "The body is no JSON";
     bad_request = BAD_REQUEST, "bad-request", "The request can't be understood";
     unauthorised = UNAUTHORIZED, "unauthorised", "No valid API key";
+    webhook_refused = UNAUTHORIZED, "webhook-refused", "The call is not proved to be the platform's";
     forbidden = FORBIDDEN, "forbidden", "The key may not do this";
     not_found = NOT_FOUND, "not-found", "There is no such resource";
     unknown_bot = NOT_FOUND, "unknown-bot", "There is no such bot";

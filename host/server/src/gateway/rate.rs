@@ -33,6 +33,8 @@ pub(crate) struct Rates {
     pub(crate) key: u32,
     /// For a visitor.
     pub(crate) visitor: u32,
+    /// For webhooks of a connection; half of it for one remote address.
+    pub(crate) webhook: u32,
 }
 
 /// One limit that applies to a request.

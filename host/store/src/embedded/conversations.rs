@@ -1,4 +1,5 @@
-//! Conversations in the file: what a commit writes, what a deletion removes, what readers read. Who may do so is in `turns.rs`.
+//! Conversations in the file: what a commit writes, what a deletion removes, what readers read.
+//! Who may do so is in `turns.rs`.
 
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ pub(super) fn commit(
     if before.is_none_or(|before| expires_at < before.expires_at) {
         expect_expiry(batch, expires_at, Expiring::Conversation, &key)?;
     }
-    if let Some(answer) = &commit.answer {
+    for answer in &commit.answers {
         store_answer(batch, &key, answer)?;
     }
     if let Some(record) = &commit.record {
@@ -134,7 +135,8 @@ pub(super) fn delete(batch: &mut Batch<'_>, shared: &Shared, key: &ConversationK
     Ok(found.is_some_and(|expires_at| expires_at > batch.now))
 }
 
-/// Removes a conversation's row, transcript and records. Its answers and journal have a life of their own; its expiry rows go when they are due.
+/// Removes a conversation's row, transcript and records. Its answers and journal have a life of their own;
+/// its expiry rows go when they are due.
 pub(super) fn remove_conversation(batch: &mut Batch<'_>, key: &[u8]) -> Result<(), Failure> {
     batch.txn.open_table(CONVERSATIONS)?.remove(key)?;
     remove_rows(batch, TURN_RECORDS, key)?;

@@ -1,10 +1,10 @@
 //! Who holds which lane, in memory: one process owns the file, and a restart frees all lanes.
 //!
-//! 1. To take a lane, look at the due ones in a snapshot that was begun with the holds locked. A hold ends only when what
-//!    its holder settled is on disk, so whoever is not held then has in the snapshot all that was settled.
+//! 1. To take a lane, look at the due ones in a snapshot that was begun with the holds locked. A hold ends only when
+//!    what its holder settled is on disk, so a lane that nobody holds then has in the snapshot all that was settled.
 //! 2. A hold is of one life of a lane (`born`): a lane that was dropped and pushed anew is free, whoever held the old.
-//! 3. While a settling is being written, the lane can't be taken, however late it is. If it can't be written, the lane stays
-//!    held, as if its holder had been killed.
+//! 3. While a settling is being written, the lane can't be taken, however late it is. If it can't be written, the lane
+//!    stays held, as if its holder had been killed.
 
 use std::collections::HashMap;
 
@@ -56,7 +56,8 @@ impl HeldLanes {
         self.holds.lock().of(lane, token).map(|hold| hold.ends = ends).is_some()
     }
 
-    /// Bars others until [`HeldLanes::free`], and tells which life of the lane is held. `None` if the token is not its holder's.
+    /// Bars others until [`HeldLanes::free`], and tells which life of the lane is held. `None` if the token is not its
+    /// holder's.
     pub(super) fn begin_settling(&self, lane: &str, token: u64) -> Option<u64> {
         let mut holds = self.holds.lock();
         let hold = holds.of(lane, token)?;

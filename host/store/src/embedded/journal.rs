@@ -1,7 +1,8 @@
 //! Journals of turns that run, in the file: what a turn that was never committed had done.
 //!
 //! Nearly every turn finds no journal, and must not pay for looking. So which conversations have one is in memory as
-//! well: those whose turn runs now and has made a call, and those that a crash left. The set is read when the file is opened.
+//! well: those whose turn runs now and has made a call, and those that a crash left. The set is read when the file is
+//! opened.
 //! It may name too many and never too few: the writer adds a conversation before the note is on disk, and takes it
 //! out only when the removal is.
 

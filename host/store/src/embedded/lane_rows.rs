@@ -1,7 +1,7 @@
 //! Lanes in the file: what a push, a settling and a drop change, and what is read of them.
 //!
-//! A lane's row and its row among the due ones come with its first entry and go with its last. All entries are numbered from
-//! one sequence, so no number of a lane is used twice, even if the lane was gone meanwhile. Taking a lane writes
+//! A lane's row and its row among the due ones come with its first entry and go with its last. All entries are numbered
+//! from one sequence, so no number of a lane is used twice, even if the lane was gone meanwhile. Taking a lane writes
 //! nothing: the row among the due ones stays where it is, and `held_lanes.rs` knows who works at it.
 
 use std::time::Duration;

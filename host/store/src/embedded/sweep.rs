@@ -1,9 +1,9 @@
 //! Removal of what has expired, a bounded batch at a time.
 //!
 //! The expiry table has a row for each conversation, answer, name of a push and link, by time. A commit renews a
-//! conversation's expiry but leaves its row where it is, because moving it would cost every turn two more writes: when the
-//! sweep meets a row whose conversation lives longer, it puts the row at the new time. Journals are few, and known by
-//! `journal.rs`.
+//! conversation's expiry but leaves its row where it is, because moving it would cost every turn two more writes: when
+//! the sweep meets a row whose conversation lives longer, it puts the row at the new time. Journals are few, and known
+//! by `journal.rs`.
 
 use redb::ReadableTable;
 

@@ -1,8 +1,8 @@
 //! Turns on the embedded store: begin, renew, note, commit, delete.
 //!
-//! The lock is the turn queue's, in memory. What is written goes through the writer thread, and whether the lease is still the
-//! newest is checked there, in the writer's order; from the check until the write is on disk the turn can't be taken over.
-//! So whoever begins next reads all that was promised to the one before.
+//! The lock is the turn queue's, in memory. What is written goes through the writer thread, and whether the lease is
+//! still the newest is checked there, in the writer's order; from the check until the write is on disk the turn can't be
+//! taken over. So whoever begins next reads all that was promised to the one before.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,7 +18,7 @@ use super::RedisStore;
 use super::call::ScriptCall;
 use super::link::Repeat;
 use super::turns::{Held, RemoteHold};
-use crate::api::{BeginTurn, Begun, ConversationKey, Hold, Lease, OpenTurn, Unfinished};
+use crate::api::{BeginTurn, Begun, ConversationKey, Hold, Lease, OpenTurn, Store, Unfinished};
 use crate::clock::millis;
 use crate::error::StoreError;
 
@@ -43,7 +43,7 @@ enum Mode {
 
 /// What it answers.
 enum Asked {
-    Open(OpenTurn),
+    Open(Box<OpenTurn>),
     Answered(Bytes),
     /// Until the lock may be taken over; zero if others come first.
     NotYet(Duration),
@@ -74,7 +74,7 @@ impl RedisStore {
             Poll::Ready(guard) => guard,
             Poll::Pending => loop {
                 match beginning.ask(Mode::Queued).await? {
-                    Asked::Open(open) => return Ok(Begun::Open(open)),
+                    Asked::Open(open) => return Ok(Begun::Open(*open)),
                     Asked::Answered(answer) => return Ok(Begun::Answered(answer)),
                     Asked::NotYet(_) => {}
                 }
@@ -83,7 +83,14 @@ impl RedisStore {
                 }
             },
         };
-        let guard = guard?;
+        let guard = match (guard, &options.answer_key) {
+            (Ok(guard), _) => guard,
+            (Err(refused), None) => return Err(refused),
+            // Refused in this process, so the server was not asked; but an answer that is stored needs no turn.
+            (Err(refused), Some(answer_key)) => {
+                return self.answer(key, answer_key).await?.map(Begun::Answered).ok_or(refused);
+            }
+        };
         if let Some(held) = beginning.hold.0.as_mut() {
             held.guard = Some(guard);
         }
@@ -92,7 +99,7 @@ impl RedisStore {
         let mut freed = None;
         loop {
             let left = match beginning.ask(mode).await? {
-                Asked::Open(open) => return Ok(Begun::Open(open)),
+                Asked::Open(open) => return Ok(Begun::Open(*open)),
                 Asked::Answered(answer) => return Ok(Begun::Answered(answer)),
                 Asked::NotYet(left) => left,
             };
@@ -152,7 +159,7 @@ impl Beginning<'_> {
                 let unfinished = journal.next().map(|turn| Unfinished { turn, entries: journal.collect() });
                 let hold = Hold::Redis(std::mem::replace(&mut self.hold, RemoteHold(None)));
                 let lease = Lease { key: self.key.clone(), fence: number, hold };
-                Ok(Asked::Open(OpenTurn { lease, head, turns, unfinished }))
+                Ok(Asked::Open(Box::new(OpenTurn { lease, head, turns, unfinished })))
             }
             (2, Some(answer)) => {
                 held.asked = false;

@@ -57,8 +57,20 @@ impl ScriptCall {
         self
     }
 
-    /// Pushes as `pushes.lua` reads them: they are the last arguments.
-    pub(super) fn pushes(mut self, pushes: &[Push]) -> Self {
+    /// Pushes as `pushes.lua` reads them: they are the last arguments. It finds their keys by itself, but they stand
+    /// behind the other keys too: while a slot moves between nodes, a cluster then refuses the script before it has done
+    /// anything, and not in its midst at the first key that is elsewhere.
+    pub(super) fn pushes(mut self, prefix: &str, pushes: &[Push]) -> Self {
+        if !pushes.is_empty() {
+            self = self.lane_keys(prefix, pushes.iter().map(|push| push.lane.as_str())).key(format!("{prefix}number"));
+        }
+        for push in pushes {
+            match &push.once {
+                Once::No => {}
+                Once::Named { name, .. } => self.keys.push(format!("{prefix}once/{name}")),
+                Once::Numbered { .. } => self.keys.push(format!("{prefix}l/{}:sources", push.lane)),
+            }
+        }
         for push in pushes {
             let due_in = if push.due_in.is_zero() { 0 } else { millis(push.due_in) };
             self = self.text(push.lane.as_str()).bytes(&push.body).number(due_in);
@@ -67,6 +79,18 @@ impl ScriptCall {
                 Once::Named { name, keep } => self.text("named").text(name.as_str()).number(millis(*keep)),
                 Once::Numbered { source, number } => self.text("numbered").text(source.as_str()).number(*number),
             };
+        }
+        self
+    }
+
+    /// The keys of lanes, and those that all lanes of a partition share; none without lanes.
+    pub(super) fn lane_keys<'a>(mut self, prefix: &str, lanes: impl Iterator<Item = &'a str>) -> Self {
+        let before = self.keys.len();
+        for lane in lanes {
+            self.keys.extend(["entries", "state"].map(|part| format!("{prefix}l/{lane}:{part}")));
+        }
+        if self.keys.len() > before {
+            self.keys.extend(["lanes", "due", "ready"].map(|part| format!("{prefix}{part}")));
         }
         self
     }

@@ -44,7 +44,7 @@ fn numbered(entries: Entries) -> Result<Vec<(u64, Bytes)>, StoreError> {
     entries.into_iter().map(number).collect()
 }
 
-fn all_partitions() -> impl Iterator<Item = Partition> {
+pub(super) fn all_partitions() -> impl Iterator<Item = Partition> {
     (0..PARTITIONS).map(Partition)
 }
 
@@ -59,7 +59,9 @@ impl RedisStore {
     async fn look(&self) -> Result<(), StoreError> {
         let tidy = self.looks.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1;
         let looks = all_partitions().map(async |partition| {
-            let call = self.of_partition(partition, "ready").number(millis(self.lane_hold)).number(u64::from(tidy));
+            let due = format!("{}due", self.shared.prefixes.of(partition));
+            let call = self.of_partition(partition, "ready").key(due);
+            let call = call.number(millis(self.lane_hold)).number(u64::from(tidy));
             let script = &self.shared.scripts.lane_look;
             let found: u64 = self.shared.link.run("look for due work", Repeat::Safe, script, &call).await?;
             if found > 0 {
@@ -137,7 +139,8 @@ impl Lanes for RedisStore {
         if pushes.is_empty() {
             return Ok(Vec::new());
         }
-        let call = self.of_partition(partition, &format!("done/{}", self.request())).pushes(&pushes);
+        let call = self.of_partition(partition, &format!("done/{}", self.request()));
+        let call = call.pushes(self.shared.prefixes.of(partition), &pushes);
         let script = &self.shared.scripts.push;
         let made: String = self.shared.link.run("push work", Repeat::Safe, script, &call).await?;
         self.shared.signals.work_in(partition);
@@ -184,7 +187,7 @@ impl Lanes for RedisStore {
             Some(note) => call.number(1).bytes(note),
             None => call.number(0).text(""),
         };
-        let call = call.pushes(&settled.pushes);
+        let call = call.lane_keys(prefix, std::iter::once(held.lane.as_str())).pushes(prefix, &settled.pushes);
         let script = &self.shared.scripts.lane_settle;
         let kept: u64 = self.shared.link.run("settle work", Repeat::Safe, script, &call).await?;
         if kept == 0 {
@@ -200,6 +203,7 @@ impl Lanes for RedisStore {
         let prefix = self.shared.prefixes.of(partition);
         let done = format!("{prefix}done/{}", self.request());
         let call = self.of_partition(partition, "lanes").key(done).text(lane);
+        let call = call.lane_keys(prefix, std::iter::once(lane));
         let script = &self.shared.scripts.lane_drop;
         let dropped: u64 = self.shared.link.run("drop work", Repeat::Safe, script, &call).await?;
         Ok(dropped > 0)
@@ -207,6 +211,7 @@ impl Lanes for RedisStore {
 
     async fn hasten_lane(&self, partition: Partition, lane: &str) -> Result<bool, StoreError> {
         let call = self.of_partition(partition, "lanes").text(lane);
+        let call = call.lane_keys(self.shared.prefixes.of(partition), std::iter::once(lane));
         let script = &self.shared.scripts.lane_hasten;
         let found: u64 = self.shared.link.run("hasten work", Repeat::Safe, script, &call).await?;
         if found > 0 {

@@ -264,6 +264,8 @@ fn explain(names: &RedisLocation, wanted: &str, error: &RedisError) -> StoreErro
     let said = without_password(names, error.to_string());
     if error.kind() == ErrorKind::AuthenticationFailed
         || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"))
+        // When a cluster's first connections fail, the reason is only a part of the text.
+        || (names.cluster && ["AuthenticationFailed", "NOAUTH"].iter().any(|reason| said.contains(reason)))
     {
         return StoreError::misconfigured(format!(
             "{names} refused to {wanted}: {said}; check the user and password in the store's address and what this user may do"

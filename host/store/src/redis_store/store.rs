@@ -316,7 +316,16 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read::<String>("check the store", &cmd("PING")).await.map(drop)
+        const WANTED: &str = "check the store";
+        if !self.shared.link.is_cluster() {
+            return self.read::<String>(WANTED, &cmd("PING")).await.map(drop);
+        }
+        // A cluster's masters may fail one by one, so a key of each partition is asked for.
+        let keys = super::lanes::all_partitions().map(async |partition| {
+            let key = format!("{}number", self.shared.prefixes.of(partition));
+            self.read::<u64>(WANTED, &command("EXISTS", &key)).await
+        });
+        futures::future::try_join_all(keys).await.map(drop)
     }
 
     fn backend(&self) -> &'static str {

@@ -117,7 +117,7 @@ impl RedisStore {
         for entry in &note.entries {
             call = call.bytes(entry);
         }
-        let call = call.pushes(&note.pushes);
+        let call = call.pushes(self.shared.prefixes.of(keys.partition), &note.pushes);
         let script = &self.shared.scripts.journal;
         let noted: u64 = self.shared.link.run("journal a turn", Repeat::Safe, script, &call).await?;
         if noted == 0 {
@@ -149,17 +149,16 @@ impl RedisStore {
         for entry in &commit.entries {
             call = call.bytes(entry);
         }
-        call = match &commit.answer {
-            Some(answer) => {
-                call.number(1).text(answer.key.as_str()).bytes(&answer.body).number(millis(answer.expires_in))
-            }
-            None => call.number(0),
-        };
+        call = call.count(commit.answers.len());
+        for answer in &commit.answers {
+            call = call.text(answer.key.as_str()).bytes(&answer.body).number(millis(answer.expires_in));
+        }
         call = call.optional(commit.record.as_ref()).count(commit.drops.len());
         for lane in &commit.drops {
             call = call.text(lane.as_str());
         }
-        let call = call.pushes(&commit.pushes);
+        let prefix = self.shared.prefixes.of(keys.partition);
+        let call = call.lane_keys(prefix, commit.drops.iter().map(String::as_str)).pushes(prefix, &commit.pushes);
         // On an error the lease is dropped and gives the lock back; a commit that arrives after that is refused by its fence.
         let script = &self.shared.scripts.commit;
         let turns: u64 = self.shared.link.run("commit a turn", Repeat::Safe, script, &call).await?;

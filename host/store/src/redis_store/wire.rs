@@ -3,11 +3,20 @@
 //! To one server redis' `ConnectionManager` multiplexes all calls and reconnects in the background. To a cluster
 //! redis' `ClusterConnection` knows which master has which slots and keeps a connection to each. It would also repeat
 //! calls that met a lost connection, whatever they are; so its own retries are off, and `link.rs`, which knows what may
-//! be repeated, does all of it. What the connection still does by itself is to learn of moved slots and to reconnect.
+//! be repeated, does all of it. What the connection still does by itself is to learn of moved slots.
+//!
+//! It would reconnect by itself too, but when a master is lost it may wait for itself for ever: its task asks for a
+//! lock whose turn is with a reconnection that the same task polls only later (redis 1.8.1; seen in one of three
+//! failovers). And while no node can be reached it tries again without a pause. So a connection that met an error of
+//! the network or did not answer in time is given up, and the next call makes a new one.
 //!
 //! A slot that is being moved answers `ASK`: the call is to be sent to the other node, once, after `ASKING`. The two go
 //! there in one write, so that nothing comes between them on the shared connection.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
@@ -22,7 +31,46 @@ use crate::address::RedisLocation;
 #[derive(Clone)]
 pub(super) enum Wire {
     One(ConnectionManager),
-    Cluster(ClusterConnection),
+    Cluster(Arc<Nodes>),
+}
+
+/// The connection to a cluster, as long as it is good.
+pub(super) struct Nodes {
+    client: Arc<ClusterClient>,
+    current: Mutex<Option<Current>>,
+    connecting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Current {
+    number: u64,
+    connection: ClusterConnection,
+}
+
+impl Nodes {
+    async fn current(&self) -> RedisResult<Current> {
+        if let Some(current) = self.current.lock().clone() {
+            return Ok(current);
+        }
+        let _alone = self.connecting.lock().await;
+        if let Some(current) = self.current.lock().clone() {
+            return Ok(current);
+        }
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let connection = self.client.get_async_connection().await?;
+        let current = Current { number: NUMBERS.fetch_add(1, Ordering::Relaxed), connection };
+        *self.current.lock() = Some(current.clone());
+        Ok(current)
+    }
+
+    /// Gives the connection up if the call met an error of the network on it.
+    fn ended<T>(&self, number: u64, ended: RedisResult<T>) -> RedisResult<T> {
+        ended.inspect_err(|error| {
+            if error.is_io_error() || error.is_timeout() || error.kind() == ErrorKind::ClusterConnectionNotFound {
+                self.current.lock().take_if(|current| current.number == number);
+            }
+        })
+    }
 }
 
 /// What makes further connections.
@@ -30,7 +78,7 @@ pub(super) enum Wire {
 pub(super) enum Clients {
     One(Client),
     /// The cluster, and each node that the address names.
-    Cluster(ClusterClient, Vec<Client>),
+    Cluster(Arc<ClusterClient>, Vec<Client>),
 }
 
 /// A connection that one large call has for itself.
@@ -44,7 +92,7 @@ impl Clients {
         let clients = location.nodes.iter().map(|node| Client::open(node.clone()));
         if location.cluster {
             let builder = ClusterClientBuilder::new(location.nodes.clone()).response_timeout(RESPONSE_TIMEOUT);
-            Ok(Self::Cluster(of_cluster(builder)?, clients.collect::<RedisResult<_>>()?))
+            Ok(Self::Cluster(Arc::new(of_cluster(builder)?), clients.collect::<RedisResult<_>>()?))
         } else {
             let mut clients = clients;
             clients.next().unwrap_or_else(|| Err(nothing_named())).map(Self::One)
@@ -62,7 +110,12 @@ impl Clients {
                     .set_max_delay(LONGEST_RETRY_PAUSE);
                 ConnectionManager::new_with_config(client.clone(), config).await.map(Wire::One)
             }
-            Self::Cluster(client, _) => client.get_async_connection().await.map(Wire::Cluster),
+            Self::Cluster(client, _) => {
+                let (current, connecting) = (Mutex::new(None), tokio::sync::Mutex::new(()));
+                let nodes = Nodes { client: Arc::clone(client), current, connecting };
+                nodes.current().await?;
+                Ok(Wire::Cluster(Arc::new(nodes)))
+            }
         }
     }
 
@@ -115,14 +168,20 @@ impl Wire {
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
         match self {
             Self::One(manager) => command.query_async(&mut manager.clone()).await,
-            Self::Cluster(connection) => by_slot(connection, command).await,
+            Self::Cluster(nodes) => {
+                let Current { number, connection } = nodes.current().await?;
+                nodes.ended(number, by_slot(&connection, command).await)
+            }
         }
     }
 
     pub(super) async fn commands<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
         match self {
             Self::One(manager) => commands.query_async(&mut manager.clone()).await,
-            Self::Cluster(connection) => commands.query_async(&mut connection.clone()).await,
+            Self::Cluster(nodes) => {
+                let Current { number, mut connection } = nodes.current().await?;
+                nodes.ended(number, commands.query_async(&mut connection).await)
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ async fn what_was_answered_is_in_the_file_without_a_close() {
     let directory = tempfile::tempdir().unwrap();
     let store = Embedded::open(directory.path()).await.unwrap();
     let mut first = commit("one", &["a", "b"]);
-    first.answer = answer("request", "200");
+    first.answers = answer("request", "200");
     turn(&store, &key("c"), first).await;
     store.kv_set("s", "k", bytes("v")).await.unwrap();
     let version = store.change_documents(vec![put("bot", "b", "1")]).await.unwrap();
@@ -151,7 +151,7 @@ async fn what_expired_is_unseen_at_once_and_removed_by_the_sweep() {
     let store = Embedded::open_with_clock(directory.path(), clock.clone()).await.unwrap();
     let living = |seconds| TurnCommit { expires_in: Duration::from_secs(seconds), ..commit("x", &["1", "2"]) };
     let mut brief = living(10);
-    brief.answer = answer("request", "200");
+    brief.answers = answer("request", "200");
     turn(&store, &key("brief"), brief).await;
     turn(&store, &key("renewed"), living(10)).await;
     turn(&store, &key("renewed"), living(1_000)).await;

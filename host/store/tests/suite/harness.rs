@@ -10,7 +10,7 @@ use confab_store::{
     BeginTurn, Begun, ConversationKey, Embedded, Lease, OpenTurn, Store, StoreError, StoredAnswer, TurnCommit,
 };
 
-use crate::redis_server;
+use crate::{redis_cluster, redis_server};
 
 /// Longer than anything may take on a slow machine.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -29,6 +29,11 @@ pub(crate) async fn embedded() -> Fixture {
 pub(crate) async fn redis() -> Fixture {
     let (server, url) = redis_server::shared();
     Fixture { store: confab_store::open(&url).await.unwrap(), _kept: Box::new(server) }
+}
+
+pub(crate) async fn cluster() -> Fixture {
+    let turn = redis_cluster::shared().await;
+    Fixture { store: confab_store::open(&turn.cluster.url()).await.unwrap(), _kept: Box::new(turn) }
 }
 
 pub(crate) fn key(id: &str) -> ConversationKey {
@@ -53,8 +58,8 @@ pub(crate) fn commit(head: &str, entries: &[&str]) -> TurnCommit {
     }
 }
 
-pub(crate) fn answer(key: &str, body: &str) -> Option<StoredAnswer> {
-    Some(StoredAnswer { key: key.to_owned(), body: bytes(body), expires_in: Duration::from_secs(60) })
+pub(crate) fn answer(key: &str, body: &str) -> Vec<StoredAnswer> {
+    vec![StoredAnswer { key: key.to_owned(), body: bytes(body), expires_in: Duration::from_secs(60) }]
 }
 
 /// Shorter ways to say what most tests want.

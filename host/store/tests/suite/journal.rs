@@ -97,7 +97,7 @@ pub(crate) async fn a_kept_lease_commits_again(store: Shared) {
     let key = key("c");
     let open = store.open_turn(&key, options()).await.unwrap();
     store.journal(&open.lease, begins("one", &["1"])).await.unwrap();
-    let first = TurnCommit { keep: true, answer: answer("request", "200"), ..commit("one", &["a"]) };
+    let first = TurnCommit { keep: true, answers: answer("request", "200"), ..commit("one", &["a"]) };
     let committed = store.commit_turn(open.lease, first).await.unwrap();
     assert_eq!(committed.turns, 1);
     let lease = committed.lease.unwrap();

@@ -1,7 +1,7 @@
-//! One suite for both backends: what a caller may rely on must not depend on where the bytes are.
+//! One suite for all backends: what a caller may rely on must not depend on where the bytes are.
 //!
-//! `shared_by_both!` makes two tests of each function of `turns`, `journal`, `lanes`, `links`, `documents`, `plugin_data`, `records`, `leases`, `counters` and `paces`:
-//! one on a fresh embedded store, one on an empty database of a real redis-server. What only one backend has (crash safety,
+//! `shared_by_all!` makes three tests of each function of `turns`, `journal`, `lanes`, `links`, `documents`, `plugin_data`, `records`, `leases`, `counters` and `paces`:
+//! one on a fresh embedded store, one on an empty database of a real redis-server, one on an empty cluster of three. What only one backend has (crash safety,
 //! expiry by an injected clock; a server that goes away, two hosts) is in `embedded_only` and `redis_only`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that can't go on has failed")]
 
@@ -13,15 +13,19 @@ mod journal;
 mod lanes;
 mod leases;
 mod links;
+mod losing_proxy;
 mod paces;
 mod plugin_data;
 mod records;
+mod redis_cluster;
+mod redis_cluster_only;
+mod redis_hosts;
 mod redis_only;
 mod redis_server;
 mod shared_cache;
 mod turns;
 
-macro_rules! shared_by_both {
+macro_rules! shared_by_all {
     ($($module:ident: $($name:ident)+;)+) => {
         mod embedded {
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,10 +41,17 @@ macro_rules! shared_by_both {
                 crate::$module::$name(fixture.store).await;
             })+)+
         }
+        mod cluster {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let fixture = crate::harness::cluster().await;
+                crate::$module::$name(fixture.store).await;
+            })+)+
+        }
     };
 }
 
-shared_by_both! {
+shared_by_all! {
     turns:
         a_commit_is_what_the_next_turn_reads
         a_transcript_keeps_its_order_and_can_be_paged

@@ -10,7 +10,7 @@ use crate::documents::{MIB, large, put};
 use crate::harness::{LONG, Turns as _, answer, bytes, commit, eventually, key, options, turn};
 use crate::redis_server::{RedisServer, shared};
 
-async fn raw(url: &str, command: &redis::Cmd) -> redis::Value {
+pub(crate) async fn raw(url: &str, command: &redis::Cmd) -> redis::Value {
     let client = redis::Client::open(url).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     command.query_async(&mut connection).await.unwrap()
@@ -154,7 +154,7 @@ async fn every_key_of_a_conversation_expires_and_a_lock_leaves_none() {
     let (_server, url) = shared();
     let store = confab_store::open(&url).await.unwrap();
     let mut first = commit("one", &["a"]);
-    first.answer = answer("request", "200");
+    first.answers = answer("request", "200");
     turn(&*store, &key("c"), first).await;
     let redis::Value::Array(keys) = raw(&url, redis::cmd("KEYS").arg("*")).await else { panic!("no list") };
     let mut names: Vec<String> = keys.iter().map(|name| redis::from_redis_value_ref(name).unwrap()).collect();

@@ -18,6 +18,8 @@ const SUPERVISE: &str = r#"redis-server "$@" & server=$!; cat; kill "$server"; w
 pub(crate) struct RedisServer {
     shell: Child,
     pub(crate) port: u16,
+    /// Where the nodes of a cluster speak to each other.
+    pub(crate) bus_port: Option<u16>,
     _directory: tempfile::TempDir,
 }
 
@@ -35,17 +37,28 @@ pub(crate) fn shared() -> (Arc<RedisServer>, String) {
     (server, url)
 }
 
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 impl RedisServer {
     /// Starts a server with further settings.
     pub(crate) fn start(settings: &[&str]) -> Self {
         // Another process may take the port between the two: then try another one.
         for _ in 0..10 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if let Some(server) = Self::start_on(port, settings) {
+            if let Some(server) = Self::start_on(free_port(), settings) {
                 return server;
             }
         }
         panic!("redis-server did not start ten times");
+    }
+
+    /// A node of a cluster to be.
+    pub(crate) fn start_in_cluster(port: u16, bus_port: u16) -> Option<Self> {
+        let bus = bus_port.to_string();
+        let mut server = Self::start_on(port, &["--cluster-enabled", "yes", "--cluster-port", &bus])?;
+        server.bus_port = Some(bus_port);
+        Some(server)
     }
 
     pub(crate) fn start_on(port: u16, settings: &[&str]) -> Option<Self> {
@@ -60,7 +73,7 @@ impl RedisServer {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { shell, port, _directory: directory };
+        let server = Self { shell, port, bus_port: None, _directory: directory };
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             if server.answers() {

@@ -105,7 +105,7 @@ pub(crate) async fn a_lease_taken_over_can_not_commit(store: Shared) {
     let quick = store.open_turn(&key, options()).await.unwrap();
     assert!(quick.lease.fence > slow.lease.fence);
     let mut late = commit("late", &["late"]);
-    late.answer = answer("late", "late");
+    late.answers = answer("late", "late");
     assert_eq!(store.close_turn(slow.lease, late).await.unwrap_err(), StoreError::LeaseLost);
     assert_eq!(store.head(&key).await.unwrap(), Some(bytes("before")));
     assert_eq!(store.answer(&key, "late").await.unwrap(), None);
@@ -128,11 +128,11 @@ pub(crate) async fn a_late_commit_succeeds_if_nobody_took_over(store: Shared) {
 pub(crate) async fn an_answer_is_stored_with_its_turn(store: Shared) {
     let key = key("c");
     let mut first = commit("one", &["hello"]);
-    first.answer = answer("request 1", "200 OK");
+    first.answers = answer("request 1", "200 OK");
     turn(&*store, &key, first).await;
     for number in 2..20 {
         let mut next = commit("more", &[]);
-        next.answer = answer(&format!("request {number}"), "201");
+        next.answers = answer(&format!("request {number}"), "201");
         turn(&*store, &key, next).await;
     }
     assert_eq!(store.answer(&key, "request 1").await.unwrap(), Some(bytes("200 OK")));
@@ -141,7 +141,10 @@ pub(crate) async fn an_answer_is_stored_with_its_turn(store: Shared) {
     assert_eq!(store.answer(&crate::harness::key("d"), "request 1").await.unwrap(), None);
     // An answer has its own life.
     let mut brief = commit("brief", &[]);
-    brief.answer = answer("brief", "x").map(|answer| confab_store::StoredAnswer { expires_in: SOON, ..answer });
+    brief.answers = answer("brief", "x")
+        .into_iter()
+        .map(|answer| confab_store::StoredAnswer { expires_in: SOON, ..answer })
+        .collect();
     turn(&*store, &key, brief).await;
     eventually("the answer has expired", || async { store.answer(&key, "brief").await.unwrap().is_none() }).await;
     assert_eq!(store.answer(&key, "request 1").await.unwrap(), Some(bytes("200 OK")));
@@ -187,7 +190,7 @@ pub(crate) async fn a_cancelled_wait_does_not_block_the_queue(store: Shared) {
 pub(crate) async fn a_deleted_conversation_is_gone_and_refuses_the_running_turn(store: Shared) {
     let key = key("c");
     let mut first = commit("one", &["hello"]);
-    first.answer = answer("request", "200");
+    first.answers = answer("request", "200");
     turn(&*store, &key, first).await;
     let running = store.open_turn(&key, options()).await.unwrap();
     assert!(store.delete_conversation(&key).await.unwrap());
@@ -261,13 +264,13 @@ fn answered(begun: Begun) -> Option<Bytes> {
 pub(crate) async fn a_request_that_was_answered_is_answered_again_without_the_lock(store: Shared) {
     let key = key("c");
     let open = store.open_turn(&key, request("one")).await.unwrap();
-    store.close_turn(open.lease, TurnCommit { answer: answer("one", "200"), ..commit("x", &[]) }).await.unwrap();
+    store.close_turn(open.lease, TurnCommit { answers: answer("one", "200"), ..commit("x", &[]) }).await.unwrap();
     assert_eq!(answered(store.begin_turn(&key, request("one")).await.unwrap()), Some(bytes("200")));
     let held = store.open_turn(&key, request("two")).await.unwrap();
     let repeat = BeginTurn { wait: Duration::ZERO, most_waiting: 0, ..request("one") };
     assert_eq!(answered(store.begin_turn(&key, repeat).await.unwrap()), Some(bytes("200")));
     // Also while the lock is kept by whoever answered it.
-    let kept = TurnCommit { answer: answer("two", "201"), keep: true, ..commit("x", &[]) };
+    let kept = TurnCommit { answers: answer("two", "201"), keep: true, ..commit("x", &[]) };
     let kept = store.commit_turn(held.lease, kept).await.unwrap();
     let repeat = BeginTurn { wait: Duration::ZERO, ..request("two") };
     assert_eq!(answered(store.begin_turn(&key, repeat).await.unwrap()), Some(bytes("201")));
@@ -275,7 +278,10 @@ pub(crate) async fn a_request_that_was_answered_is_answered_again_without_the_lo
     // It is another request in another conversation.
     assert_eq!(answered(store.begin_turn(&crate::harness::key("d"), request("one")).await.unwrap()), None);
     let brief = TurnCommit {
-        answer: answer("brief", "200").map(|answer| confab_store::StoredAnswer { expires_in: SOON, ..answer }),
+        answers: answer("brief", "200")
+            .into_iter()
+            .map(|answer| confab_store::StoredAnswer { expires_in: SOON, ..answer })
+            .collect(),
         ..commit("x", &[])
     };
     turn(&*store, &key, brief).await;
@@ -296,13 +302,13 @@ pub(crate) async fn a_request_that_is_being_served_is_in_flight(store: Shared) {
     });
     eventually("the second waits", || async {
         let repeat = BeginTurn { wait: Duration::from_millis(1), ..request("two") };
-        // Until the second stands in the queue, the repeat does, and the second would be refused: so ask without a key.
+        // A repeat that came before the second stands in the queue would have the second refused: so first see that it does.
         let alone = BeginTurn { most_waiting: 1, answer_key: None, ..repeat.clone() };
         store.begin_turn(&key, alone).await.unwrap_err() == StoreError::Crowded
             && store.begin_turn(&key, repeat).await.unwrap_err() == StoreError::InFlight
     })
     .await;
-    store.close_turn(first.lease, TurnCommit { answer: answer("one", "200"), ..commit("x", &[]) }).await.unwrap();
+    store.close_turn(first.lease, TurnCommit { answers: answer("one", "200"), ..commit("x", &[]) }).await.unwrap();
     let second = waiting.await.unwrap();
     assert_eq!(store.begin_turn(&key, request("two")).await.unwrap_err(), StoreError::InFlight);
     // It failed and may be repeated.
@@ -354,7 +360,7 @@ pub(crate) async fn a_repeat_that_waited_is_answered_and_lets_the_next_begin(sto
         })
         .await;
     }
-    store.close_turn(first.lease, TurnCommit { answer: answer("one", "200"), ..commit("x", &[]) }).await.unwrap();
+    store.close_turn(first.lease, TurnCommit { answers: answer("one", "200"), ..commit("x", &[]) }).await.unwrap();
     let third = tasks.pop().unwrap().await.unwrap();
     assert_eq!(answered(tasks.pop().unwrap().await.unwrap()), Some(bytes("200")));
     let Begun::Open(third) = third else { panic!("nothing was stored for the third") };

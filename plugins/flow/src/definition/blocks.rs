@@ -76,7 +76,7 @@ impl Reader<'_> {
     }
 
     /// A value for machines.
-    fn expression(&mut self, node: &Node) -> Option<Expression> {
+    pub(super) fn expression(&mut self, node: &Node) -> Option<Expression> {
         Some(match &node.value {
             Yaml::Null => Expression::Fixed(Value::UNDEFINED),
             Yaml::Bool(value) => Expression::Fixed(Value::from(*value)),

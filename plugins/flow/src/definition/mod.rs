@@ -1,11 +1,13 @@
 //! From YAML to a bot: parse, check everything, compile, train.
 //!
-//! Order matters, since later sections refer to earlier ones by index: languages, entities, slots' and flows' names,
-//! intents, slots, flows, fallback, texts. Each reader reports what it finds and goes on with what it has, so that an
+//! Order matters, since later sections refer to earlier ones by index: languages, entities, names of slots, flows and events,
+//! intents, slots, flows, events, fallback, texts. Each reader reports what it finds and goes on with what it has, so that an
 //! author sees all mistakes of a file at once. Only without any error is the classifier trained.
 
 mod blocks;
 mod capabilities;
+mod effects;
+mod events;
 pub(crate) mod report;
 mod sections;
 mod steps;
@@ -56,15 +58,18 @@ fn read(root: &Node, report: &mut Report) -> Option<(Bot, Vec<Example>)> {
         names: BTreeSet::new(),
         bodies: BTreeMap::new(),
         started: BTreeSet::new(),
+        told: events::Told::default(),
         examples: Vec::new(),
     };
     reader.entities(top.take("entities"));
     let (slots, flows) = (top.take("slots"), top.take("flows"));
-    let (intents, fallback) = (top.take("intents"), top.take("fallback"));
-    reader.declare(slots, flows, [slots, flows, fallback]);
+    let (intents, fallback, events) = (top.take("intents"), top.take("fallback"), top.take("events"));
+    reader.declare(slots, flows, [slots, flows, fallback, events]);
+    reader.declare_events(events, flows, [slots, flows, fallback, events]);
     reader.intents(intents, root.place);
     let otherwise = reader.slots(slots);
     reader.flows(flows, root.place);
+    reader.events(events);
     reader.slot_branches(&otherwise);
     reader.fallback(fallback);
     reader.texts(top.take("texts"));
@@ -92,12 +97,14 @@ pub(crate) struct Reader<'a> {
     pub(crate) bodies: BTreeMap<String, &'a Node>,
     /// Flows that something starts.
     pub(crate) started: BTreeSet<String>,
+    /// Events and reminders.
+    pub(crate) told: events::Told,
     pub(crate) examples: Vec<Example>,
 }
 
 impl<'a> Reader<'a> {
     /// Collects names, so that everything can refer to everything.
-    fn declare(&mut self, slots: Option<&'a Node>, flows: Option<&'a Node>, all: [Option<&'a Node>; 3]) {
+    fn declare(&mut self, slots: Option<&'a Node>, flows: Option<&'a Node>, all: [Option<&'a Node>; 4]) {
         for (key, _) in report::named(slots, "`slots`", self.report) {
             self.declare_name(&key.name, key.place);
         }

@@ -19,10 +19,11 @@ const FEW_EXAMPLES: usize = 3;
 /// An entity of ours: its name, and how it is made.
 type BuiltIn = (&'static str, fn() -> Kind);
 
-const BUILT_IN: [BuiltIn; 5] = [
+const BUILT_IN: [BuiltIn; 6] = [
     ("email", || Kind::Email),
     ("phone", || Kind::Phone),
     ("number", || Kind::Number),
+    ("duration", || Kind::Duration),
     ("person", || Kind::Person),
     ("text", || Kind::Text),
 ];

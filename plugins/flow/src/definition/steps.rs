@@ -10,8 +10,10 @@ use super::yaml::{Node, Yaml};
 use crate::bot::{Ask, Flow, Say, Step};
 
 /// The words that make a step.
-const VERBS: [&str; 14] =
-    ["say", "need", "ask", "call", "set", "if", "choose", "confirm", "forget", "run", "jump", "handoff", "end", "card"];
+const VERBS: [&str; 20] = [
+    "say", "need", "ask", "call", "set", "if", "choose", "confirm", "forget", "run", "jump", "flow", "remind",
+    "unremind", "watch", "unwatch", "emit", "handoff", "end", "card",
+];
 /// Flows that run flows that run flows.
 const DEEPEST: usize = 8;
 /// Steps of one flow, with what it runs.
@@ -25,6 +27,8 @@ pub(super) struct Builder {
     jumps: Vec<usize>,
     /// Flows whose steps are being put in place.
     running: Vec<String>,
+    /// Whether an event runs it.
+    of_event: bool,
 }
 
 impl Builder {
@@ -93,7 +97,7 @@ impl Reader<'_> {
                     }
                 }
             };
-            let built = self.build(&key.name, steps);
+            let built = self.build(&key.name, steps, Builder::default());
             jumps.push((flow, built.jumps));
             if let Some(place) = self.bot.flows.get_mut(flow) {
                 *place = built.flow;
@@ -104,17 +108,26 @@ impl Reader<'_> {
 
     /// A flow without a name of the author's.
     pub(super) fn hidden_flow(&mut self, name: &str, steps: &Node) -> usize {
+        self.hidden(name, steps, Builder::default())
+    }
+
+    /// The steps of an entry of `events`.
+    pub(super) fn event_flow(&mut self, name: &str, steps: &Node) -> usize {
+        self.hidden(name, steps, Builder { of_event: true, ..Builder::default() })
+    }
+
+    fn hidden(&mut self, name: &str, steps: &Node, builder: Builder) -> usize {
         let at = self.bot.flows.len();
         self.bot.flows.push(Flow { name: name.to_owned(), ..Flow::default() });
-        let built = self.build(name, steps);
+        let built = self.build(name, steps, builder);
         if let Some(place) = self.bot.flows.get_mut(at) {
             *place = built.flow;
         }
         at
     }
 
-    fn build(&mut self, name: &str, steps: &Node) -> Builder {
-        let mut builder = Builder { running: vec![name.to_owned()], ..Builder::default() };
+    fn build(&mut self, name: &str, steps: &Node, mut builder: Builder) -> Builder {
+        builder.running.push(name.to_owned());
         builder.flow.name = name.to_owned();
         self.steps(steps, &mut builder);
         builder
@@ -162,22 +175,6 @@ impl Reader<'_> {
                     item.place,
                     format!("intent `{wanted}` starts flow `{}` already", other.name),
                     "an intent starts one flow",
-                );
-            }
-        }
-    }
-
-    fn on_events(&mut self, node: &Node, flow: usize, name: &str) {
-        for item in list(node) {
-            let Some(event) = report::text(item, "`on_event`", self.report) else {
-                continue;
-            };
-            self.started.insert(name.to_owned());
-            if self.bot.events.insert(event.clone(), flow).is_some() {
-                self.report.error(
-                    item.place,
-                    format!("event `{event}` starts another flow already"),
-                    "an event starts one flow",
                 );
             }
         }
@@ -271,7 +268,20 @@ impl Reader<'_> {
             "choose" => self.choose(&mut fields, builder),
             "confirm" => self.confirm(&mut fields, builder),
             "forget" => self.forget(&mut fields, builder),
-            "run" | "jump" => self.other_flow(if verb == "run" { "run" } else { "jump" }, &mut fields, builder),
+            "run" => self.other_flow("run", &mut fields, builder),
+            "jump" => self.other_flow("jump", &mut fields, builder),
+            "flow" => {
+                if !builder.of_event {
+                    let help = "in a flow, `run` puts the steps of another one here and `jump` goes there";
+                    self.report.error(node.place, "only an event starts a flow with `flow`", help);
+                }
+                self.other_flow("flow", &mut fields, builder);
+            }
+            "remind" => self.remind(&mut fields, builder),
+            "unremind" => self.unremind(&mut fields, builder),
+            "watch" => self.watch(&mut fields, builder),
+            "unwatch" => self.unwatch(&mut fields, builder),
+            "emit" => self.emit(&mut fields, builder),
             "handoff" => {
                 if let Some(reason) = fields.take("handoff") {
                     let reason = self.text(reason);
@@ -353,10 +363,15 @@ impl Reader<'_> {
             };
             if !self.names.contains(&name) {
                 let help = suggestion(&name, self.names.iter().map(String::as_str));
+                let reminder = self
+                    .told
+                    .reminders
+                    .contains(&name)
+                    .then(|| format!("a reminder is taken back with `unremind: {name}`"));
                 self.report.error(
                     item.place,
                     format!("there is no slot or variable `{name}`"),
-                    help.unwrap_or_default(),
+                    reminder.or(help).unwrap_or_default(),
                 );
             }
             names.push(name);
@@ -376,7 +391,7 @@ impl Reader<'_> {
             return self.report.error(node.place, format!("there is no flow `{name}`"), help.unwrap_or_default());
         };
         self.started.insert(name.clone());
-        if verb == "jump" {
+        if verb != "run" {
             if let Some(flow) = self.bot.flow(&name) {
                 builder.jumps.push(flow);
                 builder.push(Step::Jump(flow));

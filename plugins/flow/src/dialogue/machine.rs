@@ -31,6 +31,8 @@ pub(crate) struct Session<'a> {
     pub(crate) ended: bool,
     pub(crate) notes: Vec<String>,
     pub(crate) steps: u32,
+    /// Whether a flow went on with another one.
+    pub(crate) jumped: bool,
     /// What is said is not from now.
     pub(crate) stale: Option<Stale>,
 }
@@ -72,7 +74,10 @@ impl Session<'_> {
             }
             match self.step(current, step, at) {
                 Next::Step(next) => at = next,
-                Next::Flow(next) => (flow, at) = (next, 0),
+                Next::Flow(next) => {
+                    self.jumped = true;
+                    (flow, at) = (next, 0);
+                }
                 Next::Wait => break Stop::Waiting,
                 Next::Done => break Stop::Done,
             }
@@ -121,6 +126,11 @@ impl Session<'_> {
                 let reason = self.text(reason);
                 let summary = Some(self.scope.lock().facts.message.clone()).filter(|message| !message.is_empty());
                 self.handoff = Some(Handoff { reason, summary });
+            }
+            Step::Leave(leave) => {
+                if !self.leave(leave) {
+                    return Next::Done;
+                }
             }
             Step::End { conversation } => {
                 self.ended |= conversation;
@@ -263,7 +273,7 @@ impl Session<'_> {
         }
     }
 
-    fn value(&mut self, expression: &crate::template::Expression) -> Value {
+    pub(crate) fn value(&mut self, expression: &crate::template::Expression) -> Value {
         match expression.eval(&self.root) {
             Ok(value) => value,
             Err(error) => {

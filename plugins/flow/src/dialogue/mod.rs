@@ -6,6 +6,7 @@
 //! | `answers` | whether a message answers the question that is open |
 //! | `age` | what is said of an answer that is not from now |
 //! | `machine` | what the steps of a flow do |
+//! | `effects` | what a turn leaves behind: reminders, what the conversation watches, word to the tenant's systems |
 //! | `scope` | what templates see |
 //! | `state` | what is remembered |
 //! | `words` | yes, no, stop |
@@ -15,15 +16,18 @@
 
 mod age;
 mod answers;
+mod effects;
 mod machine;
 pub(crate) mod scope;
 pub(crate) mod state;
 mod turn;
 pub(crate) mod words;
 
+pub(crate) use effects::Effect;
 pub(crate) use turn::handle;
 
 use confab_plugin_sdk::dialogue::Outcome;
+use confab_plugin_sdk::effects::EffectError;
 use confab_plugin_sdk::host::Provenance;
 use confab_plugin_sdk::types::Error;
 
@@ -36,6 +40,9 @@ pub(crate) trait Capabilities {
     fn last_answer(&mut self) -> Option<Provenance> {
         None
     }
+
+    /// Leaves something behind for after the turn.
+    fn leave(&mut self, effect: Effect) -> Result<(), EffectError>;
 }
 
 /// What a turn came to.

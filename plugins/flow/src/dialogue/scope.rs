@@ -41,7 +41,7 @@ pub(crate) struct Facts {
     /// Entities in the message, by name; the first of each.
     pub(crate) mentioned: Vec<(String, Value)>,
     pub(crate) turn: u32,
-    /// Data of the event.
+    /// Name and data of the event.
     pub(crate) event: Value,
     /// The last failed call.
     pub(crate) error: Value,

@@ -10,7 +10,7 @@ use super::machine::{Session, Stop};
 use super::scope::{Facts, Inner, Scope, from_json};
 use super::state::{Frame, State};
 use super::{Capabilities, Reaction};
-use crate::bot::{Bot, Flow, Step};
+use crate::bot::{Bot, Flow, Handler, Step};
 use crate::nlu::{ACCEPT, Guess, Reading};
 use confab_plugin_sdk::dialogue::{Choice, Match, Outcome, Turn};
 use minijinja::value::Value;
@@ -28,15 +28,31 @@ const MOST_SUGGESTIONS: usize = 6;
 
 /// Serves a turn.
 pub(crate) fn handle(bot: &Bot, turn: Turn, now: u64, capabilities: &mut dyn Capabilities) -> Reaction {
+    let handler = match turn.kind.as_str() {
+        "message" => None,
+        "event" => match bot.events.of(&turn.text) {
+            Some(handler) => Some(handler),
+            None => return unmoved(turn, |name| format!("nothing is done on the event `{name}`")),
+        },
+        // More kinds may come; they are answered with nothing.
+        other => {
+            let note = format!("a turn of the unknown kind `{other}` is not answered");
+            return unmoved(turn, |_| note);
+        }
+    };
     let mut notes = Vec::new();
     let mut state = State::load(&turn.state, &mut notes);
-    let is_message = turn.kind == "message";
+    let is_message = handler.is_none();
     let reading = if is_message { bot.nlu.read(&turn.text, &bot.entities) } else { Reading::default() };
     let language = language(bot, turn.locale.as_deref(), &reading, &state.lang);
     let lang = bot.languages.get(language).cloned().unwrap_or_default();
     state.lang.clone_from(&lang);
-    let event =
-        turn.data.as_deref().and_then(|data| serde_json::from_str(data).ok()).map_or(Value::UNDEFINED, from_json);
+    let event = if is_message {
+        Value::UNDEFINED
+    } else {
+        let data = turn.data.as_deref().and_then(|data| serde_json::from_str(data).ok());
+        Value::from_pairs([("name", Value::from(turn.text)), ("data", data.map_or(Value::UNDEFINED, from_json))])
+    };
     let facts = Facts {
         bot: bot.name.clone(),
         visitor: turn.visitor,
@@ -68,15 +84,21 @@ pub(crate) fn handle(bot: &Bot, turn: Turn, now: u64, capabilities: &mut dyn Cap
         ended: false,
         notes,
         steps: 0,
+        jumped: false,
         stale: None,
     };
-    match turn.kind.as_str() {
-        "message" => session.message(&reading),
-        "event" => session.event(&turn.text),
-        // More kinds may come; they are answered with nothing.
-        other => session.notes.push(format!("a turn of the unknown kind `{other}` is not answered")),
+    match handler {
+        None => session.message(&reading),
+        Some(handler) => session.event(handler),
     }
     session.finish()
+}
+
+/// A turn that says nothing and changes nothing.
+fn unmoved(turn: Turn, note: impl FnOnce(&str) -> String) -> Reaction {
+    let notes = vec![note(&turn.text)];
+    let outcome = Outcome { replies: Vec::new(), state: turn.state, intent: None, handoff: None, ended: false };
+    Reaction { outcome, notes }
 }
 
 fn language(bot: &Bot, locale: Option<&str>, reading: &Reading, sticky: &str) -> usize {
@@ -222,14 +244,23 @@ impl Session<'_> {
         }
     }
 
-    fn event(&mut self, name: &str) {
-        match self.bot.events.get(name) {
-            Some(flow) => {
-                if self.run(*flow, 0) == Stop::Done && !self.replies.is_empty() {
-                    self.resume();
-                }
+    /// Runs what is done on an event. A question that is open stays as it is: only after a flow, which takes over, it comes again.
+    fn event(&mut self, handler: Handler) {
+        match self.run(handler.flow, 0) {
+            Stop::Waiting => self.newest_first(),
+            Stop::Done if (handler.starts || self.jumped) && !self.replies.is_empty() => self.resume(),
+            Stop::Done => {}
+        }
+    }
+
+    /// What was open about the matter that now waits is void, and there may not be too many.
+    fn newest_first(&mut self) {
+        if let Some(newest) = self.state.stack.pop() {
+            self.state.stack.retain(|frame| frame.flow != newest.flow);
+            if self.state.stack.len() >= DEEPEST {
+                self.state.stack.remove(0);
             }
-            None => self.notes.push(format!("no flow starts on the event `{name}`")),
+            self.state.stack.push(newest);
         }
     }
 

@@ -242,7 +242,7 @@ flows:
     steps:
       - set: {n: 7.0, half: 2.5, items: ["{{ n }}", "x{{ half }}"]}
       - call: custom.thing
-        with: {n: "{{ n }}", list: "{{ items }}", text: "n is {{ n }}, {{ half }}", none: "{{ event.nothing }}", flag: true}
+        with: {n: "{{ n }}", list: "{{ items }}", text: "n is {{ n }}, {{ half }}", none: "{{ event.data.nothing }}", flag: true}
         save: result
       - say: "{{ n }} {{ half }} {{ result.some_name }} {{ result.nothing.at.all }} {{ now | date }} {{ result.price | money }} {{ turn }}"
 "#;

@@ -43,6 +43,36 @@ flows:
   price:
     on: price
     stepps: []                                   # has no `stepps`
+  twice: {on_event: twice.said, steps: []}
+  steps:
+    steps:
+      - remind: {key: a, in: 2 hours, event: known}  # `in` can't be `2 hours`
+      - remind: {key: b, in: 91d, event: known}  # `in` can't be `91d`
+      - remind: {key: b, in: 0s, event: known}   # `in` can't be `0s`
+      - remind: {key: b, at: 9h, in: 2h, event: known}  # `remind` has no `at`
+      - remind: {in: 2h, event: known}           # `remind` needs `key`
+      - remind: {key: b, in: 2h, event: knwon}   # nothing is done on event `knwon`
+      - remind: {key: b, in: 2h, event: a b}     # no name of an event
+      - remind: {key: b, in: 2h, event: known, data: 7}  # `data` should be a map
+      - remind: pickup                           # `remind` should be a map
+      - unremind: c                              # no `remind` has the key `c`
+      - forget: a                                # no slot or variable `a`
+      - {watch: "order:{{ oder }}"}              # nothing defines `oder`
+      - {watch: order, for: ages}                # `for` can't be `ages`
+      - {watch: order, in: 2h}                   # has no `in`
+      - {unwatch: ""}                            # `unwatch` is empty
+      - emit: {data: {a: 1}}                     # `emit` needs `event`
+      - emit: {event: quote-requested}           # no name of an event
+      - emit: {event: a, data: [1]}              # `data` should be a map
+      - emit: {event: a, with: {}}               # `emit` has no `with`
+      - flow: price                              # only an event starts a flow
+events:
+  known: {flow: pirce}                           # no flow `pirce`
+  order shipped: [{say: x}]                      # no name of an event
+  "*.shipped": [{say: x}]                        # no name of an event
+  order.*: [{say: "{{ event.number }}"}]         # `event` has no `number`
+  order.paid: [{sya: x}]                         # `sya` is no step
+  twice.said: [{say: x}]                         # starts flow `twice` already
 texts:
   appology: x                                    # no standard text `appology`
 "##;
@@ -82,6 +112,11 @@ fn all_mistakes_are_reported_with_their_lines() {
     assert_eq!(help("nothing defines `skuu`"), "did you mean `sku`?");
     assert_eq!(help("no filter `uper`"), "did you mean `upper`?");
     assert_eq!(help("`cal` is no step"), "did you mean `call`?");
+    assert_eq!(help("on event `knwon`"), "did you mean `known`?");
+    assert_eq!(help("no flow `pirce`"), "did you mean `price`?");
+    assert_eq!(help("or variable `a`"), "a reminder is taken back with `unremind: a`");
+    assert!(help("has no `number`").contains("did you mean `event.data.number`?"));
+    assert!(help("`in` can't be `91d`").contains("at most 90d"));
 }
 
 #[test]
@@ -116,6 +151,8 @@ flows:
         with: {number: 1, proof: {email: a}, nuber: 1}
         on_error: {notfound: []}
   c: [{say: x}]
+events:
+  order.paid:
 ";
     let (bot, found) = compile(source);
     assert!(bot.is_some(), "{found:?}");
@@ -127,6 +164,7 @@ flows:
         "no error code",
         "nothing starts flow `c`",
         "no flow starts on intent `b`",
+        "event `order.paid` has no steps",
     ] {
         assert!(found.iter().any(|d| d.severity == "warning" && d.message.contains(wanted)), "{wanted}: {found:#?}");
     }
@@ -139,9 +177,13 @@ fn the_shop_has_nothing_to_complain_about() {
 }
 
 #[test]
-fn the_example_of_the_readme_is_right() {
+fn the_examples_of_the_readme_are_right() {
     let readme = include_str!("../../README.md");
-    let example = readme.split("```yaml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let (bot, found) = compile(example);
-    assert!(bot.is_some() && found.is_empty(), "{found:#?}");
+    let blocks = readme.split("```yaml").skip(1).filter_map(|rest| rest.split("```").next());
+    let whole: Vec<&str> = blocks.filter(|block| block.trim_start().starts_with("name:")).collect();
+    assert_eq!(whole.len(), 2);
+    for example in whole {
+        let (bot, found) = compile(example);
+        assert!(bot.is_some() && found.is_empty(), "{found:#?}");
+    }
 }

@@ -2,6 +2,8 @@
 
 mod ages;
 mod conversations;
+mod effects;
+mod events;
 mod fit;
 mod mistakes;
 mod shop;
@@ -11,7 +13,9 @@ use crate::bot::Bot;
 use crate::definition::compile;
 use crate::dialogue::{self, Capabilities};
 use confab_plugin_sdk::dialogue::{Outcome, Turn, Visitor};
+use confab_plugin_sdk::effects::{Effect, EffectError};
 use confab_plugin_sdk::host::Provenance;
+use confab_plugin_sdk::testing::Host;
 use confab_plugin_sdk::types::Error;
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -62,6 +66,10 @@ struct Chat {
     last: Option<Outcome>,
     /// Where answers come from.
     provenance: Option<Provenance>,
+    /// Takes what turns leave behind, by the real one's rules.
+    host: Host,
+    /// What the last turn left behind.
+    left: Vec<Effect>,
 }
 
 impl Chat {
@@ -77,6 +85,8 @@ impl Chat {
             notes: Vec::new(),
             last: None,
             provenance: None,
+            host: Host::new(),
+            left: Vec::new(),
         }
     }
 
@@ -110,6 +120,10 @@ impl Chat {
             fn last_answer(&mut self) -> Option<Provenance> {
                 self.2.clone()
             }
+
+            fn leave(&mut self, effect: dialogue::Effect) -> Result<(), EffectError> {
+                effect.leave()
+            }
         }
         self.number += 1;
         let turn = Turn {
@@ -124,7 +138,9 @@ impl Chat {
             state: std::mem::take(&mut self.state),
         };
         let mut stub = Stub(&mut self.answers, &mut self.calls, self.provenance.clone());
-        let reaction = dialogue::handle(&self.bot, turn, NOW, &mut stub);
+        let before = self.host.effects().len();
+        let reaction = self.host.run(|| dialogue::handle(&self.bot, turn, NOW, &mut stub));
+        self.left = self.host.effects().split_off(before);
         self.state.clone_from(&reaction.outcome.state);
         self.notes = reaction.notes;
         let said = reaction.outcome.replies.iter().map(|reply| reply.text.as_str()).collect::<Vec<_>>().join(" | ");

@@ -1,6 +1,7 @@
 //! The example bot against a small business system.
 
 use super::{Chat, failure, shop};
+use confab_plugin_sdk::effects::Effect;
 use confab_plugin_sdk::types::Error;
 use serde_json::{Value, json};
 
@@ -166,14 +167,73 @@ fn misses_are_staged() {
 }
 
 #[test]
-fn events_are_told_and_the_open_question_is_asked_again() {
+fn who_tracks_an_order_hears_of_it_and_nobody_else_does() {
+    let mut chat = chat();
+    chat.say("Where is my order WEB-42? My mail is mallory@example.test");
+    assert_eq!(chat.left, []);
+    chat.say("Where is my order WEB-42? My mail is erika@example.test");
+    assert_eq!(chat.left, [Effect::Watch { subject: "order:WEB-42".into(), for_seconds: 30 * 86_400 }]);
+    let shipped = r#"{"number": "WEB-42", "url": "https://dhl.example/1"}"#;
+    assert_eq!(
+        chat.event("order.shipped", shipped),
+        "Good news: your order WEB-42 is on its way. https://dhl.example/1"
+    );
+    assert_eq!(chat.left, []);
+    assert!(chat.event("order.delivered", r#"{"number": "WEB-42"}"#).contains("WEB-42 has been delivered"));
+    assert_eq!(chat.left, [Effect::Unwatch { subject: "order:WEB-42".into() }]);
+    // In the conversation's language.
+    let mut chat = self::chat();
+    chat.say("Hallo, guten Tag");
+    assert_eq!(
+        chat.event("order.shipped", r#"{"number": "WEB-42"}"#),
+        "Gute Nachricht: Ihre Bestellung WEB-42 ist unterwegs."
+    );
+    assert!(chat.event("order.delivered", r#"{"number": "WEB-42"}"#).contains("ist zugestellt"));
+}
+
+#[test]
+fn what_happens_to_an_order_leaves_the_open_question_as_it_is() {
     let mut chat = chat();
     chat.say("where is my order?");
     let said = chat.event("order.shipped", r#"{"number": "WEB-41"}"#);
-    assert!(said.contains("WEB-41 is on its way") && said.contains("order number"), "{said}");
+    assert_eq!(said, "Good news: your order WEB-41 is on its way.");
     assert!(chat.say("WEB-42").contains("e-mail"));
+    let state = chat.state.clone();
     assert_eq!(chat.event("order.exploded", "{}"), "");
-    assert!(chat.notes[0].contains("order.exploded"));
+    assert!(chat.notes[0].contains("order.exploded") && chat.state == state);
+}
+
+#[test]
+fn visitors_are_reminded_of_what_they_asked() {
+    let reminder = |seconds: u32, note: &str| Effect::Schedule {
+        key: "visitor".into(),
+        event: "reminder".into(),
+        after_seconds: seconds,
+        data: Some(json!({"note": note})),
+    };
+    for (text, seconds, answer) in [
+        ("Remind me in 2 hours", 7_200, "12:32 UTC"),
+        ("please remind me in half an hour to order chairs", 1_800, "11:02 UTC"),
+        ("remind me tomorrow", 86_400, "23 November 2026, 10:32 UTC"),
+        ("Erinnere mich in zwei Stunden", 7_200, "12:32 UTC"),
+        ("Bitte erinnern Sie mich morgen daran", 86_400, "23. November 2026, 10:32 UTC"),
+        ("kannst du mich in einer stunde erinnern", 3_600, "11:32 UTC"),
+    ] {
+        let mut chat = chat();
+        let said = chat.say(text);
+        assert!(said.contains(answer), "{text}: {said} {:?}", chat.intent());
+        assert_eq!(chat.left, [reminder(seconds, text)], "{text}");
+        assert!(chat.event("reminder", &json!({"note": text}).to_string()).contains(text));
+    }
+    let mut chat = chat();
+    assert!(chat.say("can you remind me about this?").contains("When"), "{:?}", chat.intent());
+    assert!(chat.say("whenever").contains("something like"));
+    assert!(chat.say("30 min").contains("11:02 UTC"));
+    assert_eq!(chat.left, [reminder(1_800, "can you remind me about this?")]);
+    // Nothing is promised that can't be kept.
+    let mut chat = self::chat();
+    assert!(chat.say("remind me in 40 weeks").contains("90 days"));
+    assert_eq!(chat.left, []);
 }
 
 #[test]

@@ -5,12 +5,14 @@ pub(crate) mod cache;
 pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod connections;
+pub(crate) mod events;
 pub(crate) mod failures;
 pub(crate) mod keys;
 pub(crate) mod plugins;
 pub(crate) mod replay;
 pub(crate) mod rollouts;
 pub(crate) mod usage;
+pub(crate) mod webhooks;
 
 use super::conversations::time;
 use crate::gateway::input::line;

@@ -68,7 +68,9 @@ pub(crate) async fn replay(
     }
     let turns = app.engine.replay(&recorded, body.plugin.as_deref(), as_test).await?;
     let equal = turns.iter().filter(|turn| turn.equal).count();
-    Ok(Json(json!({"turns": turns, "equal": equal, "different": turns.len() - equal})))
+    let different = turns.len() - equal;
+    let without_record = recorded.without_record;
+    Ok(Json(json!({"turns": turns, "equal": equal, "different": different, "without_record": without_record})))
 }
 
 impl From<ReplayError> for Problem {

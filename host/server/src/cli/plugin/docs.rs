@@ -106,7 +106,7 @@ fn section(out: &mut String, connector: &Connector) {
     for endpoint in &manifest.endpoints {
         let _ = writeln!(out, "- {}", place(endpoint));
     }
-    for webhook in &manifest.webhook {
+    if let Some(webhook) = &manifest.webhook {
         let about =
             if webhook.description.is_empty() { String::new() } else { format!(": {}", cell(&webhook.description)) };
         let _ = writeln!(out, "- reads webhooks{about}");

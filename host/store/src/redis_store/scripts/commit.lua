@@ -1,7 +1,7 @@
 -- Writes a turn and unlocks, if the fence is the newest.
 -- KEYS: lock, meta, log, answers, answers-due, journal, records, queue.
 -- ARGV: fence, number of the commit under it, ms to keep the lock for or '0', prefix of the partition, head, expiry (ms),
---   number of entries, entries..., '1', answer key, answer, expiry (ms) or '0', '1' and the record or '0',
+--   number of entries, entries..., number of answers, for each: key, answer, expiry (ms); '1' and the record or '0',
 --   number of lanes to drop, lanes..., pushes (see pushes.lua).
 -- Returns the number of turns, or 0 if the lease was lost.
 local meta = redis.call('HMGET', KEYS[2], 'f', 'n', 'k')
@@ -18,7 +18,7 @@ local turns = redis.call('HINCRBY', KEYS[2], 'n', 1)
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
 for _ = 1, tonumber(following()) do redis.call('RPUSH', KEYS[3], following()) end
 redis.call('PEXPIRE', KEYS[3], ARGV[6])
-if following() == '1' then
+for _ = 1, tonumber(following()) do
   local key, answer, expiry = following(), following(), tonumber(following())
   local now = now_ms()
   -- A few of the expired ones go with each new one, so that an old conversation keeps no old answers.

@@ -1,8 +1,10 @@
--- Moves lanes that have become due to 'ready'. KEYS: ready. ARGV: prefix, hold (ms), '1' to forget hosts that are gone.
+-- Moves lanes that have become due to 'ready'. KEYS: ready, due. ARGV: prefix, hold (ms), '1' to forget hosts that are gone.
 -- Returns 1 if a host that asks would get a lane.
 local prefix, ready = ARGV[1], KEYS[1]
 local due = redis.call('ZRANGEBYSCORE', prefix .. 'due', '-inf', string.format('%.0f', now_ms()), 'LIMIT', 0, 100)
 for _, lane in ipairs(due) do
+  -- While a slot moves between nodes, a key that is elsewhere ends the script: here, before anything is done.
+  redis.call('EXISTS', lane_key(prefix, lane, 'state'))
   redis.call('ZREM', prefix .. 'due', lane)
   make_ready(prefix, lane)
 end

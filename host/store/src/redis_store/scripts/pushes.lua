@@ -1,5 +1,6 @@
 -- Included before the scripts that push into lanes or drop them. `prefix` is 'confab:{TAG}:' of a partition; all keys
--- that are made with it lie in the slot of the script's first key, which is all that a cluster asks for.
+-- that are made with it lie in the slot of the script's first key. Those that writing scripts need are declared as
+-- keys as well, behind the ones that the script's head names (ScriptCall::pushes says why); they are not read from there.
 --   PREFIXlanes      zset: names of all lanes           PREFIXdue    zset: lanes that are due later, by ms
 --   PREFIXready      stream: lanes that are due, for the group 'hosts'
 --   PREFIXnumber     string: number of the newest entry of any lane
