@@ -41,6 +41,9 @@ pub(crate) fn operator(app: App) -> Router {
 pub(crate) async fn run(common: Common, serve: Serve) -> Result<()> {
     telemetry::start_log(serve.log_format, "info");
     let open_metrics = serve.open_metrics || serve.listen.ip().is_loopback();
+    // Before anything takes long: who is told to stop while it starts stops as soon as it has started. Process 1 of a container would
+    // not hear of it otherwise.
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     // First of all, so that a port in use is found before anything is changed. Commands that come early wait in the socket's queue.
     make_private(&common.data)?;
     let listener =
@@ -73,7 +76,7 @@ pub(crate) async fn run(common: Common, serve: Serve) -> Result<()> {
     // The line that scripts wait for.
     println!("listening on http://{address}");
 
-    told_to_stop().await?;
+    told_to_stop(&mut terminate).await;
     tracing::info!(in_flight = app.engine.turns_in_flight(), "stopping: no new requests, waiting for turns");
     app.stopping.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
@@ -106,13 +109,11 @@ pub(crate) async fn run(common: Common, serve: Serve) -> Result<()> {
     Ok(())
 }
 
-async fn told_to_stop() -> Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+async fn told_to_stop(terminate: &mut tokio::signal::unix::Signal) {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-    Ok(())
 }
 
 /// Histograms keep raw values until they are summed up; without a scraper they would grow.

@@ -19,7 +19,7 @@ pub(crate) struct Common {
     /// Directory for the embedded store, compiled code and the admin socket.
     #[arg(long, env = "CONFAB_DATA", default_value = ".data", global = true)]
     pub(crate) data: PathBuf,
-    /// Where conversations and configuration are kept: embedded:PATH or redis://HOST[:PORT][/DB]. [default: embedded:DATA/store]
+    /// Where conversations and configuration are kept: embedded:PATH, redis://HOST[:PORT][/DB] or redis-cluster://HOST:PORT,HOST:PORT,... [default: embedded:DATA/store]
     #[arg(long, env = "CONFAB_STORE", hide_env_values = true, global = true)]
     pub(crate) store: Option<String>,
     /// Directory with plugin components (NAME.wasm). [default: DATA/plugins]

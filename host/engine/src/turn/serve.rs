@@ -126,6 +126,8 @@ impl Engine {
             let open = match self.inner.store.begin_turn(&place.key, begin).await {
                 Ok(Begun::Open(open)) => open,
                 Ok(Begun::Answered(kept)) => return answered(&kept, &accepted),
+                // Where nothing may wait, whoever would have to is too early, and not too many.
+                Err(StoreError::Crowded) if place.bot.while_busy == WhileBusy::Reject => return Err(TurnError::Busy),
                 Err(e) => return Err(e.into()),
             };
             if let Some(lead) = lead.take() {
