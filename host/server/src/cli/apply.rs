@@ -77,7 +77,14 @@ fn read_folder(dir: &Path) -> Result<Vec<SourceFile>> {
             if entry.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }
-            let kind = entry.file_type()?;
+            let mut kind = entry.file_type()?;
+            if kind.is_symlink() {
+                // A mounted ConfigMap is made of links to files. Links to folders could go round in circles.
+                kind = std::fs::metadata(&path).with_context(|| format!("can't read {}", path.display()))?.file_type();
+                if kind.is_dir() {
+                    bail!("{} is a link to a folder; put the folder itself there", path.display());
+                }
+            }
             if kind.is_dir() {
                 folders.push(path);
             } else if kind.is_file() && path.extension().and_then(|e| e.to_str()).is_some_and(|e| ENDINGS.contains(&e))
