@@ -11,6 +11,8 @@
 //! | [`connector_odoo`], [`connector_sap_s4`] | connectors against servers that check as strictly as the vendor does |
 //! | [`conversations`] | a conversation belongs to a bot and a visitor |
 //! | [`crashes`] | kill -9 loses nothing that was answered |
+//! | [`killed`] | what `make chaos` shows, small |
+//! | [`durable`] | a request that is sent again is served once; people take over; a turn of the past is run again |
 //! | [`deploy`] | what deploy/ says agrees with the program |
 //! | [`two_hosts`] | two hosts on one Redis are one server |
 //! | [`shutdown`] | a host that is told to stop finishes its turns |
@@ -60,6 +62,7 @@ mod hostile_data;
 mod hostile_museum;
 mod hostile_network;
 mod install;
+mod killed;
 mod oauth;
 mod pages;
 mod random_turns;
