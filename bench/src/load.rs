@@ -23,8 +23,10 @@ pub(crate) struct Measured {
 /// What clients do.
 #[derive(Clone)]
 pub(crate) struct Load<'a> {
-    /// The hosts; each client asks them in turn, as a balancer that goes round would have it.
+    /// The hosts. Each client asks them in turn, as a balancer that goes round would have it,
     pub(crate) hosts: &'a [String],
+    /// or stays with one of them.
+    pub(crate) stays: bool,
     pub(crate) key: &'a str,
     /// None where the key is good for one bot alone.
     pub(crate) bot: Option<&'static str>,
@@ -64,8 +66,16 @@ pub(crate) fn at_ms(sorted: &[Duration], part: f64) -> f64 {
 pub(crate) async fn run(target: &Target, connections: usize, length: Duration) -> Result<Measured> {
     let before = target.server.cpu()?;
     let hosts = std::slice::from_ref(&target.server.address);
-    let driven =
-        drive(Load { hosts, key: &target.server.key, bot: None, message: target.message, connections, length }).await?;
+    let driven = drive(Load {
+        hosts,
+        stays: true,
+        key: &target.server.key,
+        bot: None,
+        message: target.message,
+        connections,
+        length,
+    })
+    .await?;
     let used = target.server.cpu()?.saturating_sub(before);
     Ok(Measured {
         per_second: driven.per_second(),
@@ -85,6 +95,7 @@ pub(crate) async fn drive(load: Load<'_>) -> Result<Driven> {
         .map(|number| {
             let mut hosts = load.hosts.to_vec();
             hosts.rotate_left(number % load.hosts.len().max(1));
+            hosts.truncate(if load.stays { 1 } else { usize::MAX });
             tokio::spawn(client(hosts, load.key.to_owned(), load.bot, load.message, until))
         })
         .collect();
@@ -173,6 +184,7 @@ impl Talk {
             .header("content-type", "application/json")
             .header("authorization", &self.authorization)
             .body(Full::new(Bytes::from(body)))?;
+        self.sender.ready().await.context("the server closed the connection")?;
         let asked = Instant::now();
         let response = self.sender.send_request(request).await?;
         let good = response.status().is_success();

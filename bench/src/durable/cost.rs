@@ -120,6 +120,7 @@ async fn load(side: &Side, message: &'static str, options: &Options, seconds: f6
     let (cpu, written, before) = (side.server.cpu()?, side.server.written()?, redis().await?);
     let driven = drive(Load {
         hosts: std::slice::from_ref(&side.server.address),
+        stays: true,
         key: &side.server.key,
         bot: Some("calls"),
         message,

@@ -1,4 +1,5 @@
-//! One, two and three hosts on one Redis. Each connection's messages go round all hosts, so a conversation moves with every turn.
+//! One, two and three hosts on one Redis. Each connection's messages go round all hosts, so a conversation moves with every turn;
+//! in the last row it stays with its host, which tells what moving costs from what three half-idle processes cost.
 //!
 //! On one machine hosts, Redis and clients share the cores, so requests a second can't grow with hosts for long. What can be
 //! told is whether a turn gets dearer when a conversation moves: CPU of the hosts, and of the one Redis, a request.
@@ -12,6 +13,13 @@ use std::time::Duration;
 
 /// Most hosts.
 const HOSTS: usize = 3;
+/// How many hosts, and whether conversations stay where they are.
+const ROWS: [(usize, bool, &str); 4] = [
+    (1, false, "1 host"),
+    (2, false, "2 hosts"),
+    (HOSTS, false, "3 hosts"),
+    (HOSTS, true, "3 hosts, each conversation stays with one"),
+];
 
 struct Round {
     per_second: f64,
@@ -32,13 +40,13 @@ pub(super) async fn report(world: &World, options: &Options) -> Result<()> {
         servers.push(world.serve(data.path(), Some(&redis), &[])?);
         dirs.push(data);
     }
-    let mut rounds: Vec<Vec<Round>> = (0..HOSTS).map(|_| Vec::new()).collect();
-    load(&servers, &redis, options, 1.0).await?;
+    let mut rounds: Vec<Vec<Round>> = ROWS.iter().map(|_| Vec::new()).collect();
+    load(&servers, false, &redis, options, 1.0).await?;
     for round in 1..=options.rounds {
         eprintln!("hosts: round {round} of {}", options.rounds);
-        for (count, rounds) in (1..=HOSTS).zip(&mut rounds) {
-            let some = servers.get(..count).context("too few servers")?;
-            rounds.push(load(some, &redis, options, options.seconds).await?);
+        for ((count, stays, _), rounds) in ROWS.iter().zip(&mut rounds) {
+            let some = servers.get(..*count).context("too few servers")?;
+            rounds.push(load(some, *stays, &redis, options, options.seconds).await?);
         }
     }
     println!(
@@ -46,12 +54,12 @@ pub(super) async fn report(world: &World, options: &Options) -> Result<()> {
         options.connections, "requests/s", "p50 ms", "p99 ms", "hosts us", "Redis us", "clients us", "trips", "to one"
     );
     let one = rounds.first().context("no rounds")?;
-    for (count, rounds) in (1..).zip(&rounds) {
+    for ((_, _, name), rounds) in ROWS.iter().zip(&rounds) {
         let ratio = crate::median(rounds.iter().zip(one).map(|(a, b)| a.hosts_us / b.hosts_us).collect());
         let errors: u64 = rounds.iter().map(|round| round.errors).sum();
         println!(
             "  {:<63} {:>10.0} {:>8.2} {:>8.2} {:>9.1} {:>9.1} {:>11.1} {:>7.2} {:>8.2}x{}",
-            format!("{count} host{}", if count == 1 { "" } else { "s" }),
+            name,
             median_of(rounds, |round| round.per_second),
             median_of(rounds, |round| round.p50_ms),
             median_of(rounds, |round| round.p99_ms),
@@ -63,7 +71,7 @@ pub(super) async fn report(world: &World, options: &Options) -> Result<()> {
             if errors > 0 { format!("  ({errors} ERRORS)") } else { String::new() },
         );
     }
-    limits(rounds.last().context("no rounds")?);
+    limits(rounds.get(HOSTS - 1).context("no rounds")?);
     Ok(())
 }
 
@@ -84,13 +92,14 @@ fn limits(rounds: &[Round]) {
     );
 }
 
-async fn load(servers: &[Server], redis: &Redis, options: &Options, seconds: f64) -> Result<Round> {
+async fn load(servers: &[Server], stays: bool, redis: &Redis, options: &Options, seconds: f64) -> Result<Round> {
     let addresses: Vec<String> = servers.iter().map(|server| server.address.clone()).collect();
     let used = || servers.iter().map(Server::cpu).sum::<Result<Duration>>();
     let key = &servers.first().context("no servers")?.key;
     let (hosts, clients, before) = (used()?, cpu_of("self")?, done(redis).await?);
     let driven = drive(Load {
         hosts: &addresses,
+        stays,
         key,
         bot: Some("echo"),
         message: "Hello there, how are you today?",
