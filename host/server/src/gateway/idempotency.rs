@@ -19,10 +19,7 @@ const MAX_KEY: usize = 255;
 
 /// The key that a request carries: the header, or a name that its body has for it.
 pub(crate) fn key_of(headers: &HeaderMap, in_body: Option<&str>) -> Result<Option<String>, Problem> {
-    let header = match headers.get(&IDEMPOTENCY_KEY) {
-        None => None,
-        Some(value) => Some(unquoted(value.to_str().unwrap_or_default())),
-    };
+    let header = headers.get(&IDEMPOTENCY_KEY).map(|value| unquoted(value.to_str().unwrap_or_default()));
     match header.or(in_body) {
         None => Ok(None),
         Some(key) if !key.is_empty() && key.len() <= MAX_KEY && key.bytes().all(|b| (b' '..=b'~').contains(&b)) => {
