@@ -92,7 +92,7 @@ pub(super) async fn report(world: &World, options: &Options) -> Result<()> {
     }
     println!(
         "\nto no call, to journal off: CPU of the server and p50, median of the ratios inside each round. trips: scripts that Redis ran\n\
-         a turn. KB written: to disk, a turn; turns at once share pages and syncs. Redis has an append-only file, synced each second."
+         a turn, those of the host's worker too. KB written: to disk, a turn; turns at once share pages and syncs. Redis has an append-only file, synced each second."
     );
     Ok(())
 }
