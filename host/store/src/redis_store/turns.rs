@@ -189,9 +189,9 @@ impl RedisStore {
         }
     }
 
-    /// This host need not wait to hear of its own work.
+    /// This host need not wait to hear of its own work. What is due later is found when it is due.
     fn has_pushed(&self, keys: &ConversationKeys, pushes: &[Push]) {
-        if !pushes.is_empty() {
+        if pushes.iter().any(|push| push.due_in < Duration::from_millis(1)) {
             self.shared.signals.work_in(keys.partition);
         }
     }
