@@ -140,3 +140,16 @@ pub(super) fn scan_rows<T>(
     }
     Ok(found)
 }
+
+/// More than a batch of turns usually writes.
+const TRIAL_BYTES: usize = 256 * 1024;
+
+/// Writes something and takes it away again: where there is no room, this fails as any other write would.
+pub(super) fn try_writing(batch: &mut Batch<'_>) -> Result<(), Failure> {
+    batch.changes();
+    let mut table = batch.txn.open_table(KV)?;
+    // Keys of plugins begin with the length of their space.
+    table.insert([].as_slice(), vec![0; TRIAL_BYTES].as_slice())?;
+    table.remove([].as_slice())?;
+    Ok(())
+}

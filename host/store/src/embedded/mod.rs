@@ -52,6 +52,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::watch;
 
@@ -94,6 +95,8 @@ struct Shared {
     held: HeldLanes,
     config_version: watch::Sender<u64>,
     clock: Clock,
+    /// Whether the last batch of writes failed: the disk is full, say.
+    fails: AtomicBool,
 }
 
 impl Embedded {
@@ -131,6 +134,7 @@ impl Embedded {
             held: HeldLanes::new(first_fence),
             config_version: watch::Sender::new(version),
             clock,
+            fails: AtomicBool::new(false),
         });
         let writer = Writer::start(Arc::clone(&shared))?;
         Ok(Self { shared, writer, turns, counters: Counters::default(), paces: Paces::default(), leases })

@@ -1,6 +1,7 @@
 //! The trait, on the embedded store: each method hands its work to the file that owns it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -205,8 +206,10 @@ impl Store for Embedded {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // Through the writer, and to the disk's metadata: this also reopens a file that had failed.
-        self.writer.submit("check the store", |_| Ok(())).await?;
+        // Through the writer, and to the disk's metadata: this also reopens a file that had failed. If the last write failed, only
+        // one that succeeds says that the store can serve again.
+        let fails = self.shared.fails.load(Ordering::Relaxed);
+        self.writer.submit("check the store", move |batch| if fails { kv::try_writing(batch) } else { Ok(()) }).await?;
         self.shared.file.read("check the store", |_| Ok(()))
     }
 

@@ -226,12 +226,18 @@ fn write(shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
     if let Err(error) = &committed {
         tracing::error!(%error, jobs = jobs.len(), "a batch of writes failed");
     }
+    // A batch that wrote nothing says nothing.
+    if !matches!(committed, Ok(false)) {
+        shared.fails.store(committed.is_err(), Ordering::Relaxed);
+    }
+    let committed = committed.map(drop);
     for job in jobs {
         job.settle(committed.clone());
     }
 }
 
-fn commit(shared: &Shared, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+/// `false` if there was nothing to write.
+fn commit(shared: &Shared, jobs: &mut [Box<dyn Job>]) -> Result<bool, StoreError> {
     if shared.file.heal()? {
         shared.heads.clear();
         shared.journals.load(&shared.file)?;
@@ -243,12 +249,13 @@ fn commit(shared: &Shared, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> 
         for job in jobs {
             job.apply(&mut batch)?;
         }
-        if batch.wrote {
+        let wrote = batch.wrote;
+        if wrote {
             txn.commit()?
         } else {
             txn.abort()?
         }
-        Ok(())
+        Ok(wrote)
     })
 }
 
