@@ -8,6 +8,7 @@ use confab_tests::server::{Host, Server};
 use confab_tests::wait::{LONG, until};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 /// Sends a message under a key.
 async fn send(client: &Client, key: &str, body: &Value) -> Result<Answer> {
@@ -17,6 +18,17 @@ async fn send(client: &Client, key: &str, body: &Value) -> Result<Answer> {
 async fn send_to(client: &Client, path: &str, key: &str, body: &Value) -> Result<Answer> {
     let request = client.request(Method::POST, path).header("idempotency-key", key);
     confab_tests::client::send(request.header("content-type", "application/json").body(body.to_string())).await
+}
+
+/// Sends a message that has to wait, and comes back when it does: of two requests under one key, one is told that the other is in flight.
+async fn waits(client: &Client, key: &'static str, body: Value) -> Result<JoinHandle<Result<Answer>>> {
+    let [one, other] = [client.clone(), client.clone()].map(|client| {
+        let body = body.clone();
+        tokio::spawn(async move { send(&client, key, &body).await })
+    });
+    let (told, _, mut left) = futures::future::select_all([one, other]).await;
+    told??.problem(409, "request-in-flight")?;
+    left.pop().context("nobody waits")
 }
 
 /// A shop with a bot `caller` that calls what it is told to call, on a system that does not answer until it is told to.
@@ -126,28 +138,20 @@ async fn messages_that_wait_become_one_where_the_bot_says_so() -> Result<()> {
     let mut talk = waiting.client.talk();
     talk.say(NOTHING).await?;
     let id = talk.id()?.to_owned();
-    let client = waiting.client.clone();
     let body = |text: &str| json!({"message": text, "conversation_id": id});
-    let spawn = |name: &'static str, body: Value| {
-        let client = client.clone();
-        tokio::spawn(async move { send(&client, name, &body).await })
-    };
-    let first = spawn("first", body(READS));
+    let (client, asked) = (waiting.client.clone(), body(READS));
+    let first = tokio::spawn(async move { send(&client, "first", &asked).await });
     waiting.erp.called(1).await?;
     // Two halves of a message, which is none without either.
-    let half = spawn("half", body("{"));
-    let leads = || async { Ok((send(&client, "half", &body("{")).await?.status == 409).then_some(())) };
-    until("the first half waits", LONG, leads).await?;
-    let rest = spawn("rest", body("}"));
-    let joined = || async { Ok((send(&client, "rest", &body("}")).await?.status == 409).then_some(())) };
-    until("the other half waits", LONG, joined).await?;
+    let half = waits(&waiting.client, "half", body("{")).await?;
+    let rest = waits(&waiting.client, "rest", body("}")).await?;
     waiting.erp.answer_all();
     first.await??.json()?;
     let (half, rest) = (half.await??.json()?, rest.await??.json()?);
     ensure!(half["response"] == "{}" && half["turn_id"] == rest["turn_id"], "{half} {rest}");
     // Either is answered again under its own key.
     for (name, text) in [("half", "{"), ("rest", "}")] {
-        let again = send(&client, name, &body(text)).await?;
+        let again = send(&waiting.client, name, &body(text)).await?;
         ensure!(
             again.header("idempotency-replayed") == "true" && again.json()?["turn_id"] == half["turn_id"],
             "{name}"

@@ -56,13 +56,20 @@ fn text(value: &Bytes) -> Value {
     Value::from(STANDARD.encode(value))
 }
 
-fn bytes(value: &Value) -> Option<Bytes> {
+/// A value as a step notes it.
+pub(super) fn bytes(value: &Value) -> Option<Bytes> {
     STANDARD.decode(value.as_str()?).ok().map(Bytes::from)
 }
 
 /// What a scan is known by.
 pub(super) fn scan_key(prefix: &str, after: Option<&str>, limit: u32) -> String {
     format!("{prefix}\n{}\n{limit}", after.unwrap_or_default())
+}
+
+/// Entries as a step notes them.
+pub(super) fn pairs(value: Value) -> Vec<(String, Bytes)> {
+    let pairs: Vec<(String, Value)> = serde_json::from_value(value).unwrap_or_default();
+    pairs.into_iter().filter_map(|(key, value)| Some((key, bytes(&value)?))).collect()
 }
 
 fn optional(value: &Option<Bytes>) -> Value {
@@ -113,10 +120,7 @@ impl KvServices for NotedSpace {
     async fn scan(&mut self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<(String, Bytes)>, KvError> {
         let key = scan_key(prefix, after, limit);
         if let Some(gave) = self.begin("scan", &key) {
-            let pairs = |value: Value| serde_json::from_value::<Vec<(String, Value)>>(value).unwrap_or_default();
-            return gave.map(|value| {
-                pairs(value).into_iter().filter_map(|(key, value)| Some((key, bytes(&value)?))).collect()
-            });
+            return gave.map(pairs);
         }
         let gave = self.space.scan(prefix, after, limit).await;
         let noted = gave.as_ref().map(|found| json!(found.iter().map(|(k, v)| (k, text(v))).collect::<Vec<_>>()));

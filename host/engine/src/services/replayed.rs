@@ -1,12 +1,11 @@
 //! What a plugin gets when a turn of the past is run again: the same time, the same chance, and of every call what it gave then.
 //! Nothing leaves it. A call that was not made then gets an error, and is noted.
 
+use super::data::{bytes, pairs, scan_key};
 use crate::registry::Bot;
 use crate::turn::accepted::Accepted;
 use crate::turn::journal::{Call, KvStep, Step};
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use confab_sandbox::services::LogLevel;
 use confab_sandbox::{CapabilityError, Effect, HostServices, KvError, KvServices, Provenance};
@@ -162,10 +161,6 @@ impl Data {
     }
 }
 
-fn bytes(value: &Value) -> Option<Bytes> {
-    STANDARD.decode(value.as_str()?).ok().map(Bytes::from)
-}
-
 #[async_trait]
 impl KvServices for Data {
     async fn get(&mut self, key: &str) -> Result<Option<Bytes>, KvError> {
@@ -181,9 +176,7 @@ impl KvServices for Data {
         self.gave("delete", key).map(drop)
     }
     async fn scan(&mut self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<(String, Bytes)>, KvError> {
-        let gave = self.gave("scan", &super::data::scan_key(prefix, after, limit))?;
-        let pairs: Vec<(String, Value)> = serde_json::from_value(gave).unwrap_or_default();
-        Ok(pairs.into_iter().filter_map(|(key, value)| Some((key, bytes(&value)?))).collect())
+        self.gave("scan", &scan_key(prefix, after, limit)).map(pairs)
     }
     async fn add(&mut self, key: &str, _delta: i64) -> Result<i64, KvError> {
         self.gave("add", key).map(|value| value.as_i64().unwrap_or_default())

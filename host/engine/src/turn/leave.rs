@@ -86,15 +86,11 @@ impl Leave {
     }
 
     /// After the commit.
-    pub(super) async fn committed(unwatched: Vec<String>, engine: &Inner, bot: &Bot, key: &ConversationKey) {
-        for subject in unwatched {
+    pub(super) async fn committed(self, engine: &Inner, bot: &Bot, key: &ConversationKey) {
+        for subject in self.unwatched {
             if let Err(error) = engine.store.unlink(&watch_index(bot), &subject, &key.id).await {
                 tracing::warn!(%error, subject, "a conversation hears of this although it no longer wants to");
             }
         }
-    }
-
-    pub(super) fn take_unwatched(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.unwatched)
     }
 }

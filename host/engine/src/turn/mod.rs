@@ -17,6 +17,7 @@
 //! it was, and the turn is committed like any other.
 
 pub(crate) mod accepted;
+mod commit;
 pub(crate) mod interrupt;
 pub(crate) mod journal;
 pub(crate) mod leave;

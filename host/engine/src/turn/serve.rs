@@ -11,25 +11,22 @@
 //! another host made of the turn is then found at 2 or 3.
 
 use super::accepted::{Accepted, conversation_for};
-use super::journal::{Left, Running, lane_of};
-use super::leave::Leave;
+use super::commit::{Closing, answered};
+use super::journal::{Left, Running};
 use super::outcome::{Said, in_language};
 use super::record::Record;
-use super::transcript::{OPEN, people_index};
 use super::{Access, Inbound, TurnAnswer, TurnRequest, merge, people};
 use crate::config::documents::WhileBusy;
-use crate::conversation::{Entry, FORMAT, HandedOver, Head, Header, Owner};
+use crate::conversation::{Entry, FORMAT, Head, Header, Owner};
 use crate::engine::Engine;
 use crate::error::TurnError;
 use crate::failures::Whose;
 use crate::ids::{BotId, ConversationId, TenantId};
 use crate::registry::{Bot, Slot};
 use crate::services::BotServices;
-use crate::webhooks::Happened;
 use bytes::Bytes;
 use confab_sandbox::{FailureKind, Plugin};
-use confab_store::{BeginTurn, Begun, ConversationKey, OpenTurn, StoreError, StoredAnswer, TurnCommit};
-use serde::{Deserialize, Serialize};
+use confab_store::{BeginTurn, Begun, ConversationKey, OpenTurn, StoreError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,15 +48,8 @@ pub(super) struct Place {
     pub(super) key: ConversationKey,
 }
 
-/// What is stored under an idempotency key.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    fingerprint: String,
-    answer: TurnAnswer,
-}
-
 /// Why a turn was not committed.
-enum Undone {
+pub(super) enum Undone {
     /// The lock was lost: begin again.
     Lost,
     Error(TurnError),
@@ -75,20 +65,20 @@ impl From<StoreError> for Undone {
 }
 
 /// A turn that is committed, and what comes next if the lock was kept.
-struct Done {
-    answer: TurnAnswer,
-    next: Option<OpenTurn>,
+pub(super) struct Done {
+    pub(super) answer: TurnAnswer,
+    pub(super) next: Option<OpenTurn>,
 }
 
 /// How a turn was decided.
-struct Decided {
-    said: Said,
-    state: Bytes,
-    failure: Option<String>,
+pub(super) struct Decided {
+    pub(super) said: Said,
+    pub(super) state: Bytes,
+    pub(super) failure: Option<String>,
     /// Which version of the plugin did; none where it failed, or was not asked.
-    plugin: Option<Plugin>,
+    pub(super) plugin: Option<Plugin>,
     /// Whether it was given up for a newer message.
-    interrupted: bool,
+    pub(super) interrupted: bool,
 }
 
 impl Engine {
@@ -193,16 +183,7 @@ impl Engine {
         }
         let head = match (open.head.as_ref().and_then(Head::decode), known) {
             (Some(head), _) if owner.is_none_or(|owner| owner == head.header.owner) => head,
-            (None, false) => {
-                let header = Header {
-                    v: FORMAT,
-                    owner: Owner::of(request.visitor.id.as_deref()),
-                    began: accepted.at,
-                    locale: None,
-                    handed_over: None,
-                };
-                Head { header, state: Bytes::new() }
-            }
+            (None, false) => fresh_head(accepted),
             _ => {
                 self.inner.store.abandon_turn(open.lease).await;
                 return Err(Undone::Error(TurnError::UnknownConversation));
@@ -311,108 +292,8 @@ impl Engine {
             let accepted = Accepted { locale: locale.clone(), ..(*accepted).clone() };
             Record::new(number, accepted, steps, plugin, definition, said, &decided.state, failure).encode(&head.state)
         });
-        self.commit(place, &running, number, header, head.header.handed_over, decided, record, keep).await
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "everything that a commit consists of")]
-    async fn commit(
-        &self,
-        place: &Place,
-        running: &Running,
-        number: u64,
-        header: Header,
-        before: Option<HandedOver>,
-        decided: Decided,
-        record: Option<Bytes>,
-        keep: bool,
-    ) -> Result<Done, Undone> {
-        let accepted = &running.accepted;
-        let Decided { said, state, failure, plugin, interrupted } = decided;
-        let (bot, conversation) = (&place.bot, &place.key);
-        let mut leave = Leave::of(&self.inner, bot, place.id, conversation, running, &said).await?;
-        let (open, with_people) = (people_index(&bot.tenant, &bot.id), header.handed_over.is_some());
-        let given_back = !with_people && before.is_some();
-        match &header.handed_over {
-            Some(over) if before.is_none() => {
-                self.inner.store.link(&open, OPEN, &conversation.id, bot.conversation_ttl).await?;
-                if over.by.is_none() {
-                    leave.hand_over(bot, place.id, conversation, over);
-                }
-            }
-            Some(over) if over.by.is_some() && before.as_ref().is_some_and(|before| before.by.is_none()) => {
-                leave.taken(conversation)
-            }
-            None if given_back => leave.taken(conversation),
-            _ => {}
-        }
-        if running.is_opened() {
-            leave.drops.push(lane_of(conversation));
-        }
-        let happened = Happened {
-            bot,
-            conversation: place.id,
-            number,
-            running,
-            locale: header.locale.as_deref(),
-            said: &said,
-            plugin: plugin.as_ref(),
-            failure: failure.as_deref(),
-            before: before.as_ref(),
-            after: header.handed_over.as_ref(),
-        };
-        leave.pushes.extend(happened.push(&self.registry()));
-        let unwatched = leave.take_unwatched();
-        let (kind, text, by) = described(&accepted.inbound);
-        let answer = TurnAnswer {
-            conversation: place.id,
-            turn: accepted.turn.clone(),
-            replies: said.replies,
-            intent: said.intent,
-            handoff: said.handoff,
-            failed: failure.is_some(),
-            with_people,
-            interrupted,
-            replayed: false,
-        };
-        let entry = Entry {
-            turn: accepted.turn.clone(),
-            at: accepted.at,
-            kind: kind.to_owned(),
-            text: text.to_owned(),
-            replies: answer.replies.clone(),
-            intent: answer.intent.as_ref().map(|(name, _)| name.clone()),
-            failure,
-            by: by.map(str::to_owned),
-        };
-        let internal = |e: serde_json::Error| Undone::Error(TurnError::Internal(e.to_string()));
-        let entry = Bytes::from(serde_json::to_vec(&entry).map_err(internal)?);
-        let mut answers = Vec::new();
-        for key in accepted.key.iter().chain(&accepted.also) {
-            let kept = Kept { fingerprint: key.fingerprint.clone(), answer: answer.clone() };
-            let body = Bytes::from(serde_json::to_vec(&kept).map_err(internal)?);
-            answers.push(StoredAnswer { key: key.name.clone(), body, expires_in: key.keep });
-        }
-        let Some(lease) = running.take_lease().await else { return Err(Undone::Lost) };
-        let head = Head { header, state }.encode();
-        let commit = TurnCommit {
-            head: head.clone(),
-            entries: vec![entry],
-            expires_in: place.bot.conversation_ttl,
-            answers,
-            record,
-            pushes: leave.pushes,
-            drops: leave.drops,
-            keep,
-        };
-        let committed = self.inner.store.commit_turn(lease, commit).await?;
-        let _nobody_listens = self.inner.said.send(place.id);
-        Leave::committed(unwatched, &self.inner, bot, conversation).await;
-        if given_back && let Err(error) = self.inner.store.unlink(&open, OPEN, &conversation.id).await {
-            tracing::debug!(%error, "a conversation that was given back is still listed until somebody looks");
-        }
-        let turns = committed.turns;
-        let next = committed.lease.map(|lease| OpenTurn { lease, head: Some(head), turns, unfinished: None });
-        Ok(Done { answer, next })
+        let closing = Closing { number, header, before: head.header.handed_over, decided, record, keep };
+        self.commit(place, &running, closing).await
     }
 
     /// Step 4: the plugin decides.
@@ -565,7 +446,7 @@ pub(crate) fn turn_input(
 }
 
 /// Kind, text and who of the tenant's people, as the transcript shows them.
-fn described(inbound: &Inbound) -> (&'static str, &str, Option<&str>) {
+pub(super) fn described(inbound: &Inbound) -> (&'static str, &str, Option<&str>) {
     match inbound {
         Inbound::Message(text) => ("message", text, None),
         Inbound::Event { name, .. } | Inbound::Told { name, .. } => ("event", name, None),
@@ -577,16 +458,6 @@ fn fresh_head(accepted: &Accepted) -> Head {
     let owner = Owner::of(accepted.visitor.id.as_deref());
     let header = Header { v: FORMAT, owner, began: accepted.at, locale: None, handed_over: None };
     Head { header, state: Bytes::new() }
-}
-
-/// The answer that was given before, if the request is the same.
-fn answered(kept: &[u8], accepted: &Accepted) -> Result<TurnAnswer, TurnError> {
-    let kept: Kept = serde_json::from_slice(kept)
-        .map_err(|e| TurnError::Internal(format!("the answer kept for this request can't be read: {e}")))?;
-    if kept.fingerprint != accepted.fingerprint() {
-        return Err(TurnError::KeyReused);
-    }
-    Ok(TurnAnswer { replayed: true, ..kept.answer })
 }
 
 impl From<StoreError> for TurnError {

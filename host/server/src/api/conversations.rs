@@ -15,8 +15,8 @@ use crate::gateway::input::{JsonBody, Params, PathParams, line, message, normali
 use crate::gateway::keys::Scope;
 use crate::gateway::request::RequestId;
 use crate::gateway::{Caller, Problem};
-use axum::extract::State;
-use axum::{Extension, Json};
+use axum::Json;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use confab_engine::conversation::{Entry, Owner};
 use confab_engine::{Access, BotId, ConversationId, Inbound, PeopleStep, TenantId, TurnRequest, Visitor};
 use http::HeaderMap;
@@ -133,81 +133,82 @@ pub(crate) struct PeopleBody {
 }
 
 /// Somebody takes a conversation over.
-pub(crate) async fn claim(
-    app: State<App>,
-    caller: Caller,
-    id: PathParams<String>,
-    query: Params<TenantQuery>,
-    request_id: Extension<RequestId>,
-    headers: HeaderMap,
-    body: JsonBody<PeopleBody>,
-) -> Result<Json<Value>, Problem> {
-    people(app, caller, id, query, request_id, &headers, body, |by, _| Ok(PeopleStep::Claim { by })).await
+pub(crate) async fn claim(call: PeopleCall) -> Result<Json<Value>, Problem> {
+    let by = call.agent()?;
+    call.make(PeopleStep::Claim { by }).await
 }
 
 /// Somebody gives a conversation back to the bot.
-pub(crate) async fn release(
-    app: State<App>,
-    caller: Caller,
-    id: PathParams<String>,
-    query: Params<TenantQuery>,
-    request_id: Extension<RequestId>,
-    headers: HeaderMap,
-    body: JsonBody<PeopleBody>,
-) -> Result<Json<Value>, Problem> {
-    people(app, caller, id, query, request_id, &headers, body, |by, _| Ok(PeopleStep::Release { by })).await
+pub(crate) async fn release(call: PeopleCall) -> Result<Json<Value>, Problem> {
+    let by = call.agent()?;
+    call.make(PeopleStep::Release { by }).await
 }
 
 /// Somebody answers.
-pub(crate) async fn reply(
-    app: State<App>,
-    caller: Caller,
-    id: PathParams<String>,
-    query: Params<TenantQuery>,
-    request_id: Extension<RequestId>,
-    headers: HeaderMap,
-    body: JsonBody<PeopleBody>,
-) -> Result<Json<Value>, Problem> {
-    let step = |by, text: Option<String>| {
-        let text = text.ok_or_else(|| Problem::invalid_input("say what the visitor is to read").at("/text"))?;
-        Ok(PeopleStep::Reply { by, text: message("/text", &text, MESSAGE_CHARS)? })
-    };
-    people(app, caller, id, query, request_id, &headers, body, step).await
+pub(crate) async fn reply(call: PeopleCall) -> Result<Json<Value>, Problem> {
+    let by = call.agent()?;
+    let wanted = || Problem::invalid_input("say what the visitor is to read").at("/text");
+    let text = message("/text", call.body.text.as_deref().ok_or_else(wanted)?, MESSAGE_CHARS)?;
+    call.make(PeopleStep::Reply { by, text }).await
 }
 
-#[expect(clippy::too_many_arguments, reason = "what axum gives the three handlers above")]
-async fn people(
-    State(app): State<App>,
+/// A request of somebody of the tenant's people about a conversation.
+pub(crate) struct PeopleCall {
+    app: App,
     caller: Caller,
-    PathParams(id): PathParams<String>,
-    Params(query): Params<TenantQuery>,
-    Extension(request_id): Extension<RequestId>,
-    headers: &HeaderMap,
-    JsonBody(body): JsonBody<PeopleBody>,
-    step: impl FnOnce(String, Option<String>) -> Result<PeopleStep, Problem>,
-) -> Result<Json<Value>, Problem> {
-    caller.needs(Scope::People)?;
-    let tenant = caller.tenant(query.tenant.as_ref())?;
-    let bot = caller.bot(&app, &tenant, body.bot.as_deref())?;
-    let id = id.parse().map_err(|_| Problem::unknown_conversation("there is no such conversation"))?;
-    let agent = line("/agent", &body.agent, AGENT_CHARS)?;
-    let step = step(agent, body.text)?;
-    let key = key_of(headers, None)?.map(|key| scoped(&caller, &key, format!("{id} {step:?}").as_bytes()));
-    let request = TurnRequest {
-        tenant,
-        bot,
-        conversation: Some(id),
-        visitor: Visitor::default(),
-        inbound: Inbound::People(step),
-        locale: None,
-        request_id: request_id.0,
-        key,
-        access: Access::Tenant,
-    };
-    let answer = app.engine.turn(request).await?;
-    Ok(Json(json!({
-        "conversation_id": answer.conversation, "turn_id": answer.turn, "with_people": answer.with_people,
-    })))
+    tenant: TenantId,
+    bot: BotId,
+    id: ConversationId,
+    request_id: RequestId,
+    headers: HeaderMap,
+    body: PeopleBody,
+}
+
+impl FromRequest<App> for PeopleCall {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<PeopleCall, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, app).await?;
+        let PathParams(id) = PathParams::<String>::from_request_parts(&mut parts, app).await?;
+        let Params(query) = Params::<TenantQuery>::from_request_parts(&mut parts, app).await?;
+        let request_id = parts.extensions.get::<RequestId>().cloned();
+        let request_id = request_id.ok_or_else(|| Problem::internal("the request has no id"))?;
+        let headers = parts.headers.clone();
+        let JsonBody(body) = JsonBody::<PeopleBody>::from_request(Request::from_parts(parts, body), app).await?;
+        caller.needs(Scope::People)?;
+        let tenant = caller.tenant(query.tenant.as_ref())?;
+        let bot = caller.bot(app, &tenant, body.bot.as_deref())?;
+        let id = id.parse().map_err(|_| Problem::unknown_conversation("there is no such conversation"))?;
+        Ok(PeopleCall { app: app.clone(), caller, tenant, bot, id, request_id, headers, body })
+    }
+}
+
+impl PeopleCall {
+    fn agent(&self) -> Result<String, Problem> {
+        line("/agent", &self.body.agent, AGENT_CHARS)
+    }
+
+    /// Does it, as a turn of the conversation.
+    async fn make(self, step: PeopleStep) -> Result<Json<Value>, Problem> {
+        let content = format!("{} {step:?}", self.id);
+        let key = key_of(&self.headers, None)?.map(|key| scoped(&self.caller, &key, content.as_bytes()));
+        let request = TurnRequest {
+            tenant: self.tenant,
+            bot: self.bot,
+            conversation: Some(self.id),
+            visitor: Visitor::default(),
+            inbound: Inbound::People(step),
+            locale: None,
+            request_id: self.request_id.0,
+            key,
+            access: Access::Tenant,
+        };
+        let answer = self.app.engine.turn(request).await?;
+        Ok(Json(json!({
+            "conversation_id": answer.conversation, "turn_id": answer.turn, "with_people": answer.with_people,
+        })))
+    }
 }
 
 /// Longest name of an agent.

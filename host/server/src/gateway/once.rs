@@ -1,4 +1,4 @@
-//! `Idempotency-Key` on all that changes something, but for what keeps its answer by itself (messages, events).
+//! `Idempotency-Key` on all of the admin API that changes something. Messages and events keep their answers by themselves.
 //!
 //! A request under a key is a small conversation of its own in the store: its lock is what a repeat meets while the first is being
 //! served, its stored answer is what a repeat gets afterwards. See [`super::idempotency`].
@@ -33,16 +33,6 @@ const ANSWER_BYTES: usize = 4 << 20;
 /// The one answer of such a conversation.
 const ANSWER: &str = "answer";
 
-/// Routes that keep their answers themselves.
-const BY_THEMSELVES: [&str; 6] = [
-    "/api/chat",
-    "/api/conversations/{id}/messages",
-    "/api/conversations/{id}/claim",
-    "/api/conversations/{id}/release",
-    "/api/events",
-    "/webhooks/{address}",
-];
-
 /// What is kept of an answer.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -54,18 +44,16 @@ struct Kept {
 
 /// The middleware.
 pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
     let changes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method());
-    if !changes || !request.headers().contains_key(&IDEMPOTENCY_KEY) || BY_THEMSELVES.contains(&route.as_str()) {
+    if !changes || !request.headers().contains_key(&IDEMPOTENCY_KEY) {
         return next.run(request).await;
     }
-    match served_once(&app, &route, request, next).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
-    }
+    served_once(&app, request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn served_once(app: &App, route: &str, request: Request, next: Next) -> Result<Response, Problem> {
+async fn served_once(app: &App, request: Request, next: Next) -> Result<Response, Problem> {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("", MatchedPath::as_str);
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, app).await?;
     let Some(key) = key_of(&parts.headers, None)? else {

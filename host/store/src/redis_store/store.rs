@@ -1,5 +1,6 @@
 //! The trait, on Redis: each method is one command or one script, but for counters of a cluster: there it is one for each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +22,8 @@ use crate::shared_cache::SharedCache;
 
 /// Microseconds beyond which nobody waits (31 years): sums of a few of them are still exact in Lua.
 const MOST_US: u64 = 1_000_000_000_000_000;
+/// What is wanted of the server where counting fails.
+const COUNT: &str = "count";
 
 impl RedisStore {
     pub(super) fn keys_of(&self, key: &ConversationKey) -> ConversationKeys {
@@ -29,6 +32,29 @@ impl RedisStore {
 
     pub(super) async fn read<T: redis::FromRedisValue>(&self, wanted: &str, command: &Cmd) -> Result<T, StoreError> {
         self.shared.link.send(wanted, Repeat::Safe, command).await
+    }
+
+    /// Each counter lies somewhere else; the steps of one are made in their order.
+    async fn count_in_cluster(&self, increments: &[CounterIncrement]) -> Result<Vec<u64>, StoreError> {
+        let mut counters: BTreeMap<String, Vec<(usize, &CounterIncrement)>> = BTreeMap::new();
+        for (place, step) in increments.iter().enumerate() {
+            counters.entry(keys::counter(&step.key, step.window)).or_default().push((place, step));
+        }
+        let counted = counters.into_iter().map(async |(key, steps)| {
+            let mut seen = Vec::with_capacity(steps.len());
+            for (place, step) in steps {
+                let call = ScriptCall::default()
+                    .key(key.clone())
+                    .number(step.delta.min(i64::MAX.unsigned_abs()))
+                    .number(millis(step.keep));
+                let script = &self.shared.scripts.count;
+                seen.push((place, self.shared.link.run::<u64>(COUNT, Repeat::Safe, script, &call).await?));
+            }
+            Ok::<_, StoreError>(seen)
+        });
+        let mut seen = futures::future::try_join_all(counted).await?.concat();
+        seen.sort_unstable();
+        Ok(seen.into_iter().map(|(_, count)| count).collect())
     }
 }
 
@@ -270,18 +296,8 @@ impl Store for RedisStore {
         if increments.is_empty() {
             return Ok(Vec::new());
         }
-        const WANTED: &str = "count";
-        let link = &self.shared.link;
-        if link.is_cluster() {
-            // Each counter lies somewhere else.
-            let steps = increments.iter().map(async |step| {
-                let call = ScriptCall::default()
-                    .key(keys::counter(&step.key, step.window))
-                    .number(step.delta.min(i64::MAX.unsigned_abs()))
-                    .number(millis(step.keep));
-                link.run(WANTED, Repeat::Safe, &self.shared.scripts.count, &call).await
-            });
-            return futures::future::try_join_all(steps).await;
+        if self.shared.link.is_cluster() {
+            return self.count_in_cluster(&increments).await;
         }
         let mut steps = redis::pipe();
         for step in increments {
@@ -290,7 +306,7 @@ impl Store for RedisStore {
             steps.cmd("PEXPIRE").arg(&key).arg(millis(step.keep)).ignore();
         }
         // Counting a request twice after a lost connection is better than refusing it.
-        link.send_all(WANTED, Repeat::Safe, &steps).await
+        self.shared.link.send_all(COUNT, Repeat::Safe, &steps).await
     }
 
     async fn pace(&self, step: PaceStep) -> Result<Paced, StoreError> {

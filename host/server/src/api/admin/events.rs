@@ -2,7 +2,7 @@
 
 use super::super::App;
 use super::super::chat::TenantQuery;
-use super::{bounded, time};
+use super::{bounded, moment, page_limit, time};
 use crate::gateway::input::{JsonBody, Params, PathParams};
 use crate::gateway::keys::Scope;
 use crate::gateway::{Caller, Problem};
@@ -13,11 +13,6 @@ use confab_engine::events::{EventFilter, EventRecord, NAME_BYTES, Status, Which}
 use confab_engine::turn::now_millis;
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// Most events of a page.
-pub(crate) const MAX_LIMIT: usize = 200;
-/// Events of a page where none says how many.
-const LIMIT: usize = 50;
 
 /// Which events.
 #[derive(Debug, Deserialize)]
@@ -39,10 +34,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Value>, Problem> {
     caller.needs(Scope::Admin)?;
     let tenant = caller.tenant(query.tenant.as_ref())?;
-    let limit = query.limit.unwrap_or(LIMIT);
-    if limit == 0 || limit > MAX_LIMIT {
-        return Err(Problem::invalid_input(format!("limit: write 1 to {MAX_LIMIT}")).at("/limit"));
-    }
+    let limit = page_limit(query.limit)?;
     let filter = EventFilter {
         status: query.status,
         source: bounded("/source", query.source, NAME_BYTES)?,
@@ -120,13 +112,6 @@ fn unknown(id: &str) -> Problem {
         "no event `{}` is known that has been processed; the newest 10,000 are kept",
         id.escape_debug()
     ))
-}
-
-fn moment(name: &str, text: &str) -> Result<u64, Problem> {
-    let wrong =
-        || Problem::invalid_input(format!("{name}: write a moment as 2026-11-22T10:32:00Z")).at(&format!("/{name}"));
-    let at = text.parse::<jiff::Timestamp>().map_err(|_| wrong())?;
-    u64::try_from(at.as_millisecond()).map_err(|_| wrong())
 }
 
 fn shown(record: &EventRecord, whole: bool) -> Value {

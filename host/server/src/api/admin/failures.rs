@@ -2,7 +2,7 @@
 
 use super::super::App;
 use super::super::chat::TenantQuery;
-use super::{bounded, time, whose};
+use super::{bounded, page_before, page_limit, time, whose};
 use crate::gateway::input::Params;
 use crate::gateway::keys::Scope;
 use crate::gateway::{Caller, Problem};
@@ -13,10 +13,6 @@ use confab_engine::{BotId, ConnectionId, FailureFilter, FailureRecord, TenantId}
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Most records of a page: some MiB, should each have all its lines.
-pub(crate) const MAX_LIMIT: usize = 200;
-/// Records of a page where none says how many.
-const LIMIT: usize = 50;
 /// Longest name of a plugin or kind.
 const NAME_CHARS: usize = 100;
 
@@ -49,16 +45,8 @@ pub(crate) async fn list(
     Params(query): Params<FailuresQuery>,
 ) -> Result<Json<Value>, Problem> {
     let tenant = whose(&caller, query.tenant.as_ref())?;
-    let limit = query.limit.unwrap_or(LIMIT);
-    if limit == 0 || limit > MAX_LIMIT {
-        return Err(Problem::invalid_input(format!("limit: write 1 to {MAX_LIMIT}")).at("/limit"));
-    }
-    let before = match &query.before {
-        None => None,
-        Some(text) => Some(text.parse::<u64>().map_err(|_| {
-            Problem::invalid_input("before: write the `next` of the page before, or a record's `id`").at("/before")
-        })?),
-    };
+    let limit = page_limit(query.limit)?;
+    let before = page_before(query.before.as_deref(), "the `next` of the page before, or a record's `id`")?;
     let filter = FailureFilter {
         bot: query.bot.map(String::from),
         connection: query.connection.map(String::from),

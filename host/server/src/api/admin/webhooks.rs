@@ -2,8 +2,7 @@
 
 use super::super::App;
 use super::super::chat::TenantQuery;
-use super::failures::MAX_LIMIT;
-use super::{bounded, time, whose};
+use super::{bounded, moment, page_before, page_limit, time, whose};
 use crate::gateway::input::{JsonBody, Params, PathParams};
 use crate::gateway::keys::Scope;
 use crate::gateway::{Caller, Problem};
@@ -14,9 +13,7 @@ use confab_engine::{TenantId, WebhookId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Deliveries of a page where none says how many.
-const LIMIT: usize = 50;
-/// Longest id of a message, and longest time.
+/// Longest id of a message.
 const ID_CHARS: usize = 100;
 
 impl From<WebhookError> for Problem {
@@ -105,17 +102,8 @@ pub(crate) async fn deliveries(
     Params(query): Params<DeliveriesQuery>,
 ) -> Result<Json<Value>, Problem> {
     let (tenant, id) = one(&caller, query.tenant.as_ref(), &id)?;
-    let limit = query.limit.unwrap_or(LIMIT);
-    if limit == 0 || limit > MAX_LIMIT {
-        return Err(Problem::invalid_input(format!("limit: write 1 to {MAX_LIMIT}")).at("/limit"));
-    }
-    let before = match &query.before {
-        None => None,
-        Some(text) => Some(
-            text.parse::<u64>()
-                .map_err(|_| Problem::invalid_input("before: write the `next` of the page before").at("/before"))?,
-        ),
-    };
+    let limit = page_limit(query.limit)?;
+    let before = page_before(query.before.as_deref(), "the `next` of the page before")?;
     let found = app.engine.webhook_deliveries(&tenant, &id, before, limit).await?;
     let next = if found.len() == limit { found.last().map(|(number, _)| number.to_string()) } else { None };
     let deliveries: Vec<Value> = found.iter().map(|(_, delivery)| shown_delivery(delivery)).collect();
@@ -143,13 +131,6 @@ pub(crate) struct ReplayRequest {
     until: Option<String>,
 }
 
-fn moment(pointer: &str, text: Option<String>) -> Result<Option<u64>, Problem> {
-    let Some(text) = bounded(pointer, text, ID_CHARS)? else { return Ok(None) };
-    let at = text.parse::<jiff::Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
-    let wrong = || Problem::invalid_input("write a time as 2026-11-23T04:00:00Z").at(pointer);
-    at.map(Some).ok_or_else(wrong)
-}
-
 /// `POST /api/admin/webhooks/{id}/replay`
 pub(crate) async fn replay(
     State(app): State<App>,
@@ -161,7 +142,9 @@ pub(crate) async fn replay(
     let (tenant, id) = one(&caller, query.tenant.as_ref(), &id)?;
     let ReplayRequest { message_id, since, until } = body;
     let message = bounded("/message_id", message_id, ID_CHARS)?;
-    let what = match (message, moment("/since", since)?, moment("/until", until)?) {
+    let since = since.map(|since| moment("since", &since)).transpose()?;
+    let until = until.map(|until| moment("until", &until)).transpose()?;
+    let what = match (message, since, until) {
         (Some(message), None, None) => Replay::Message(message),
         (None, Some(since), until) => Replay::Range(since, until.unwrap_or(u64::MAX)),
         _ => return Err(Problem::invalid_input("write either `message_id`, or `since` with or without `until`")),
