@@ -48,6 +48,8 @@ fn routes() -> BTreeSet<String> {
         }
         assert!(routes.len() > before, "no method found in .route({route}");
     }
+    // One made in the same function: its routes were read above.
+    let compact = compact.replace(".merge(admin)", "");
     for other in [".nest(", ".merge(", "route_service(", "any(", "on("] {
         assert!(!compact.contains(other), "router() has `{other}`: teach this test to read it");
     }
